@@ -1,0 +1,43 @@
+# gradserve. A bare `make` lists the targets.
+#
+# Needs Python 3.11 or newer and nothing else: the packages of uv.lock go into .venv.
+# PYTHON=/path/to/python3.12 chooses the interpreter that .venv is made with, ARGS="…" adds
+# arguments to `make up` and `make test`.
+
+RECENT := import sys; sys.exit(sys.version_info < (3, 11))
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo up test lint format clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+
+setup: ## make .venv, or bring it up to date with uv.lock
+	@for python in $(PYTHON) python3 python3.14 python3.13 python3.12 python3.11; do \
+	  if "$$python" -c '$(RECENT)' 2>/dev/null; then exec "$$python" .ci/setup.py; fi; \
+	done; \
+	echo "No Python 3.11 or newer was found; name one: make setup PYTHON=/path/to/python3" >&2; \
+	exit 1
+
+demo: setup ## start the service, train a network over HTTP, draw what it has learned
+	@.venv/bin/python -m client.demo
+
+up: setup ## run the whole service on this machine until Ctrl-C
+	@exec .venv/bin/gradserve up $(ARGS)
+
+test: setup ## run all tests, against real SQLite, Postgres and a real broker
+	@.venv/bin/python -m pytest -n 2 $(ARGS)
+
+lint: setup ## check style, types and import contracts
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+
+format: setup ## rewrite the code in the project's style
+	.venv/bin/ruff check --fix .
+	.venv/bin/ruff format .
+
+clean: ## remove everything that make has made; the service's data in var/ stays
+	rm -rf .venv demo dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
