@@ -1,0 +1,214 @@
+"""The tables, the states of a job and which state may follow which.
+
+Times are seconds since the epoch (UTC) as float64, always taken from the database's clock, so
+that leases compare times of one clock only. Jobs have an integer key that other tables refer
+to and that gives them their order, and a public id that is all a client ever sees.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal, get_args
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Text,
+    text,
+)
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+State = Literal["queued", "running", "paused", "succeeded", "failed", "cancelled"]
+Wish = Literal["paused", "cancelled"]
+ErrorCode = Literal["diverged", "deadline_exceeded", "worker_lost", "invalid_data", "internal"]
+
+STATES: tuple[State, ...] = get_args(State)
+WISHES: tuple[Wish, ...] = get_args(Wish)
+ERROR_CODES: tuple[ErrorCode, ...] = get_args(ErrorCode)
+
+# The one table of transitions. Every change of a state is a compare-and-set along one of these
+# arrows, with a row in `events` in the same transaction.
+TRANSITIONS: Mapping[State, frozenset[State]] = {
+    "queued": frozenset({"running", "paused", "cancelled", "failed"}),
+    "running": frozenset({"succeeded", "failed", "cancelled", "paused", "queued"}),
+    "paused": frozenset({"queued", "cancelled"}),
+    "succeeded": frozenset(),
+    "failed": frozenset(),
+    "cancelled": frozenset(),
+}
+TERMINAL = frozenset(state for state, following in TRANSITIONS.items() if not following)
+
+# A job that was claimed this often without a single checkpoint in between kills its workers.
+FRUITLESS_CLAIMS = 3
+
+# SQLite numbers a table's rows by itself only where the key is exactly INTEGER.
+Key = BigInteger().with_variant(Integer(), "sqlite")
+
+
+class Base(DeclarativeBase):
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map = {float: Double(), str: Text(), bytes: LargeBinary()}  # noqa: RUF012
+
+
+def _where(condition: str) -> dict[str, Any]:
+    return {f"{dialect}_where": text(condition) for dialect in ("postgresql", "sqlite")}
+
+
+def _one_of(column: str, values: tuple[str, ...]) -> str:
+    return f"{column} IN ({', '.join(repr(value) for value in values)})"
+
+
+class Job(Base):
+    """One training job: what was asked for, how far it is, and who works on it.
+
+    `fence` grows with each claim; whoever writes with an older one changes nothing. `step` is
+    the number of finished updates in the newest progress commit. `attempt` counts claims that
+    did not end in a drain. `trained_seconds` adds up over attempts and leaves out pauses.
+    """
+
+    __tablename__ = "jobs"
+    __table_args__ = (
+        CheckConstraint(_one_of("state", STATES), name="state"),
+        CheckConstraint(
+            f"desired_state IS NULL OR (state = 'running' AND {_one_of('desired_state', WISHES)})",
+            name="desired_state",
+        ),
+        CheckConstraint(
+            f"(state = 'failed') = (error_code IS NOT NULL) "
+            f"AND (error_code IS NULL OR {_one_of('error_code', ERROR_CODES)})",
+            name="error_code",
+        ),
+        CheckConstraint("(state = 'running') = (lease_until IS NOT NULL)", name="lease"),
+        CheckConstraint("step BETWEEN 0 AND steps", name="step"),
+        # The sweeper looks through these two; both stay small however many jobs have ended.
+        # No index holds a column that a progress commit changes, so that Postgres can update
+        # the row in place (heap-only tuples).
+        Index("ix_jobs_queued", "pk", "rung_at", **_where("state = 'queued'")),
+        Index("ix_jobs_running", "pk", **_where("state = 'running'")),
+        Index("ix_jobs_state", "state", "pk"),
+        Index("ix_jobs_name", "name", "pk"),
+        {"postgresql_with": {"fillfactor": 80}},  # room for those updates on the same page
+    )
+
+    pk: Mapped[int] = mapped_column(Key, primary_key=True)
+    id: Mapped[str] = mapped_column(unique=True)
+    parent_id: Mapped[str | None] = mapped_column(ForeignKey("jobs.id"))
+    name: Mapped[str | None]
+    spec: Mapped[str]
+    state: Mapped[State] = mapped_column(Text(), server_default="queued")
+    desired_state: Mapped[Wish | None] = mapped_column(Text())
+    fence: Mapped[int] = mapped_column(server_default=text("0"))
+    attempt: Mapped[int] = mapped_column(server_default=text("0"))
+    fruitless_claims: Mapped[int] = mapped_column(server_default=text("0"))
+    lease_until: Mapped[float | None]
+    worker: Mapped[str | None]
+    rung_at: Mapped[float | None]
+    steps: Mapped[int]
+    step: Mapped[int] = mapped_column(server_default=text("0"))
+    loss: Mapped[float | None]
+    accuracy: Mapped[float | None]
+    validation_loss: Mapped[float | None]
+    validation_accuracy: Mapped[float | None]
+    trained_seconds: Mapped[float] = mapped_column(server_default=text("0"))
+    error_code: Mapped[ErrorCode | None] = mapped_column(Text())
+    error_detail: Mapped[str | None]
+    error_step: Mapped[int | None]
+    created_at: Mapped[float]
+    updated_at: Mapped[float]
+    started_at: Mapped[float | None]
+    finished_at: Mapped[float | None]
+
+
+class History(Base):
+    """The loss history, one row a logged step, for people to query with SQL.
+
+    No foreign key to jobs: rows are only ever written by the transaction that has just updated
+    their job under its fence, and checking the key again for each row is what a million rows
+    would pay for.
+    """
+
+    __tablename__ = "history"
+    # The key is the row on SQLite: a third smaller, and pages come in the order they are read.
+    __table_args__ = {"sqlite_with_rowid": False}  # noqa: RUF012
+
+    job: Mapped[int] = mapped_column(Key, primary_key=True, autoincrement=False)
+    step: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    loss: Mapped[float | None]
+    accuracy: Mapped[float | None]
+    validation_loss: Mapped[float | None]
+    validation_accuracy: Mapped[float | None]
+    learning_rate: Mapped[float | None]
+    gradient_norm: Mapped[float | None]
+
+
+class Checkpoint(Base):
+    """Everything needed to go on from a step to the bit, with the SHA-256 of its bytes."""
+
+    __tablename__ = "checkpoints"
+
+    job: Mapped[int] = mapped_column(ForeignKey("jobs.pk"), primary_key=True, autoincrement=False)
+    step: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    sha256: Mapped[str]
+    retained: Mapped[bool]
+    created_at: Mapped[float]
+    data: Mapped[bytes]
+
+
+class Result(Base):
+    """The final parameters of a job that succeeded, as safetensors bytes."""
+
+    __tablename__ = "results"
+
+    job: Mapped[int] = mapped_column(ForeignKey("jobs.pk"), primary_key=True, autoincrement=False)
+    step: Mapped[int]
+    sha256: Mapped[str]
+    data: Mapped[bytes]
+
+
+class Event(Base):
+    """What happened to a job, when, and who did it: the audit trail.
+
+    `kind` says what was done; `from_state` and `to_state` are equal for a wish, which changes
+    `desired_state` only. `actor` is `api`, `sweeper` or a worker's name.
+    """
+
+    __tablename__ = "events"
+    __table_args__ = (
+        CheckConstraint(_one_of("to_state", STATES), name="to_state"),
+        Index("ix_events_job", "job", "pk"),
+    )
+
+    pk: Mapped[int] = mapped_column(Key, primary_key=True)
+    job: Mapped[int] = mapped_column(ForeignKey("jobs.pk"))
+    at: Mapped[float]
+    kind: Mapped[str]
+    from_state: Mapped[State | None] = mapped_column(Text())
+    to_state: Mapped[State] = mapped_column(Text())
+    actor: Mapped[str]
+    detail: Mapped[str | None]
+
+
+class IdempotencyKey(Base):
+    """Which job a client's Idempotency-Key made, so that a repeated POST makes no second one."""
+
+    __tablename__ = "idempotency_keys"
+    __table_args__ = (Index("ix_idempotency_keys_created_at", "created_at"),)
+
+    key: Mapped[str] = mapped_column(primary_key=True)
+    request_sha256: Mapped[str]
+    job: Mapped[int] = mapped_column(ForeignKey("jobs.pk"))
+    created_at: Mapped[float]

@@ -1,0 +1,72 @@
+"""What can go wrong in the domain, raised where it is found.
+
+`service.api.problems` turns these into HTTP answers in one place; the command line prints them
+as one sentence. Each message is meant for a person.
+"""
+
+from __future__ import annotations
+
+
+class GradserveError(Exception):
+    """An error whose text is meant for the person who asked."""
+
+
+class ConfigError(GradserveError):
+    """A setting is unknown or its value is not usable."""
+
+
+class DatabaseUnavailable(GradserveError):
+    """The database cannot be reached, is locked for too long, or is full."""
+
+
+class DatabaseTooNew(GradserveError):
+    """The schema was made by a newer version of gradserve."""
+
+
+class DatabaseTooOld(GradserveError):
+    """The schema lacks migrations that this version needs, or was never made."""
+
+
+class JobNotFound(GradserveError):
+    """No job has this id."""
+
+    def __init__(self, id: str) -> None:
+        super().__init__(f"there is no job {id!r}")
+
+
+class ParametersNotFound(GradserveError):
+    """The job has no final parameters: it has not succeeded, or not yet."""
+
+    def __init__(self, id: str, state: str) -> None:
+        super().__init__(f"job {id} is {state}: its parameters are there once it has succeeded")
+
+
+class InvalidTransition(GradserveError):
+    """The job's state does not allow what was asked."""
+
+    def __init__(self, id: str, state: str, wanted: str) -> None:
+        super().__init__(f"job {id} is {state}, it cannot be {wanted}")
+
+
+class InvalidCursor(GradserveError):
+    """A page cursor that no page ever handed out."""
+
+    def __init__(self) -> None:
+        super().__init__("is not a cursor that this service gave; take next_cursor of a page")
+
+
+class IdempotencyConflict(GradserveError):
+    """The key was used before, with another request body."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(
+            f"the Idempotency-Key {key!r} was used for a different job within the last 24 hours; "
+            "send a new key for a new job"
+        )
+
+
+class LeaseLost(GradserveError):
+    """The claim no longer owns its job: the lease ran out, or somebody else holds it now."""
+
+    def __init__(self, id: str, fence: int) -> None:
+        super().__init__(f"claim {fence} of job {id} no longer owns it")
