@@ -1,0 +1,11 @@
+"""Scalar autograd, small networks, and how they are trained.
+
+`from engine import Value, MLP` is all a notebook needs: it loads the standard library and
+nothing else. Data sets, specifications and training live in modules of their own
+(`engine.spec`, `engine.data`, `engine.train`), so that their heavier imports stay theirs.
+"""
+
+from engine.nn import MLP, Layer, Module, Neuron
+from engine.value import Value
+
+__all__ = ["MLP", "Layer", "Module", "Neuron", "Value"]

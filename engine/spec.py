@@ -7,6 +7,7 @@ filled in by validation, so `JobSpec.model_dump()` is the normalised specificati
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import Annotated, Literal, Self
 
@@ -139,7 +140,7 @@ class InitSpec(Model):
     `bias: uniform` draws each neuron's bias after its weights; otherwise biases are 0.
     """
 
-    kind: Literal["uniform"] = "uniform"
+    kind: Literal["uniform", "xavier", "he"] = "uniform"
     bias: Literal["zeros", "uniform"] = "zeros"
     seed: Seed = 0
 
@@ -195,6 +196,8 @@ class TrainingSpec(Model):
     """
 
     steps: int = Field(ge=1, le=MAX_STEPS)
+    zero_grad: bool = True
+    deadline_seconds: float | None = Field(default=None, gt=0)
     log_every: int = Field(default=0, ge=1)
     checkpoint_every: int = Field(default=0, ge=1)
 
@@ -272,7 +275,7 @@ class JobSpec(Model):
 
     def parameters(self) -> int:
         sizes = self.sizes()
-        return sum((n + 1) * m for n, m in zip(sizes, sizes[1:], strict=False))
+        return sum((n + 1) * m for n, m in itertools.pairwise(sizes))
 
 
 def at(location: tuple[str | int, ...], message: str) -> PydanticCustomError:

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from typing import Any, SupportsFloat
+from typing import Any, SupportsFloat, cast
 
 Number = float | int
 Rule = Callable[["Value"], None]
@@ -106,7 +106,7 @@ class Value:
     def sqrt(self) -> Value:
         """Square root. Raises ValueError below zero."""
         if self.data < 0.0:
-            raise ValueError(f"sqrt of {self.data!r} is not defined: the value must not be negative")
+            raise ValueError(f"sqrt of {self.data!r} is not defined: the value is negative")
         return _node(math.sqrt(self.data), (self,), "sqrt", _sqrt)
 
     def sin(self) -> Value:
@@ -242,11 +242,10 @@ def _node(data: float, prev: tuple[Value, ...], op: str, rule: Rule) -> Value:
 
 
 def _as_value(other: Any) -> Value:
+    """`other` as a Value; NotImplemented, as operators must answer, when it is no number."""
     if isinstance(other, (int, float)):
         return Value(other)
-    if isinstance(other, Value):
-        return other
-    return NotImplemented
+    return other if isinstance(other, Value) else cast("Value", NotImplemented)
 
 
 # Numbers: the forward formulas that need care.
