@@ -1,0 +1,5 @@
+"""`python -m client` is the command `gradserve`."""
+
+from client.cli import main
+
+main()

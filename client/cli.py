@@ -1,0 +1,205 @@
+"""The command `gradserve`.
+
+Whatever takes time to import is imported inside the command that needs it: `gradserve --help`
+loads click alone, and only `up` loads the service. Tables and JSON go to standard output,
+progress and errors to standard error.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+
+import click
+
+from client import DEFAULT_URL
+from client.errors import ClientError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from client.api import Client, Job
+
+URL_VARIABLE = "GRADSERVE_URL"
+STATES = ("queued", "running", "paused", "succeeded", "failed", "cancelled")
+INTERRUPTED = 130
+# Where a table goes into a pipe no column is cut or folded.
+PIPE_WIDTH = 250
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+class Commands(click.Group):
+    """Ends with one sentence and exit code 1 on errors that are meant for a person."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except ClientError as error:
+            raise click.ClickException(str(error)) from None
+
+
+def service_options(function: Function) -> Function:
+    """The options of every command that talks to a service."""
+    for option in (
+        click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table."),
+        click.option(
+            "--url",
+            default=DEFAULT_URL,
+            envvar=URL_VARIABLE,
+            show_default=True,
+            show_envvar=True,
+            help="Address of the service.",
+        ),
+    ):
+        function = option(function)
+    return function
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="gradserve", message="gradserve %(version)s")
+def main() -> None:
+    """Train small neural networks as jobs over HTTP."""
+
+
+@main.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=8000,
+    show_default=True,
+    help="Port to listen on; 0 takes a free one.",
+)
+@click.option(
+    "--data-dir", default="./var", show_default=True, help="Folder of the database and the logs."
+)
+@click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    help="Jobs trained at the same time.  [default: one a core]",
+)
+def up(host: str, port: int, data_dir: str, workers: int | None) -> NoReturn:
+    """Run the whole service on this machine until Ctrl-C."""
+    from service import embedded
+
+    # Where the client looks for a service is no setting of the service.
+    os.environ.pop(URL_VARIABLE, None)
+    sys.exit(embedded.run(host, port, data_dir, workers))
+
+
+@main.command()
+@click.argument("file")
+@click.option("--watch", is_flag=True, help="Show the progress until the job has ended.")
+@service_options
+def submit(file: str, watch: bool, url: str, as_json: bool) -> None:
+    """Hand in the job in FILE, or on standard input for `-`.
+
+    With --watch the exit code says whether the job succeeded.
+    """
+    from client.specfile import read_spec
+
+    spec = read_spec(file)
+    with connect(url) as client:
+        job = client.submit(spec)
+        if watch:
+            job = watch_job(client, job)
+    if as_json:
+        print_json(job)
+    elif watch:
+        report(job)
+    else:
+        click.echo(f"{job['id']} is {job['state']}")
+    if watch:
+        fail_with(job)
+
+
+@main.command("list")
+@click.option("--state", type=click.Choice(STATES), help="Only jobs in this state.")
+@click.option("--name", help="Only jobs of this name.")
+@click.option(
+    "--limit", type=click.IntRange(min=1), default=20, show_default=True, help="At most so many."
+)
+@service_options
+def list_jobs(state: str | None, name: str | None, limit: int, url: str, as_json: bool) -> None:
+    """List jobs, the newest first."""
+    from client.tables import jobs_table
+
+    with connect(url) as client:
+        jobs = client.list(limit=limit, state=state, name=name)
+    if as_json:
+        print_json(jobs)
+    elif jobs:
+        output().print(jobs_table(jobs))
+    else:
+        click.echo("No jobs.", err=True)
+
+
+@main.command()
+@click.argument("id")
+@service_options
+def show(id: str, url: str, as_json: bool) -> None:
+    """Show one job."""
+    from client.tables import job_table
+
+    with connect(url) as client:
+        job = client.get(id)
+    if as_json:
+        print_json(job)
+    else:
+        output().print(job_table(job))
+
+
+def connect(url: str) -> Client:
+    from client.api import Client
+
+    return Client(url)
+
+
+def watch_job(client: Client, job: Job) -> Job:
+    from rich.console import Console
+
+    from client.progress import follow
+
+    console = Console(stderr=True)
+    console.print(f"{job['id']} is {job['state']}", highlight=False, soft_wrap=True)
+    try:
+        return follow(client.watch(job["id"]), console)
+    except KeyboardInterrupt:
+        click.echo(f"\n{job['id']} goes on; `gradserve show {job['id']}` looks at it", err=True)
+        sys.exit(INTERRUPTED)
+
+
+def report(job: Job) -> None:
+    from client import text
+
+    if job["state"] == "succeeded":
+        click.echo(
+            f"{job['id']} succeeded in {text.duration(text.took(job))}: "
+            f"loss {text.number(job['loss'])}, {text.score_name(job)} {text.score(job)}"
+        )
+
+
+def fail_with(job: Job) -> None:
+    """Ends the command unless the job succeeded."""
+    from client import text
+
+    reason = text.failure(job)
+    if reason is not None:
+        raise click.ClickException(reason)
+
+
+def output() -> Console:
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = PIPE_WIDTH
+    return console
+
+
+def print_json(value: object) -> None:
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False))

@@ -1,0 +1,126 @@
+"""`make demo`: a network trained over HTTP, from an empty folder to two pictures.
+
+Starts the whole service in a temporary folder, hands in examples/moons.json, shows the progress,
+downloads the result, draws it and stops the service again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NoReturn
+
+from rich.console import Console
+
+from client.api import Client, History, Job, Parameters
+from client.errors import ClientError
+from client.progress import follow
+from client.specfile import read_spec
+from client.text import failure
+from engine import data
+from engine.spec import JobSpec
+
+EXAMPLE = Path(__file__).resolve().parent.parent / "examples" / "moons.json"
+OUTPUT = Path("demo")
+STOP_SECONDS = 20.0
+
+
+def main() -> int:
+    signal.signal(signal.SIGTERM, stop)
+    try:
+        demonstrate(Console(highlight=False))
+    except (ClientError, OSError) as error:
+        print(f"demo: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def stop(signal_number: int, frame: object) -> NoReturn:
+    """Leaves by way of the `with` blocks, which stop the service."""
+    sys.exit(128 + signal_number)
+
+
+def demonstrate(console: Console) -> None:
+    document = read_spec(str(EXAMPLE))
+    spec = JobSpec.model_validate(document)
+    console.print("Starting the service: API, broker, worker and sweeper, in a temporary folder")
+    with running_service() as url, Client(url) as client:
+        console.print(
+            f"Submitting examples/{EXAMPLE.name} to {url}: {spec.dataset.shape()[0]} examples, "
+            f"a network of {spec.parameters()} parameters, {spec.training.steps} steps"
+        )
+        job = follow(client.watch(client.submit(document)["id"]), console)
+        reason = failure(job)
+        if reason is not None:
+            raise ClientError(reason)
+        history, parameters = client.history(job["id"]), client.parameters(job["id"])
+    console.print("Stopped the service")
+    for row in (history[0], history[-1]):
+        console.print(
+            f"step {row['step']:>3}   loss {row['loss']!r:<20}   accuracy {row['accuracy']:.0%}"
+        )
+    for path in write_result(spec, job, history, parameters):
+        console.print(f"Wrote {path}", soft_wrap=True)
+
+
+def write_result(spec: JobSpec, job: Job, history: History, parameters: Parameters) -> list[Path]:
+    # matplotlib takes most of a second: not while somebody waits for the first step.
+    from client.plots import draw_decision_boundary, draw_loss
+
+    OUTPUT.mkdir(exist_ok=True)
+    result, loss, boundary = (
+        OUTPUT / name for name in ("result.json", "loss.png", "decision_boundary.png")
+    )
+    document = {"job": job, "history": history, "parameters": parameters}
+    result.write_text(json.dumps(document, indent=2) + "\n")
+    draw_loss(history, f"{spec.name}: loss and accuracy over {len(history)} steps", loss)
+    x, y = data.load(spec.dataset)
+    draw_decision_boundary(parameters, x, y, f"{spec.name}: what the network learned", boundary)
+    return [result, loss, boundary]
+
+
+@contextmanager
+def running_service() -> Iterator[str]:
+    """The address of a service of its own: free port, temporary folder, one worker.
+
+    Raises:
+        ClientError: it did not start; it has said why on standard error.
+    """
+    # Settings of this shell's service would lead to its database or its broker.
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("GRADSERVE_")}
+    with tempfile.TemporaryDirectory(prefix="gradserve-", ignore_cleanup_errors=True) as folder:
+        # -P: a folder named client in the current one is not meant.
+        command = [sys.executable, "-P", "-m", "client", "up", "--port", "0", "--workers", "1"]
+        process = subprocess.Popen(
+            [*command, "--data-dir", folder], stdout=subprocess.PIPE, text=True, env=environment
+        )
+        try:
+            yield announced_url(process)
+        finally:
+            process.terminate()
+            try:
+                process.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def announced_url(process: subprocess.Popen[str]) -> str:
+    for line in process.stdout or ():
+        if found := re.search(r"http://\S+", line):
+            return found[0]
+    raise ClientError("the service did not start")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,32 @@
+"""What can go wrong on the client's side, each with a text meant for a person."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class FieldError(NamedTuple):
+    """What is wrong with one place of a request; `pointer` is a JSON pointer (RFC 6901)."""
+
+    pointer: str
+    detail: str
+
+
+class ClientError(Exception):
+    """The service could not be reached, refused the request or failed.
+
+    Attributes:
+        status: the HTTP status, None when there was no answer.
+        errors: the places of the request that were refused.
+    """
+
+    def __init__(
+        self, message: str, *, status: int | None = None, errors: tuple[FieldError, ...] = ()
+    ) -> None:
+        super().__init__("\n".join([message, *(f"  {e.pointer}: {e.detail}" for e in errors)]))
+        self.status = status
+        self.errors = errors
+
+
+class SpecFileError(ClientError):
+    """A job file cannot be read or holds no job; the text names the file and the place in it."""

@@ -1,0 +1,80 @@
+"""Jobs as tables for a terminal."""
+
+from __future__ import annotations
+
+from rich.table import Table
+from rich.text import Text
+
+from client import text
+from client.api import Job, Jobs
+
+
+def jobs_table(jobs: Jobs) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for title in ("ID", "NAME", "STATE"):
+        table.add_column(title, no_wrap=title == "ID", overflow="fold")
+    for title in ("STEP", "LOSS", "SCORE"):
+        table.add_column(title, justify="right", no_wrap=True)
+    table.add_column("CREATED", no_wrap=True)
+    for job in jobs:
+        table.add_row(
+            job["id"],
+            # Text, not markup: a name may hold square brackets.
+            Text(job["name"] or text.UNKNOWN),
+            state(job),
+            f"{job['step']:,}/{job['steps']:,}",
+            text.number(job["loss"]),
+            text.score(job),
+            text.when(job["created_at"]),
+        )
+    return table
+
+
+def job_table(job: Job) -> Table:
+    """Everything about one job, a line each."""
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    rows: list[tuple[str, str | Text]] = [
+        ("id", job["id"]),
+        ("name", Text(job["name"] or text.UNKNOWN)),
+        ("state", state(job)),
+        ("step", f"{job['step']:,} of {job['steps']:,}"),
+        ("loss", text.number(job["loss"])),
+        (text.score_name(job), text.score(job)),
+        ("created", text.when(job["created_at"])),
+        ("started", text.when(job["started_at"])),
+        ("finished", text.when(job["finished_at"])),
+        ("training time", text.duration(text.took(job))),
+        ("attempt", str(job["attempt"])),
+        *specification(job),
+    ]
+    why = text.failure(job)
+    if why is not None:
+        rows.insert(3, ("reason", Text(why)))
+    for name, value in rows:
+        table.add_row(name, value)
+    return table
+
+
+def state(job: Job) -> Text:
+    return Text(job["state"], style=text.STATE_STYLES.get(job["state"], ""))
+
+
+def specification(job: Job) -> list[tuple[str, str]]:
+    spec = job["spec"]
+    dataset = {name: value for name, value in spec["dataset"].items() if name not in ("x", "y")}
+    layers = [f"{layer['units']} {layer['activation']}" for layer in spec["model"]["layers"]]
+    return [
+        ("data set", fields(dataset)),
+        ("layers", " → ".join(layers)),
+        ("loss function", fields(spec["loss"])),
+        ("learning rate", fields(spec["optimizer"]["learning_rate"])),
+        ("executor", spec["executor"]),
+    ]
+
+
+def fields(part: dict[str, object]) -> str:
+    """`moons (n_samples 100, noise 0.1, seed 1337)`."""
+    rest = ", ".join(f"{name} {value}" for name, value in part.items() if name != "kind")
+    return f"{part['kind']} ({rest})" if rest else str(part["kind"])

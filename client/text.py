@@ -1,0 +1,77 @@
+"""How numbers, times and jobs read in a terminal."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from client.api import Job
+
+STATE_STYLES = {
+    "queued": "yellow",
+    "running": "cyan",
+    "pausing": "magenta",
+    "paused": "magenta",
+    "cancelling": "bright_black",
+    "cancelled": "bright_black",
+    "succeeded": "green",
+    "failed": "red",
+}
+UNKNOWN = "-"
+REGRESSIONS = ("mse", "mae", "huber")
+
+
+def number(value: float | None) -> str:
+    return UNKNOWN if value is None else f"{value:.6g}"
+
+
+def score_name(job: Job) -> str:
+    """What `accuracy` measures: the share of right answers, or R² in a regression."""
+    return "R²" if job["spec"]["loss"]["kind"] in REGRESSIONS else "accuracy"
+
+
+def score(job: Job) -> str:
+    value = job["accuracy"]
+    if value is None:
+        return UNKNOWN
+    return f"{value:.4f}" if score_name(job) == "R²" else f"{100 * value:.1f} %"
+
+
+def duration(seconds: float | None) -> str:
+    """0.42 s, 12.3 s, 4:05, 1:02:03."""
+    if seconds is None:
+        return UNKNOWN
+    if seconds < 60:
+        return f"{seconds:.2f} s" if seconds < 1 else f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def rate(steps_per_second: float | None) -> str:
+    return UNKNOWN if steps_per_second is None else f"{steps_per_second:,.3g} steps/s"
+
+
+def when(time: str | None) -> str:
+    """An RFC 3339 time on this machine's clock."""
+    return UNKNOWN if time is None else f"{parse(time).astimezone():%Y-%m-%d %H:%M:%S}"
+
+
+def parse(time: str) -> datetime:
+    return datetime.fromisoformat(time)
+
+
+def took(job: Job) -> float | None:
+    """Seconds from the first claim to the end, or to now; None before it started."""
+    if job["started_at"] is None:
+        return None
+    end = job["finished_at"]
+    stop = parse(end) if end else datetime.now(UTC)
+    return max((stop - parse(job["started_at"])).total_seconds(), 0.0)
+
+
+def failure(job: Job) -> str | None:
+    """Why a job ended without success, as one sentence; None for any other."""
+    if job["state"] == "cancelled":
+        return f"{job['id']} was cancelled at step {job['step']:,}"
+    error = job["error"]
+    return error and f"{job['id']} failed ({error['code']}): {error['detail']}"
