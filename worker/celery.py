@@ -1,0 +1,71 @@
+"""The Celery application of the worker: `celery -A worker.celery worker`.
+
+The parent process only moves messages. It warms up what its pool processes need before it forks
+them, and raises the drain flag when it is told to stop. Each pool process opens the database for
+itself, so no connection is ever shared.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+from typing import Any
+
+from celery import signals
+
+from engine.spec import JobSpec
+from engine.train import train
+from service import processes
+from service.config import Settings
+from service.errors import ConfigError
+from service.queue import make_celery
+from worker import drain
+from worker import log as logs
+
+log = logging.getLogger(__name__)
+
+# Takes a few steps on what real jobs use: imports scikit-learn (1.7 s), compiles kernels.
+WARM_UP = {
+    "dataset": {"kind": "moons", "n_samples": 8},
+    "model": {"layers": [{"units": 2, "activation": "relu"}, {"units": 1}]},
+    "loss": {"kind": "max_margin"},
+    "optimizer": {"learning_rate": 0.1},
+    "training": {"steps": 2},
+}
+
+try:
+    settings = Settings.from_env(os.environ)
+except ConfigError as error:
+    sys.exit(f"gradserve worker: {error}")
+
+app = make_celery(settings)
+app.conf.include = ["worker.tasks"]
+# A message that waits in a busy worker could be taken by another one, and after a stop it would
+# be lost until the sweeper rings again.
+app.conf.worker_disable_prefetch = True
+
+_parent = os.getpid()
+
+
+@signals.setup_logging.connect
+def configure_logging(**kwargs: Any) -> None:
+    logs.configure(kwargs["loglevel"] or logging.INFO)
+
+
+@signals.worker_init.connect
+def warm_up(**kwargs: Any) -> None:
+    for _ in train(JobSpec.model_validate(WARM_UP)):
+        pass
+
+
+@signals.worker_process_init.connect
+def die_with_parent(**kwargs: Any) -> None:
+    """A killed parent takes its pool with it: nobody could tell the pool to drain."""
+    processes.die_with_parent(_parent, signal.SIGKILL)
+
+
+@signals.worker_shutting_down.connect
+def raise_drain_flag(**kwargs: Any) -> None:
+    drain.start()

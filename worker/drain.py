@@ -1,0 +1,21 @@
+"""The drain flag: raised once by the worker's parent, seen by all of its pool processes.
+
+A signal to stop reaches only the parent. One byte of anonymous shared memory, mapped when this
+module is imported and so before the parent forks, tells the children to checkpoint their jobs
+and give them back.
+"""
+
+from __future__ import annotations
+
+import mmap
+
+_flag = mmap.mmap(-1, 1)
+
+
+def start() -> None:
+    """Asks every process of this worker to let go of its job. Safe in a signal handler."""
+    _flag[0] = 1
+
+
+def started() -> bool:
+    return _flag[0] == 1

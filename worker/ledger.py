@@ -1,0 +1,217 @@
+"""What one claim reads and writes: each a transaction, tried again while the lease lasts.
+
+A database that restarts, is locked or is full for a while costs a pause, not the job. When the
+lease has run out the job may be somebody else's, so the claim gives up; the fence in every
+statement keeps even a late write from doing harm.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import TypeVar
+
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.orm import Session, sessionmaker
+
+from engine.train import HistoryRow
+from engine.train import State as TrainingState
+from service.db import checkpoints, claims, jobs
+from service.db.claims import Claim
+from service.db.models import ErrorCode, State, Wish
+from service.db.results import Packed
+from worker import checkpoint
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+UNREACHABLE = (OperationalError, InterfaceError, PoolTimeout)
+FIRST_PAUSE_SECONDS = 0.1
+LONGEST_PAUSE_SECONDS = 2.0
+
+Kept = Mapping[int, bytes]
+"""Checkpoints to be retained for looking back, by step."""
+NOTHING_KEPT: Kept = MappingProxyType({})
+
+
+def persist(
+    sessions: sessionmaker[Session],
+    work: Callable[[Session, bool], T],
+    *,
+    until: float,
+    hurry: Callable[[], bool],
+) -> T:
+    """Runs `work(session, again)` in a transaction, again after an outage.
+
+    `again` is True when an earlier try failed: its COMMIT may have succeeded although the
+    answer was lost.
+
+    Args:
+        until: time.monotonic() after which no new try is made.
+        hurry: whether to give up after a failed try, because the process has to stop.
+
+    Raises:
+        OperationalError, InterfaceError, PoolTimeout: the last failure.
+    """
+    pause = FIRST_PAUSE_SECONDS
+    again = False
+    while True:
+        try:
+            with sessions.begin() as session:
+                return work(session, again)
+        except UNREACHABLE as error:
+            if hurry() or time.monotonic() + pause > until:
+                raise
+            log.warning("database does not answer", extra={"reason": reason(error)})
+        again = True
+        time.sleep(pause)
+        pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+
+
+def reason(error: Exception) -> str:
+    """The driver's reason in one line, without the statement and its values."""
+    return str(getattr(error, "orig", error)).strip().splitlines()[0]
+
+
+class Ledger:
+    """The database as one claim sees it.
+
+    `step` is the step of the newest progress in the database; rows up to there are written.
+    """
+
+    def __init__(
+        self,
+        claim: Claim,
+        sessions: sessionmaker[Session],
+        *,
+        lease_seconds: float,
+        draining: Callable[[], bool],
+    ) -> None:
+        self.claim = claim
+        self.step = claim.step
+        self._sessions = sessions
+        self._lease_seconds = lease_seconds
+        self._draining = draining
+        self._lease_until = time.monotonic() + lease_seconds
+        self._progress_at = time.monotonic()
+
+    def resume_point(self) -> TrainingState | None:
+        """The newest state that is intact; None when the job starts from the beginning."""
+        if self.step == 0:
+            return None
+        return self._persist(lambda session, _: self._newest_intact(session))
+
+    def progress(
+        self, step: int, rows: Sequence[HistoryRow], data: bytes, kept: Kept
+    ) -> Wish | None:
+        """Rows, checkpoint and step together; returns what somebody wants to become of the job.
+
+        Raises:
+            LeaseLost: the job is no longer this claim's.
+        """
+        now = time.monotonic()
+
+        def work(session: Session, again: bool) -> Wish | None:
+            if again:
+                job = jobs.get(session, self.claim.id)
+                if (job.fence, job.state, job.step) == (self.claim.fence, "running", step):
+                    return job.desired_state  # only the answer to the COMMIT was lost
+            return self._record(session, step, rows, kept, now, data)
+
+        wish = self._persist(work)
+        self.step = step
+        self._progress_at = now
+        self._lease_until = now + self._lease_seconds
+        return wish
+
+    def renew(self) -> Wish | None:
+        """Renews the lease where there is no progress to write.
+
+        Raises:
+            LeaseLost: the job is no longer this claim's.
+        """
+        now = time.monotonic()
+        wish = self._persist(
+            lambda session, _: claims.renew_lease(
+                session, self.claim, lease_seconds=self._lease_seconds
+            )
+        )
+        self._lease_until = now + self._lease_seconds
+        return wish
+
+    def succeed(
+        self, step: int, rows: Sequence[HistoryRow], kept: Kept, parameters: Packed
+    ) -> State:
+        """The last progress and the final parameters; `cancelled` if that was accepted before."""
+        now = time.monotonic()
+
+        def work(session: Session, again: bool) -> State:
+            self._record(session, step, rows, kept, now)
+            return claims.succeed(session, self.claim, step=step, parameters=parameters)
+
+        return self._persist(work)
+
+    def fail(
+        self,
+        code: ErrorCode,
+        detail: str,
+        *,
+        step: int | None = None,
+        rows: Sequence[HistoryRow] = (),
+        kept: Kept = NOTHING_KEPT,
+    ) -> State:
+        """Ends the job `failed`; `step` and what was logged before it are written as well."""
+        now = time.monotonic()
+
+        def work(session: Session, again: bool) -> State:
+            if step is not None:
+                self._record(session, step, rows, kept, now)
+            return claims.fail(session, self.claim, code=code, detail=detail, step=step)
+
+        return self._persist(work)
+
+    def release(self) -> State:
+        """Gives the job back to where its wish points, else to the queue."""
+        return self._persist(lambda session, _: claims.release(session, self.claim))
+
+    def _record(
+        self,
+        session: Session,
+        step: int,
+        rows: Sequence[HistoryRow],
+        kept: Kept,
+        now: float,
+        data: bytes | None = None,
+    ) -> Wish | None:
+        wish = claims.record_progress(
+            session,
+            self.claim,
+            step=step,
+            previous_step=self.step,
+            rows=rows,
+            seconds=now - self._progress_at,
+            lease_seconds=self._lease_seconds,
+            checkpoint=kept.get(step, data),
+            retained=step in kept,
+        )
+        for at_step, kept_data in kept.items():
+            if at_step != step:
+                checkpoints.add(session, self.claim.pk, step=at_step, data=kept_data, retained=True)
+        return wish
+
+    def _newest_intact(self, session: Session) -> TrainingState | None:
+        for found in checkpoints.newest_first(session, self.claim.pk):
+            if found.intact:
+                return checkpoint.decode(found.data)
+            log.error(
+                "checkpoint is damaged, using the one before",
+                extra={"job": self.claim.id, "step": found.step},
+            )
+        return None
+
+    def _persist(self, work: Callable[[Session, bool], T]) -> T:
+        return persist(self._sessions, work, until=self._lease_until, hurry=self._draining)

@@ -1,0 +1,125 @@
+"""The sweeper: frees jobs whose worker is gone and rings again for those that wait.
+
+    python -m worker.sweeper
+
+A small loop in a process of its own, so that it never waits behind hour-long jobs. Two of them
+do no harm. It keeps no state: whatever it misses while the database or the broker is away, the
+next sweep finds.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import threading
+
+from celery import Celery
+from sqlalchemy.orm import Session, sessionmaker
+
+from service.config import Settings
+from service.db import sweeps
+from service.db.session import make_engine, make_sessions
+from service.errors import ConfigError
+from service.queue import make_publisher, ring, waiting
+from worker import log as logs
+from worker.ledger import UNREACHABLE, reason
+
+log = logging.getLogger(__name__)
+
+# Jobs freed or rung in one sweep. As long as this many messages wait, the workers have enough.
+BATCH = 100
+LONGEST_PAUSE_SECONDS = 10.0
+
+
+class Sweeper:
+    """One look at the tables after the other."""
+
+    def __init__(
+        self, settings: Settings, sessions: sessionmaker[Session], publisher: Celery
+    ) -> None:
+        self._settings = settings
+        self._sessions = sessions
+        self._publisher = publisher
+        self._broker_away = False
+
+    def sweep(self) -> None:
+        """Frees what is lost, then rings for what waits.
+
+        Raises:
+            OperationalError, InterfaceError, TimeoutError: the database does not answer.
+        """
+        self.free()
+        self.ring()
+
+    def free(self) -> list[str]:
+        """Takes jobs from workers that were not heard of for a lease; returns their ids."""
+        with self._sessions.begin() as session:
+            freed = sweeps.free_lost_leases(
+                session, lease_seconds=self._settings.lease_seconds, limit=BATCH
+            )
+        for id in freed:
+            log.warning("lease lost", extra={"job": id})
+        return freed
+
+    def ring(self) -> list[str]:
+        """Sends messages for queued jobs whose last one seems lost; returns their ids.
+
+        Jobs count as rung only when the broker was there a moment ago: an outage costs no job
+        its turn.
+        """
+        already = waiting(self._publisher)
+        self._note_broker(away=already is None)
+        if already is None or already >= BATCH:
+            return []
+        with self._sessions.begin() as session:
+            ids = sweeps.to_ring(
+                session, ring_seconds=self._settings.ring_seconds, limit=BATCH - already
+            )
+        rung = [id for id in ids if ring(self._publisher, id)]
+        if rung:
+            log.info("rang again", extra={"jobs": len(rung), "first": rung[0]})
+        return rung
+
+    def _note_broker(self, *, away: bool) -> None:
+        if away is not self._broker_away:
+            self._broker_away = away
+            if away:
+                log.warning("broker does not answer")
+            else:
+                log.info("broker answers again")
+
+
+def run(sweeper: Sweeper, seconds: float, stop: threading.Event) -> None:
+    """Sweeps every `seconds` until told to stop, less often while the database is away."""
+    pause = seconds
+    while not stop.is_set():
+        try:
+            sweeper.sweep()
+            pause = seconds
+        except UNREACHABLE as error:
+            pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+            log.warning("database does not answer", extra={"reason": reason(error)})
+        stop.wait(pause)
+
+
+def main() -> int:
+    try:
+        settings = Settings.from_env(os.environ)
+    except ConfigError as error:
+        print(f"gradserve sweeper: {error}", file=sys.stderr)
+        return 1
+    logs.configure()
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    sessions = make_sessions(make_engine(settings, "sweeper"))
+    log.info("sweeper started", extra={"every": settings.sweep_seconds})
+    run(Sweeper(settings, sessions, make_publisher(settings)), settings.sweep_seconds, stop)
+    log.info("sweeper stopped")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
