@@ -1,16 +1,34 @@
 """Data-set specifications become arrays.
 
-scikit-learn takes 1.7 s to import, so it is imported only when one of its generators runs.
+scikit-learn takes 1.7 s to import, so it is imported only when one of its data sets is asked
+for.
 """
 
 from __future__ import annotations
 
-import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from engine import playground
+from engine.datasets import (
+    Bundled,
+    Csv,
+    Dataset,
+    DatasetSpec,
+    Gauss,
+    Generated,
+    Inline,
+    MultiGaussian,
+    Plane,
+    Spiral,
+    Xor,
+)
 from engine.progress import Array
-from engine.spec import Blobs, Circles, Dataset, Inline, Moons, Xor
+
+if TYPE_CHECKING:
+    from engine.spec import JobSpec
 
 
 class InvalidData(ValueError):
@@ -18,70 +36,92 @@ class InvalidData(ValueError):
 
 
 def load(dataset: Dataset) -> tuple[Array, Array]:
-    """Inputs (rows × inputs) and one target a row, as float64."""
-    if isinstance(dataset, Inline):
-        x, y = np.array(dataset.x, dtype=np.float64), np.array(dataset.y, dtype=np.float64)
-    elif isinstance(dataset, Xor):
-        x, y = make_xor(dataset)
-    else:
-        x, y = generate(dataset)
+    """Inputs (rows × inputs) and one target a row, as float64. Classes count from 0."""
+    match dataset:
+        case Inline():
+            x, y = np.array(dataset.x), np.array(dataset.y)
+        case Csv():
+            x, y = np.array(dataset.table.x), np.array(dataset.table.y)
+        case Xor():
+            x, y = playground.xor(dataset)
+        case Spiral():
+            x, y = playground.spiral(dataset)
+        case Gauss():
+            x, y = playground.gauss(dataset)
+        case Plane():
+            x, y = playground.plane(dataset)
+        case MultiGaussian():
+            x, y = playground.multi_gaussian(dataset)
+        case Bundled():
+            x, y = bundled(dataset)
+        case _:
+            x, y = generated(dataset)
     if not (np.isfinite(x).all() and np.isfinite(y).all()):
         raise InvalidData(f"the data set {dataset.kind} holds numbers that are not finite")
     return np.ascontiguousarray(x, dtype=np.float64), y.astype(np.float64)
 
 
-def generate(dataset: Moons | Circles | Blobs) -> tuple[Array, Array]:
-    """What scikit-learn generates for this specification."""
+def generated(dataset: Generated) -> tuple[Array, Array]:
+    """What scikit-learn's make_… of this kind generates from the same parameters."""
     from sklearn import datasets
 
-    made: tuple[Array, Array]
-    match dataset:
-        case Moons():
-            made = datasets.make_moons(
-                dataset.n_samples, noise=dataset.noise, random_state=dataset.seed
-            )
-        case Circles():
-            made = datasets.make_circles(
-                dataset.n_samples,
-                noise=dataset.noise,
-                factor=dataset.factor,
-                random_state=dataset.seed,
-            )
-        case Blobs():
-            made = datasets.make_blobs(
-                dataset.n_samples,
-                n_features=dataset.n_features,
-                centers=dataset.centers,
-                cluster_std=dataset.cluster_std,
-                random_state=dataset.seed,
-            )
-    return made
+    parameters = dataset.model_dump(exclude={"kind", "seed", "standardise", "standardise_targets"})
+    try:
+        kind: str = dataset.kind  # type: ignore[attr-defined]
+        make = getattr(datasets, f"make_{kind}")
+        x, y = make(**parameters, random_state=dataset.seed)
+    except ValueError as error:
+        raise InvalidData(f"scikit-learn cannot make this data set: {error}") from None
+    return x, np.maximum(y, 0.0) if kind == "hastie_10_2" else y
 
 
-def make_xor(dataset: Xor) -> tuple[Array, Array]:
-    """Four corners of the square, or random points in it; class 1 where the signs differ."""
-    rng = np.random.RandomState(dataset.seed)
-    if dataset.n_samples == 4:
-        x = np.array([[-1.0, -1.0], [-1.0, 1.0], [1.0, -1.0], [1.0, 1.0]])
-    else:
-        x = rng.uniform(-1.0, 1.0, size=(dataset.n_samples, 2))
-    y = (x[:, 0] * x[:, 1] < 0.0).astype(np.float64)
-    if dataset.noise > 0.0:
-        x = x + rng.normal(scale=dataset.noise, size=x.shape)
+def bundled(dataset: Bundled) -> tuple[Array, Array]:
+    from sklearn import datasets
+
+    x, y = getattr(datasets, f"load_{dataset.kind}")(return_X_y=True)
     return x, y
 
 
-def encode(loss: str, y: Array) -> Array:
-    """Targets (rows × 1) as the loss reads them: -1 or 1 for max_margin, else as they are."""
-    if loss == "max_margin":
+@dataclass(frozen=True, slots=True)
+class Scaling:
+    """What standardisation subtracts from inputs and targets, and divides them by then."""
+
+    input_mean: Array
+    input_scale: Array
+    target_mean: float
+    target_scale: float
+
+    @classmethod
+    def of(cls, dataset: DatasetSpec, x: Array, y: Array) -> Scaling:
+        """The statistics of the training rows; 0 and 1 for what is not standardised."""
+        inputs = x.shape[1]
+        mean, scale = moments(x) if dataset.standardise else (np.zeros(inputs), np.ones(inputs))
+        target_mean, target_scale = 0.0, 1.0
+        if dataset.standardise_targets:
+            means, scales = moments(y[:, None])
+            target_mean, target_scale = float(means[0]), float(scales[0])
+        return cls(mean, scale, target_mean, target_scale)
+
+    def inputs(self, x: Array) -> Array:
+        return (x - self.input_mean) / self.input_scale
+
+    def targets(self, y: Array) -> Array:
+        return (y - self.target_mean) / self.target_scale
+
+
+def moments(columns: Array) -> tuple[Array, Array]:
+    """Mean and standard deviation of each column; 1 for one that never changes."""
+    deviation = columns.std(axis=0)
+    constant = columns.max(axis=0) == columns.min(axis=0)
+    return columns.mean(axis=0), np.where(constant | (deviation == 0.0), 1.0, deviation)
+
+
+def encode(spec: JobSpec, y: Array) -> Array:
+    """Targets (rows × 1, or rows × classes for cross_entropy) as the loss reads them."""
+    if spec.loss.kind == "cross_entropy":
+        return np.eye(spec.model.layers[-1].units)[y.astype(np.intp)]
+    if spec.loss.kind == "max_margin":
         return np.where(y > 0.0, 1.0, -1.0)[:, None]
+    if spec.loss.kind == "binary_cross_entropy":
+        return np.where(y > 0.0, 1.0, 0.0)[:, None]
     return y[:, None]
-
-
-def r_squared(predictions: Array, targets: Array) -> float | None:
-    """1 - residual / total sum of squares; None where all targets are the same."""
-    total = float(np.sum((targets - targets.mean()) ** 2))
-    if total == 0.0:
-        return None
-    score = 1.0 - float(np.sum((targets - predictions) ** 2)) / total
-    return score if math.isfinite(score) else None

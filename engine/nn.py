@@ -23,7 +23,12 @@ Input = Value | float
 ACTIVATIONS: dict[str, Callable[[Value], Value]] = {
     "linear": lambda x: x,
     "relu": Value.relu,
+    "leaky_relu": Value.leaky_relu,
     "tanh": Value.tanh,
+    "sigmoid": Value.sigmoid,
+    "softplus": Value.softplus,
+    "gelu": Value.gelu,
+    "sin": Value.sin,
 }
 REPR_NAMES = {"relu": "ReLU"}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -31,19 +31,44 @@ class HistoryRow(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """Enough to go on to the bit.
+    """Enough to go on to the bit. All arrays are float64, one number a parameter, in order.
 
     Attributes:
         step: finished updates.
-        parameters: float64, neuron by neuron in layer order, weights then bias.
-        velocity: momentum buffers in the same order; None without momentum.
-        gradient: what `zero_grad: false` has summed up so far, same order; else None.
+        parameters: neuron by neuron in layer order, weights then bias.
+        velocity: momentum buffers; None without momentum.
+        gradient: what `zero_grad: false` has summed up so far; else None.
+        patience: memory of early stopping: the best validation loss, and how many logged
+            steps in a row were no better; None without early stopping.
     """
 
     step: int
     parameters: Array
     velocity: Array | None = None
     gradient: Array | None = None
+    patience: tuple[float, int] | None = None
+
+    def arrays(self) -> dict[str, Array]:
+        """Everything but the step as named arrays, to be stored; absent parts are left out."""
+        found = {
+            "parameters": self.parameters,
+            "velocity": self.velocity,
+            "gradient": self.gradient,
+            "patience": None if self.patience is None else np.array(self.patience, np.float64),
+        }
+        return {name: array for name, array in found.items() if array is not None}
+
+    @classmethod
+    def of(cls, step: int, arrays: Mapping[str, Array]) -> State:
+        """The inverse of `arrays`."""
+        patience = arrays.get("patience")
+        return cls(
+            step=step,
+            parameters=arrays["parameters"],
+            velocity=arrays.get("velocity"),
+            gradient=arrays.get("gradient"),
+            patience=None if patience is None else (float(patience[0]), int(patience[1])),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,18 +97,22 @@ class Diverged(Exception):
 
 
 class Executor(Protocol):
-    """Takes steps. `scalar` and `native` differ in nothing else that training can see."""
+    """Takes steps. `scalar` and `native` differ in nothing that training can see."""
 
     step: int
     """Finished updates."""
 
-    def run(self, until: int) -> Iterator[list[HistoryRow]]:
-        """Goes on to `until` finished updates.
+    @property
+    def stopped(self) -> bool:
+        """Whether early stopping ended the training at this step."""
 
-        Yields the rows logged since the last yield, at least every SLICE seconds as far as
-        it can, also in the middle of a step, and at the end. Raises Diverged after the rows
-        before it were yielded.
+    def run(self, until: int) -> Iterator[list[HistoryRow]]:
+        """Goes on to `until` finished updates, or to where early stopping ends it.
+
+        Yields the rows logged since the last yield about every 50 ms, also in the middle of
+        a step that takes longer, and once at the end. Raises Diverged after the rows before
+        it were yielded.
         """
 
     def state(self) -> State:
-        """A copy of the state after `step` finished updates."""
+        """A copy of the state after `step` finished updates, also in the middle of the next."""

@@ -11,124 +11,187 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Generator, Iterator, Sequence
 
 import numpy as np
 
 from engine import losses
 from engine.nn import build
 from engine.optim import SGD
-from engine.problem import Problem
-from engine.progress import Diverged, HistoryRow, State
+from engine.problem import Problem, Rows
+from engine.progress import Array, Diverged, HistoryRow, State
+from engine.stopping import Patience
 from engine.value import Value
 
 SLICE = 0.05
 """Seconds between two looks outside."""
 
-
-@dataclass
-class Batch:
-    """What the examples of one step gave, last example first."""
-
-    losses: list[float] = field(default_factory=list)
-    outputs: list[list[float]] = field(default_factory=list)
-    penalty: float | None = None
-
-    def loss(self, reduction: str) -> float:
-        """The loss of the step, summed as the whole graph sums it: first example first."""
-        total = sum(reversed(self.losses))
-        total *= losses.example_weight(len(self.losses), reduction)
-        return total if self.penalty is None else total + self.penalty
+Work = Generator[None, None, tuple[float, Array]]
+"""A pass over examples: ticks after each of them, answers with the loss and the outputs."""
 
 
 class ScalarExecutor:
     """Takes steps on Values; see `engine.progress.Executor`."""
 
     def __init__(self, problem: Problem, start: State | None = None) -> None:
+        spec = problem.spec
         self.problem = problem
         self.step = 0
-        self.model = build(problem.spec.model, problem.x.shape[1])
+        self.model = build(spec.model, problem.training.x.shape[1])
         self.parameters = self.model.parameters()
-        self.optimizer = SGD(self.parameters)
+        self.optimizer = SGD.of(spec.optimizer, self.parameters)
+        self.patience: Patience | None = None
+        if spec.training.early_stopping is not None:
+            memory = None if start is None else start.patience
+            self.patience = Patience(spec.training.early_stopping, memory)
         if start is not None:
-            self.step = start.step
-            for p, number in zip(self.parameters, start.parameters.tolist(), strict=True):
-                p.data = number
-            if start.gradient is not None:
-                for p, number in zip(self.parameters, start.gradient.tolist(), strict=True):
-                    p.grad = number
-        self._gradient: list[float] | None = None
-        self._keep_gradient()
-        self._rows: list[list[float]] = problem.x.tolist()
-        self._targets: list[list[float]] = problem.targets.tolist()
+            self._go_on_from(start)
+        self._gradient = self._unzeroed_gradient()
+        self._logged: list[HistoryRow] = []
+        self._training = Examples(problem.training)
+        self._validation = Examples(problem.validation) if problem.validation else None
+
+    def _go_on_from(self, start: State) -> None:
+        self.step = start.step
+        for p, number in zip(self.parameters, start.parameters.tolist(), strict=True):
+            p.data = number
+        if start.velocity is not None:
+            self.optimizer.velocity = start.velocity.tolist()
+        if start.gradient is not None:
+            for p, number in zip(self.parameters, start.gradient.tolist(), strict=True):
+                p.grad = number
+
+    @property
+    def stopped(self) -> bool:
+        return self.patience is not None and self.patience.exhausted
 
     def state(self) -> State:
+        velocity = self.optimizer.velocity
         return State(
             step=self.step,
             parameters=np.array([p.data for p in self.parameters]),
+            velocity=None if velocity is None else np.array(velocity),
             gradient=None if self._gradient is None else np.array(self._gradient),
+            patience=None if self.patience is None else self.patience.memory,
         )
 
     def run(self, until: int) -> Iterator[list[HistoryRow]]:
-        training, reduction = self.problem.spec.training, self.problem.spec.loss.reduction
-        rows: list[HistoryRow] = []
         due = time.monotonic() + SLICE
-        while self.step < until:
-            batch = Batch()
-            for _ in self._differentiate(batch):
-                if time.monotonic() >= due:
-                    yield rows
-                    rows = []
-                    due = time.monotonic() + SLICE
-            loss = batch.loss(reduction)
-            if not math.isfinite(loss):
-                yield rows
-                raise Diverged(self.step)
-            rate = self.problem.learning_rate(self.step)
-            if training.logs(self.step):
-                rows.append(self._row(batch, loss, rate))
-            self.optimizer.step(rate)
-            if not all(math.isfinite(p.data) for p in self.parameters):
-                yield rows
-                raise Diverged(self.step)
-            self.step += 1
-            self._keep_gradient()
-        yield rows
+        try:
+            while self.step < until and not self.stopped:
+                for _ in self._take_step():
+                    if time.monotonic() >= due:
+                        yield self._take_logged()
+                        due = time.monotonic() + SLICE
+        except Diverged:
+            yield self._take_logged()
+            raise
+        yield self._take_logged()
 
-    def _differentiate(self, batch: Batch) -> Iterator[None]:
-        """Fills `batch` and the parameters' gradients, example by example."""
+    def _take_logged(self) -> list[HistoryRow]:
+        rows, self._logged = self._logged, []
+        return rows
+
+    def _take_step(self) -> Generator[None]:
+        """One update, with ticks on the way. The state changes only after the last tick."""
+        chosen = self.problem.batches.indices(self.step)
+        loss, outputs = yield from self._differentiate(chosen)
+        if not math.isfinite(loss):
+            raise Diverged(self.step)
+        rate = self.problem.learning_rate(self.step)
+        validation_loss = None
+        if self.problem.spec.training.logs(self.step):
+            accuracy = self.problem.score(outputs, self.problem.training.targets[list(chosen)])
+            gradient_norm = self.optimizer.gradient_norm()
+            validation_loss, validation_accuracy = yield from self._validate()
+            self._logged.append(
+                HistoryRow(
+                    step=self.step,
+                    loss=loss,
+                    accuracy=accuracy,
+                    validation_loss=finite(validation_loss),
+                    validation_accuracy=validation_accuracy,
+                    learning_rate=rate,
+                    gradient_norm=finite(gradient_norm),
+                )
+            )
+        self.optimizer.step(rate)
+        if not all(math.isfinite(p.data) for p in self.parameters):
+            raise Diverged(self.step)
+        self.step += 1
+        self._gradient = self._unzeroed_gradient()
+        if self.patience is not None and validation_loss is not None:
+            self.patience.look(validation_loss)
+
+    def _differentiate(self, chosen: Sequence[int]) -> Work:
+        """The batch's loss and outputs; leaves its gradient in the parameters."""
         spec = self.problem.spec
         if spec.training.zero_grad:
             self.model.zero_grad()
-        if spec.loss.l2 > 0.0:
-            penalty = losses.l2(self.parameters, spec.loss.l2)
+        penalties = self._penalties()
+        for penalty in reversed(penalties):
             penalty.backward()
-            batch.penalty = penalty.data
-        weight = losses.example_weight(len(self._rows), spec.loss.reduction)
-        for row, target in zip(reversed(self._rows), reversed(self._targets), strict=True):
-            outputs = self.model.outputs([Value(number) for number in row])
-            loss = self.problem.loss(outputs, target)
+        weight = losses.example_weight(len(chosen), spec.loss.reduction)
+        found, outputs = [], []
+        for i in reversed(chosen):
+            answers = self.model.outputs(self._training.inputs(i))
+            loss = self.problem.loss(answers, self._training.targets[i])
             (loss * weight).backward()
-            batch.losses.append(loss.data)
-            batch.outputs.append([output.data for output in outputs])
+            found.append(loss.data)
+            outputs.append([answer.data for answer in answers])
             yield
+        return total(found[::-1], weight, penalties), np.array(outputs[::-1])
 
-    def _keep_gradient(self) -> None:
-        # Without zero_grad the sum so far belongs to the state; in the middle of a step it
-        # already holds some of the next step's examples, hence a copy.
-        if not self.problem.spec.training.zero_grad:
-            self._gradient = [p.grad for p in self.parameters]
+    def _validate(self) -> Generator[None, None, tuple[float | None, float | None]]:
+        """Loss and score over the validation rows; None without any."""
+        rows, examples = self.problem.validation, self._validation
+        if rows is None or examples is None:
+            return None, None
+        found, outputs = [], []
+        for i in range(len(rows)):
+            answers = self.model.outputs(examples.inputs(i))
+            found.append(self.problem.loss(answers, examples.targets[i]).data)
+            outputs.append([answer.data for answer in answers])
+            yield
+        weight = losses.example_weight(len(rows), self.problem.spec.loss.reduction)
+        loss = total(found, weight, self._penalties())
+        return loss, self.problem.score(np.array(outputs), rows.targets)
 
-    def _row(self, batch: Batch, loss: float, rate: float) -> HistoryRow:
-        outputs = np.array(batch.outputs[::-1])
-        norm = math.sqrt(sum(p.grad * p.grad for p in self.parameters))
-        return HistoryRow(
-            step=self.step,
-            loss=loss,
-            accuracy=self.problem.score(outputs, self.problem.targets),
-            validation_loss=None,
-            validation_accuracy=None,
-            learning_rate=rate,
-            gradient_norm=norm if math.isfinite(norm) else None,
-        )
+    def _penalties(self) -> list[Value]:
+        spec = self.problem.spec.loss
+        return [
+            penalty(self.parameters, strength)
+            for penalty, strength in ((losses.l2, spec.l2), (losses.l1, spec.l1))
+            if strength > 0.0
+        ]
+
+    def _unzeroed_gradient(self) -> list[float] | None:
+        # Without zero_grad the sum so far belongs to the state. A copy: in the middle of a
+        # step the parameters already hold some of the next step's examples.
+        if self.problem.spec.training.zero_grad:
+            return None
+        return [p.grad for p in self.parameters]
+
+
+class Examples:
+    """Rows as Python numbers: NumPy's scalars would slow every operation down."""
+
+    def __init__(self, rows: Rows) -> None:
+        self.x: list[list[float]] = rows.x.tolist()
+        self.targets: list[list[float]] = rows.targets.tolist()
+
+    def inputs(self, i: int) -> list[Value]:
+        return [Value(number) for number in self.x[i]]
+
+
+def total(found: Sequence[float], weight: float, penalties: Sequence[Value]) -> float:
+    """The loss of a batch, summed as its graph is: examples first, then the penalties."""
+    loss = sum(found) * weight
+    for penalty in penalties:
+        loss += penalty.data
+    return loss
+
+
+def finite(number: float | None) -> float | None:
+    """The number, or None where it is none that a history can hold."""
+    return number if number is not None and math.isfinite(number) else None

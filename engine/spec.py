@@ -3,6 +3,7 @@
 The one definition: the API validates requests with it, the worker and `engine.train` run it,
 the client checks files with it before they are sent. Defaults that depend on other fields are
 filled in by validation, so `JobSpec.model_dump()` is the normalised specification.
+`engine.datasets` holds the data sets, `engine.schema` what all models share.
 """
 
 from __future__ import annotations
@@ -11,11 +12,14 @@ import itertools
 import math
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import Field, StringConstraints, model_validator
 
-MAX_ROWS = 100_000
-MAX_INPUTS = 4_096
+from engine.datasets import Dataset
+from engine.labels import check_targets
+from engine.schema import Model, Seed, at, problems
+
+__all__ = ["JobSpec", "problems"]
+
 MAX_LAYERS = 32
 MAX_UNITS = 4_096
 MAX_PARAMETERS = 2_000_000
@@ -24,109 +28,9 @@ MAX_LOGGED_STEPS = 1_000_000
 DEFAULT_LOGGED_STEPS = 10_000
 DEFAULT_CHECKPOINTS = 50
 
-Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
-Activation = Literal["linear", "relu", "tanh"]
-
-
-class Model(BaseModel):
-    """Strict: no unknown field, no coercion between types, no NaN, no infinity."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, frozen=True)
-
-
-class Moons(Model):
-    """Two interleaving half circles in the plane, one class each."""
-
-    kind: Literal["moons"]
-    n_samples: int = Field(default=100, ge=2, le=MAX_ROWS)
-    noise: float = Field(default=0.1, ge=0)
-    seed: Seed = 0
-
-    def shape(self) -> tuple[int, int]:
-        return self.n_samples, 2
-
-    def classes(self) -> int | None:
-        return 2
-
-
-class Circles(Model):
-    """A circle inside a circle; `factor` is the ratio of their radii."""
-
-    kind: Literal["circles"]
-    n_samples: int = Field(default=100, ge=2, le=MAX_ROWS)
-    noise: float = Field(default=0.1, ge=0)
-    factor: float = Field(default=0.5, ge=0, lt=1)
-    seed: Seed = 0
-
-    def shape(self) -> tuple[int, int]:
-        return self.n_samples, 2
-
-    def classes(self) -> int | None:
-        return 2
-
-
-class Blobs(Model):
-    """Isotropic Gaussian clouds, one class each."""
-
-    kind: Literal["blobs"]
-    n_samples: int = Field(default=100, ge=2, le=MAX_ROWS)
-    centers: int = Field(default=2, ge=2, le=100)
-    n_features: int = Field(default=2, ge=1, le=MAX_INPUTS)
-    cluster_std: float = Field(default=1.0, ge=0)
-    seed: Seed = 0
-
-    def shape(self) -> tuple[int, int]:
-        return self.n_samples, self.n_features
-
-    def classes(self) -> int | None:
-        return self.centers
-
-
-class Xor(Model):
-    """Points in the square [-1, 1]²; the class is whether the signs of x and y differ.
-
-    Four samples without noise are the truth table itself.
-    """
-
-    kind: Literal["xor"]
-    n_samples: int = Field(default=4, ge=4, le=MAX_ROWS)
-    noise: float = Field(default=0.0, ge=0)
-    seed: Seed = 0
-
-    def shape(self) -> tuple[int, int]:
-        return self.n_samples, 2
-
-    def classes(self) -> int | None:
-        return 2
-
-
-class Inline(Model):
-    """Rows sent with the job: `x` is rows × inputs, `y` one target a row."""
-
-    kind: Literal["inline"]
-    x: list[list[float]] = Field(min_length=1, max_length=MAX_ROWS)
-    y: list[float] = Field(min_length=1, max_length=MAX_ROWS)
-
-    @model_validator(mode="after")
-    def rows_agree(self) -> Self:
-        width = len(self.x[0])
-        if not 1 <= width <= MAX_INPUTS:
-            raise at(("x", 0), f"a row needs 1 to {MAX_INPUTS} numbers, this one has {width}")
-        for i, row in enumerate(self.x):
-            if len(row) != width:
-                raise at(("x", i), f"row {i} has {len(row)} numbers, the first row has {width}")
-        if len(self.y) != len(self.x):
-            raise at(("y",), f"{len(self.y)} targets for {len(self.x)} rows of x")
-        return self
-
-    def shape(self) -> tuple[int, int]:
-        return len(self.x), len(self.x[0])
-
-    def classes(self) -> int | None:
-        return None
-
-
-Dataset = Annotated[Moons | Circles | Blobs | Xor | Inline, Field(discriminator="kind")]
+Activation = Literal["linear", "relu", "leaky_relu", "tanh", "sigmoid", "softplus", "gelu", "sin"]
+Rate = Annotated[float, Field(gt=0, le=1e6)]
+Strength = Annotated[float, Field(ge=0, le=1e6)]
 
 
 class LayerSpec(Model):
@@ -135,9 +39,11 @@ class LayerSpec(Model):
 
 
 class InitSpec(Model):
-    """Weights from `random.Random(seed).uniform(-1, 1)`, neuron by neuron in layer order.
+    """How weights start: uniform, drawn by `random.Random(seed)`, neuron by neuron in layer order.
 
-    `bias: uniform` draws each neuron's bias after its weights; otherwise biases are 0.
+    The range is [-1, 1] for `uniform`, ±√(6/(inputs + units)) for `xavier`, ±√(6/inputs) for
+    `he`. `bias: uniform` draws each neuron's bias after its weights from the same range;
+    otherwise biases are 0.
     """
 
     kind: Literal["uniform", "xavier", "he"] = "uniform"
@@ -151,52 +57,154 @@ class ModelSpec(Model):
 
 
 class LossSpec(Model):
-    """The data loss over a batch plus `l2` times the sum of all squared parameters."""
+    """The data loss over a batch, plus `l2`·Σp² and `l1`·Σ|p| over all parameters.
 
-    kind: Literal["mse", "max_margin"]
+    `delta` is where the huber loss turns from a parabola into a line; no other loss has it.
+    """
+
+    kind: Literal["mse", "mae", "huber", "max_margin", "binary_cross_entropy", "cross_entropy"]
     reduction: Literal["mean", "sum"] = "mean"
-    l2: float = Field(default=0.0, ge=0)
+    l1: Strength = 0.0
+    l2: Strength = 0.0
+    delta: float | None = Field(default=None, gt=0, le=1e6)
+
+    @model_validator(mode="after")
+    def delta_belongs_to_huber(self) -> Self:
+        if self.kind == "huber":
+            if self.delta is None:
+                object.__setattr__(self, "delta", 1.0)
+        elif self.delta is not None:
+            raise at(("delta",), f"only the huber loss has a delta, {self.kind} has none")
+        return self
 
 
 class ConstantRate(Model):
     kind: Literal["constant"]
-    value: float = Field(gt=0)
+    value: Rate
 
 
 class LinearRate(Model):
     """start + (end - start)·k/steps at step k."""
 
     kind: Literal["linear"]
-    start: float = Field(gt=0)
-    end: float = Field(ge=0)
+    start: Rate
+    end: float = Field(ge=0, le=1e6)
 
 
-LearningRate = Annotated[ConstantRate | LinearRate, Field(discriminator="kind")]
+class StepRate(Model):
+    """start·factor^⌊k/every⌋ at step k."""
+
+    kind: Literal["step"]
+    start: Rate
+    factor: float = Field(gt=0, le=1)
+    every: int = Field(ge=1, le=MAX_STEPS)
 
 
-class OptimizerSpec(Model):
-    kind: Literal["sgd"] = "sgd"
-    learning_rate: LearningRate
+class ExponentialRate(Model):
+    """start·factor^k at step k."""
+
+    kind: Literal["exponential"]
+    start: Rate
+    factor: float = Field(gt=0, le=1)
+
+
+class CosineRate(Model):
+    """end + (start - end)·(1 + cos(π·k/steps))/2 at step k (Loshchilov and Hutter 2017)."""
+
+    kind: Literal["cosine"]
+    start: Rate
+    end: float = Field(default=0.0, ge=0, le=1e6)
+
+
+class WarmupRate(Model):
+    """r·(k + 1)/steps in the first `steps` steps, r being the first rate of `then`.
+
+    After them `then` runs over what is left of the training.
+    """
+
+    kind: Literal["warmup"]
+    steps: int = Field(ge=1, le=MAX_STEPS)
+    then: Annotated[
+        ConstantRate | LinearRate | StepRate | ExponentialRate | CosineRate,
+        Field(discriminator="kind"),
+    ]
 
     @model_validator(mode="before")
     @classmethod
     def number_is_a_constant_rate(cls, data: object) -> object:
-        if isinstance(data, dict):
-            rate = data.get("learning_rate")
-            if isinstance(rate, (int, float)) and not isinstance(rate, bool):
-                return data | {"learning_rate": {"kind": "constant", "value": rate}}
-        return data
+        return constant_rate(data, "then")
+
+
+LearningRate = Annotated[
+    ConstantRate | LinearRate | StepRate | ExponentialRate | CosineRate | WarmupRate,
+    Field(discriminator="kind"),
+]
+
+
+def constant_rate(data: object, field: str) -> object:
+    """`data` with a bare number in `field` written out as a constant learning rate."""
+    rate = data.get(field) if isinstance(data, dict) else None
+    if isinstance(data, dict) and isinstance(rate, (int, float)) and not isinstance(rate, bool):
+        if not 0 < rate <= 1e6:
+            raise at((field,), "a learning rate is above 0 and at most 1,000,000")
+        return data | {field: {"kind": "constant", "value": rate}}
+    return data
+
+
+class OptimizerSpec(Model):
+    """Stochastic gradient descent as PyTorch has it.
+
+    `clip_norm` scales the gradient down to this norm when it is longer.
+    """
+
+    kind: Literal["sgd"] = "sgd"
+    learning_rate: LearningRate
+    momentum: float = Field(default=0.0, ge=0, lt=1)
+    nesterov: bool = False
+    clip_norm: float | None = Field(default=None, gt=0)
+
+    @model_validator(mode="before")
+    @classmethod
+    def number_is_a_constant_rate(cls, data: object) -> object:
+        return constant_rate(data, "learning_rate")
+
+    @model_validator(mode="after")
+    def nesterov_needs_momentum(self) -> Self:
+        if self.nesterov and self.momentum == 0.0:
+            raise at(("nesterov",), "nesterov needs a momentum above 0")
+        return self
+
+
+class EarlyStoppingSpec(Model):
+    """Ends training when the validation loss no longer falls.
+
+    It is looked at in every logged step. After `patience` logged steps in a row that were not
+    below the best by more than `min_delta`, training has succeeded early.
+    """
+
+    patience: int = Field(ge=1, le=MAX_LOGGED_STEPS)
+    min_delta: float = Field(default=0.0, ge=0)
 
 
 class TrainingSpec(Model):
-    """How long to train and what to write down.
+    """How long to train, on which rows, and what to write down.
+
+    `batch_size: null` takes all training rows in every step, in order. Otherwise each epoch
+    shuffles them, as a function of `seed` and the epoch, and its last batch may be smaller.
+    `validation_fraction` of the rows, at least one, is drawn with `seed` and kept for
+    validation, in classification the same share of every class. `zero_grad: false` lets
+    gradients add up from step to step, the classic mistake.
 
     `log_every` defaults to 1 up to 10,000 steps and to steps/10,000 beyond; the first and the
     last step are always logged. `checkpoint_every` defaults to steps/50.
     """
 
     steps: int = Field(ge=1, le=MAX_STEPS)
+    batch_size: int | None = Field(default=None, ge=1)
+    seed: Seed = 0
     zero_grad: bool = True
+    validation_fraction: float = Field(default=0.0, ge=0, lt=1)
+    early_stopping: EarlyStoppingSpec | None = None
     deadline_seconds: float | None = Field(default=None, gt=0)
     log_every: int = Field(default=0, ge=1)
     checkpoint_every: int = Field(default=0, ge=1)
@@ -214,6 +222,11 @@ class TrainingSpec(Model):
                 ("log_every",),
                 f"{self.steps} steps logged every {self.log_every} make more than "
                 f"{MAX_LOGGED_STEPS} history rows; raise log_every",
+            )
+        if self.early_stopping is not None and self.validation_fraction == 0.0:
+            raise at(
+                ("early_stopping",),
+                "early stopping watches the validation loss; set a validation_fraction",
             )
         return self
 
@@ -235,39 +248,26 @@ class JobSpec(Model):
 
     @model_validator(mode="after")
     def parts_fit(self) -> Self:
-        outputs = self.model.layers[-1].units
-        if outputs != 1:
-            raise at(
-                ("model", "layers", len(self.model.layers) - 1, "units"),
-                f"{self.loss.kind} needs 1 output unit, not {outputs}",
-            )
         if self.parameters() > MAX_PARAMETERS:
             raise at(
                 ("model", "layers"),
                 f"{self.parameters()} parameters; at most {MAX_PARAMETERS} are allowed",
             )
-        if self.loss.kind == "max_margin":
-            self._check_binary_labels()
+        rows = self.dataset.shape()[0]
+        if self.training.validation_fraction > 0.0 and rows < 2:
+            raise at(("training", "validation_fraction"), "a validation set needs at least 2 rows")
+        rate = self.optimizer.learning_rate
+        if rate.kind == "warmup" and rate.steps >= self.training.steps:
+            raise at(
+                ("optimizer", "learning_rate", "steps"),
+                f"a warm-up of {rate.steps} steps leaves nothing of {self.training.steps}",
+            )
+        check_targets(self)
         return self
 
-    def _check_binary_labels(self) -> None:
-        if isinstance(self.dataset, Inline):
-            for i, label in enumerate(self.dataset.y):
-                if label not in (-1.0, 0.0, 1.0):
-                    raise at(("dataset", "y", i), f"label {label!r} is neither 0, 1 nor -1, 1")
-            if {-1.0, 0.0} <= set(self.dataset.y):
-                raise at(("dataset", "y"), "labels mix 0 with -1; use {0, 1} or {-1, 1}")
-            if len(set(self.dataset.y)) != 2:
-                raise at(("dataset", "y"), "labels are all the same; two classes are needed")
-        elif self.dataset.classes() != 2:
-            raise at(
-                ("loss", "kind"),
-                f"{self.loss.kind} needs 2 classes, {self.dataset.kind} has "
-                f"{self.dataset.classes()}",
-            )
-
     def classifies(self) -> bool:
-        return self.loss.kind == "max_margin"
+        """Whether outputs are scores of classes; else they are numbers to come close to."""
+        return self.loss.kind in ("max_margin", "binary_cross_entropy", "cross_entropy")
 
     def sizes(self) -> list[int]:
         """Inputs, then the units of each layer."""
@@ -277,11 +277,18 @@ class JobSpec(Model):
         sizes = self.sizes()
         return sum((n + 1) * m for n, m in itertools.pairwise(sizes))
 
+    def training_rows(self) -> int:
+        """Rows that are trained on: all but those kept for validation."""
+        rows = self.dataset.shape()[0]
+        return rows - validation_rows(rows, self.training.validation_fraction)
 
-def at(location: tuple[str | int, ...], message: str) -> PydanticCustomError:
-    """A validation error at `location` below the model that raises it.
+    def work(self) -> int:
+        """About how many scalar multiplications training takes, backward pass included."""
+        rows = self.training_rows()
+        batch = min(self.training.batch_size or rows, rows)
+        return 3 * self.parameters() * batch * self.training.steps
 
-    A validator that looks at several fields can only fail as a whole; the location within it
-    travels in the error's context and `error_location` puts it back.
-    """
-    return PydanticCustomError("invalid", "{message}", {"location": location, "message": message})
+
+def validation_rows(rows: int, fraction: float) -> int:
+    """How many rows are kept for validation: the fraction, but one at least and never all."""
+    return min(max(1, round(rows * fraction)), rows - 1) if fraction > 0.0 else 0

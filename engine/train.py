@@ -3,11 +3,26 @@
     for progress in train(spec):
         ...
 
-`train` prepares the data once and lets an executor take the steps: `ScalarExecutor` runs the
-Value graph as it stands. An executor is made from a `Problem` and, when a run goes on, a
-`State`; see `engine.progress.Executor` for what it must do. Everything that decides which
-steps are taken (rows, batches, learning rates, which steps are logged) is a pure function of
-the specification and lives in `Problem`, so executors cannot disagree about it.
+`train` prepares the data once and lets an executor take the steps. An executor is made from a
+`Problem` and, when a run goes on, a `State`; `engine.progress.Executor` says what it must do.
+
+Whatever decides which numbers a step works on is a pure function of the specification, and
+stands once, so that executors cannot disagree about it:
+
+    problem.training.x, .targets    float64 arrays: split, standardised, encoded for the loss
+    problem.batches.indices(k)      the rows of step k, from (seed, epoch) alone
+    optim.rates(rate, steps, a, b)  the learning rates of steps a … b-1
+    nn.build(spec.model, inputs)    the network with its first parameters, `.parameters()` in
+                                    the order of State.parameters
+    problem.loss(outputs, targets)  the loss of one example, as a graph of Values that is the
+                                    same for every example
+    losses.example_weight(n, …)     what one example of n counts for in a batch
+    problem.score(outputs, targets) accuracy or R² of a batch
+    stopping.Patience               early stopping
+    optim.SGD                       clipping, momentum and the update, in this order
+
+The loss of step k is Σ losses·weight + l2·Σp² + l1·Σ|p|, before update k. A logged step also
+has the norm of its gradient before clipping, and the same loss over the validation rows.
 """
 
 from __future__ import annotations
@@ -16,11 +31,11 @@ from collections.abc import Iterator
 
 from engine.data import InvalidData
 from engine.problem import Problem, prepare
-from engine.progress import Array, Diverged, Executor, HistoryRow, Progress, State
+from engine.progress import Diverged, Executor, HistoryRow, Progress, State
 from engine.scalar import ScalarExecutor
 from engine.spec import JobSpec
 
-__all__ = ["Array", "Diverged", "HistoryRow", "InvalidData", "Progress", "State", "train"]
+__all__ = ["Diverged", "HistoryRow", "InvalidData", "Progress", "State", "train"]
 
 
 def train(spec: JobSpec, start: State | None = None) -> Iterator[Progress]:
@@ -34,15 +49,14 @@ def train(spec: JobSpec, start: State | None = None) -> Iterator[Progress]:
         InvalidData: the data set cannot be made, or `start` belongs to another network.
         Diverged: the loss became non-finite. All rows before that step were yielded.
     """
-    problem = prepare(spec)
-    executor = make_executor(problem, start)
+    executor = make_executor(prepare(spec), start)
     steps, every = spec.training.steps, spec.training.checkpoint_every
-    while executor.step < steps:
+    finished = False
+    while not finished:
         until = min(steps, (executor.step // every + 1) * every)
         for rows in executor.run(until):
-            yield Progress(executor.step, rows, executor.state, executor.step == steps)
-    if start is not None and start.step == steps:
-        yield Progress(steps, [], executor.state, True)
+            finished = executor.step == steps or executor.stopped
+            yield Progress(executor.step, rows, executor.state, finished)
 
 
 def make_executor(problem: Problem, start: State | None) -> Executor:

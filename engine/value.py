@@ -15,7 +15,7 @@ splits the gradient of a tie in two halves, gelu is the erf form.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, SupportsFloat, cast
 
 Number = float | int
@@ -110,10 +110,10 @@ class Value:
         return _node(math.sqrt(self.data), (self,), "sqrt", _sqrt)
 
     def sin(self) -> Value:
-        return _node(_finite("sin", math.sin, self.data), (self,), "sin", _sin)
+        return _node(sin(self.data), (self,), "sin", _sin)
 
     def cos(self) -> Value:
-        return _node(_finite("cos", math.cos, self.data), (self,), "cos", _cos)
+        return _node(cos(self.data), (self,), "cos", _cos)
 
     def tanh(self) -> Value:
         return _node(math.tanh(self.data), (self,), "tanh", _tanh)
@@ -226,6 +226,28 @@ def topological_order(root: Value) -> list[Value]:
     return order
 
 
+def log_sum_exp(values: Sequence[Value]) -> Value:
+    """log Σ exp(vᵢ), one node of n operands, without overflow for any vᵢ.
+
+    The largest is taken out first: m + log Σ exp(vᵢ - m).
+    """
+    if not values:
+        raise ValueError("log_sum_exp of no values is not defined")
+    numbers = [v.data for v in values]
+    top = max(numbers)
+    if math.isfinite(top):
+        data = top + math.log(sum(exp(x - top) for x in numbers))
+    else:
+        data = sum(numbers) if any(x != x for x in numbers) else top
+    return _node(data, tuple(values), "logsumexp", _log_sum_exp)
+
+
+def softmax(values: Sequence[Value]) -> list[Value]:
+    """exp(vᵢ) / Σ exp(vⱼ), without overflow for any vᵢ."""
+    total = log_sum_exp(values)
+    return [(v - total).exp() for v in values]
+
+
 _new: Callable[[type[Value]], Value] = object.__new__
 
 
@@ -289,11 +311,14 @@ def normal_cdf(x: float) -> float:
     return 0.5 * (1.0 + math.erf(x * SQRT_HALF))
 
 
-def _finite(name: str, function: Callable[[float], float], x: float) -> float:
-    try:
-        return function(x)
-    except ValueError:
-        raise ValueError(f"{name} of {x!r} is not defined: the value must be finite") from None
+def sin(x: float) -> float:
+    """NaN at infinity, where math.sin would raise."""
+    return math.sin(x) if math.isfinite(x) else math.nan
+
+
+def cos(x: float) -> float:
+    """NaN at infinity, where math.cos would raise."""
+    return math.cos(x) if math.isfinite(x) else math.nan
 
 
 # Rules: how each operation hands its gradient to its operands.
@@ -364,12 +389,12 @@ def _sqrt(out: Value) -> None:
 
 def _sin(out: Value) -> None:
     (a,) = out._prev
-    a.grad += math.cos(a.data) * out.grad
+    a.grad += cos(a.data) * out.grad
 
 
 def _cos(out: Value) -> None:
     (a,) = out._prev
-    a.grad -= math.sin(a.data) * out.grad
+    a.grad -= sin(a.data) * out.grad
 
 
 def _tanh(out: Value) -> None:
@@ -408,6 +433,11 @@ def _abs(out: Value) -> None:
     (a,) = out._prev
     if a.data != 0.0:
         a.grad += math.copysign(out.grad, a.data * out.grad) if out.grad else 0.0
+
+
+def _log_sum_exp(out: Value) -> None:
+    for a in out._prev:
+        a.grad += exp(a.data - out.data) * out.grad
 
 
 def _maximum(out: Value) -> None:

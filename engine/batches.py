@@ -1,0 +1,91 @@
+"""Which rows a step sees: mini-batches and the validation split, as pure functions of a seed.
+
+No generator state exists, so none has to be stored: the order of any epoch can be computed at
+any time, in any process, by either executor, with any version of any library.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+WORD = 2**64 - 1
+GOLDEN = 0x9E3779B97F4A7C15
+SPLIT_EPOCH = 2**32 - 1
+"""The epoch whose order draws the validation rows; no training lasts as long."""
+
+
+def mix(z: int) -> int:
+    """The finaliser of SplitMix64 (Steele, Lea and Flood 2014): a bijection of 64-bit words."""
+    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9 & WORD
+    z = (z ^ (z >> 27)) * 0x94D049BB133111EB & WORD
+    return z ^ (z >> 31)
+
+
+@lru_cache(maxsize=4)
+def shuffled(rows: int, seed: int, epoch: int) -> tuple[int, ...]:
+    """0 … rows-1 in the order of (seed, epoch): Fisher and Yates with numbers of SplitMix64.
+
+    A draw below i + 1 is the upper half of the word times i + 1, shifted down by 32 bits.
+    """
+    order = list(range(rows))
+    state = mix(seed << 32 | epoch)
+    for i in range(rows - 1, 0, -1):
+        state = state + GOLDEN & WORD
+        j = (mix(state) >> 32) * (i + 1) >> 32
+        order[i], order[j] = order[j], order[i]
+    return tuple(order)
+
+
+class Batches:
+    """The rows of every step.
+
+    `size` None, or no smaller than the data, is the full batch: all rows in order. Otherwise
+    an epoch is ⌈rows/size⌉ steps over one shuffled order, the last batch may be smaller.
+    """
+
+    def __init__(self, rows: int, size: int | None, seed: int) -> None:
+        self.rows = rows
+        self.size = rows if size is None else min(size, rows)
+        self.seed = seed
+        self.per_epoch = -(-rows // self.size)
+
+    def indices(self, step: int) -> Sequence[int]:
+        if self.per_epoch == 1:
+            return range(self.rows)
+        epoch, batch = divmod(step, self.per_epoch)
+        order = shuffled(self.rows, self.seed, epoch)
+        return order[batch * self.size : (batch + 1) * self.size]
+
+
+def split(
+    rows: int, kept: int, seed: int, labels: Sequence[float] | None
+) -> tuple[list[int], list[int]]:
+    """Training rows and `kept` validation rows, each in ascending order.
+
+    With labels every class gives the same share, rounded by largest remainder.
+    """
+    if kept == 0:
+        return list(range(rows)), []
+    strata = labels if labels is not None else [0.0] * rows
+    quota = shares(strata, kept)
+    validation = []
+    for i in shuffled(rows, seed, SPLIT_EPOCH):
+        if quota[strata[i]] > 0:
+            quota[strata[i]] -= 1
+            validation.append(i)
+    chosen = set(validation)
+    return [i for i in range(rows) if i not in chosen], sorted(validation)
+
+
+def shares(labels: Sequence[float], kept: int) -> dict[float, int]:
+    """How many of `kept` rows each class gives."""
+    counts: dict[float, int] = {}
+    for label in sorted(labels):
+        counts[label] = counts.get(label, 0) + 1
+    quota = {label: count * kept // len(labels) for label, count in counts.items()}
+    # Remainders in whole numbers: count·kept mod rows.
+    by_remainder = sorted(counts, key=lambda label: -(counts[label] * kept % len(labels)))
+    for label in by_remainder[: kept - sum(quota.values())]:
+        quota[label] += 1
+    return quota

@@ -1,0 +1,110 @@
+"""Comma-separated text becomes rows of numbers and one target a row."""
+
+from __future__ import annotations
+
+import csv
+import math
+from dataclasses import dataclass
+from itertools import islice
+
+from engine.schema import MAX_CELLS, MAX_INPUTS, MAX_ROWS
+
+
+class TableError(ValueError):
+    """The text is no table of numbers; the message names the line and column."""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A parsed file.
+
+    Attributes:
+        x: rows × inputs.
+        y: one target a row; positions in `names` when there are any.
+        names: the classes, in alphabetical order, when the targets are not all numbers.
+    """
+
+    x: list[list[float]]
+    y: list[float]
+    names: tuple[str, ...] | None
+
+
+def parse_table(text: str, header: bool, target: str | int | None) -> Table:
+    """Reads the text; `target` is a column's name or its position from 0, the last if None."""
+    lines = _cells(text)
+    columns = lines.pop(0)[1] if header and lines else []
+    if not lines:
+        raise TableError("there are no rows of data")
+    width = len(columns) if header else len(lines[0][1])
+    if not 2 <= width <= MAX_INPUTS + 1:
+        raise TableError(f"a row needs an input and a target, 2 to {MAX_INPUTS + 1} columns")
+    if len(lines) * width > MAX_CELLS:
+        raise TableError(f"the table holds more than {MAX_CELLS} numbers")
+    for number, cells in lines:
+        if len(cells) != width:
+            raise TableError(f"line {number} has {len(cells)} columns instead of {width}")
+    last = _position(target, columns, width)
+    y, names = _targets([cells[last] for _, cells in lines])
+    x = [
+        [_number(cell, line, i + 1) for i, cell in enumerate(cells) if i != last]
+        for line, cells in lines
+    ]
+    return Table(x, y, names)
+
+
+def _cells(text: str) -> list[tuple[int, list[str]]]:
+    """Line numbers and cells of the lines that are not empty."""
+    reader = csv.reader(text.splitlines(), strict=True, skipinitialspace=True)
+    try:
+        lines = [
+            (reader.line_num, [cell.strip() for cell in cells])
+            for cells in islice(reader, 2 * MAX_ROWS)
+            if cells
+        ]
+    except csv.Error as error:
+        raise TableError(f"line {reader.line_num} is not CSV: {error}") from None
+    if len(lines) > MAX_ROWS + 1:
+        raise TableError(f"there are more than {MAX_ROWS} rows")
+    return lines
+
+
+def _position(target: str | int | None, columns: list[str], width: int) -> int:
+    if target is None:
+        return width - 1
+    if isinstance(target, int):
+        if not 0 <= target < width:
+            raise TableError(f"there is no column {target}; they count from 0 to {width - 1}")
+        return target
+    if columns.count(target) != 1:
+        raise TableError(
+            f"no column is called {target!r}; there are {', '.join(columns)}"
+            if target not in columns
+            else f"more than one column is called {target!r}"
+        )
+    return columns.index(target)
+
+
+def _targets(cells: list[str]) -> tuple[list[float], tuple[str, ...] | None]:
+    numbers = [_parse(cell) for cell in cells]
+    found = [number for number in numbers if number is not None]
+    if len(found) == len(numbers):
+        return found, None
+    names = tuple(sorted(set(cells)))
+    positions = {name: float(i) for i, name in enumerate(names)}
+    return [positions[cell] for cell in cells], names
+
+
+def _number(cell: str, line: int, column: int) -> float:
+    number = _parse(cell)
+    if number is None:
+        raise TableError(f"line {line}, column {column}: {cell[:40]!r} is not a finite number")
+    return number
+
+
+def _parse(cell: str) -> float | None:
+    try:
+        number = float(cell)
+    except ValueError:
+        return None
+    # Python reads 1_000 as a number; in a file it is more likely a mistake.
+    return number if math.isfinite(number) and "_" not in cell else None
