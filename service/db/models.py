@@ -8,7 +8,7 @@ to and that gives them their order, and a public id that is all a client ever se
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 from sqlalchemy import (
     BigInteger,
@@ -19,6 +19,7 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     MetaData,
+    Table,
     Text,
     text,
 )
@@ -62,6 +63,7 @@ class Base(DeclarativeBase):
         }
     )
     type_annotation_map = {float: Double(), str: Text(), bytes: LargeBinary()}  # noqa: RUF012
+    __table__: ClassVar[Table]
 
 
 def _where(condition: str) -> dict[str, Any]:
