@@ -17,6 +17,7 @@ import time
 from collections.abc import Iterator, Mapping
 from types import TracebackType
 from typing import Any, Self, TypedDict, cast
+from urllib.parse import quote
 
 import httpx
 
@@ -126,7 +127,7 @@ class Client:
         return cast(Job, _json(self._send("POST", "/v1/jobs", json=dict(spec))))
 
     def get(self, id: str) -> Job:
-        return cast(Job, _json(self._get(f"/v1/jobs/{id}")))
+        return cast(Job, _json(self._get(_path(id))))
 
     def list(self, *, limit: int = 20, state: str | None = None, name: str | None = None) -> Jobs:
         """The newest jobs first, at most `limit`, of one state or name where given."""
@@ -147,14 +148,14 @@ class Client:
         next_step: int | None = after_step
         while next_step is not None:
             query = {"after_step": next_step, "limit": HISTORY_PAGE}
-            page = _json(self._get(f"/v1/jobs/{id}/history", query))
+            page = _json(self._get(_path(id, "history"), query))
             rows += page["items"]
             next_step = page["next_after_step"]
         return rows
 
     def parameters(self, id: str) -> Parameters:
         """The trained weights and biases; the same bits as the worker had."""
-        return cast(Parameters, _json(self._get(f"/v1/jobs/{id}/parameters")))
+        return cast(Parameters, _json(self._get(_path(id, "parameters"))))
 
     def watch(self, id: str) -> Iterator[Job]:
         """The job now and whenever the service says to look again, until it has ended.
@@ -162,7 +163,7 @@ class Client:
         Goes on over a restart of the service that takes less than half a minute.
         """
         while True:
-            answer = self._get(f"/v1/jobs/{id}", patience=WATCH_PATIENCE)
+            answer = self._get(_path(id), patience=WATCH_PATIENCE)
             job = cast(Job, _json(answer))
             yield job
             if job["terminal"]:
@@ -207,6 +208,10 @@ def _checked(url: str) -> str:
     if parts.scheme not in ("http", "https") or not parts.host:
         raise ClientError(f"{url!r} is not an address; it must look like http://HOST:PORT")
     return url
+
+
+def _path(id: str, *rest: str) -> str:
+    return "/".join(["/v1/jobs", quote(id, safe=""), *rest])
 
 
 def _present(**values: Any) -> dict[str, Any]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
+from rich.text import Text
 
 from client import text
 from client.api import Job
@@ -31,29 +32,39 @@ def follow(jobs: Iterable[Job], console: Console) -> Job:
     return last[0]
 
 
+class Bar(Progress):
+    """A bar with a line of numbers below, so that both fit into a narrow terminal."""
+
+    numbers = ""
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        yield from super().get_renderables()
+        yield Text(f"  {self.numbers}", no_wrap=True, overflow="ellipsis")
+
+
 def show_bar(jobs: Iterable[Job], console: Console) -> Iterator[Job]:
-    bar = Progress(
+    bar = Bar(
         SpinnerColumn(finished_text=" "),
         TextColumn("{task.description}"),
         BarColumn(bar_width=None),
-        *(TextColumn("{task.fields[" + name + "]}") for name in ("steps", "metrics", "speed")),
+        TextColumn("{task.fields[steps]}"),
         console=console,
         expand=True,
     )
     speed = Speed()
     with bar:
-        task = bar.add_task("waiting for the service", total=None, steps="", metrics="", speed="")
+        task = bar.add_task("waiting for the service", total=None, steps="")
         for job in jobs:
             speed.saw(job)
             style = text.STATE_STYLES.get(job["state"], "")
+            bar.numbers = numbers(job, speed)
             bar.update(
                 task,
-                description=f"{escape(job['name'] or job['id'])} [{style}]{job['state']}[/]",
+                description=f"[{style}]{job['state']}[/] {escape(job['name'] or '')}",
+                # Without a total the bar moves to and fro: the job waits for a worker.
                 total=job["steps"] if job["step"] or job["terminal"] else None,
                 completed=job["step"],
                 steps=steps(job),
-                metrics=metrics(job),
-                speed=pace(job, speed),
             )
             yield job
 
@@ -69,8 +80,8 @@ def show_lines(jobs: Iterable[Job], console: Console) -> Iterator[Job]:
         stage = job["state"], LINES * job["step"] // job["steps"]
         slow = job["step"] != shown_step and now - shown_at > LINE_SECONDS
         if stage != shown or slow:
-            parts = (job["state"], steps(job), metrics(job), pace(job, speed))
-            console.print("  ".join(part for part in parts if part), soft_wrap=True)
+            line = f"{job['state']}  {steps(job)}  {numbers(job, speed)}"
+            console.print(line.rstrip(), soft_wrap=True)
             shown, shown_step, shown_at = stage, job["step"], now
         yield job
 
@@ -79,38 +90,36 @@ def steps(job: Job) -> str:
     return f"step {job['step']:,}/{job['steps']:,}"
 
 
-def metrics(job: Job) -> str:
-    if job["loss"] is None:
-        return ""
-    return f"loss {text.number(job['loss'])}  {text.score_name(job)} {text.score(job)}"
-
-
-def pace(job: Job, speed: Speed) -> str:
-    """Rate and remaining time while it runs, afterwards the time it took."""
-    if job["terminal"]:
-        seconds = text.took(job)
-        return f"in {text.duration(seconds)}" if seconds is not None else ""
+def numbers(job: Job, speed: Speed) -> str:
+    """Loss, accuracy, rate and remaining time; at the end the time it took instead."""
+    parts = []
+    if job["loss"] is not None:
+        parts += [f"loss {text.number(job['loss'])}", f"{text.score_name(job)} {text.score(job)}"]
     steps_per_second = speed.steps_per_second()
-    if not steps_per_second:
-        return ""
-    remaining = job["eta_seconds"]
-    if remaining is None:
-        remaining = (job["steps"] - job["step"]) / steps_per_second
-    return f"{text.rate(steps_per_second)}  ETA {text.duration(remaining)}"
+    seconds = text.took(job)
+    if job["terminal"] and seconds is not None:
+        parts.append(f"in {text.duration(seconds)}")
+    elif steps_per_second and not job["terminal"]:
+        remaining = job["eta_seconds"]
+        if remaining is None:
+            remaining = (job["steps"] - job["step"]) / steps_per_second
+        parts += [text.rate(steps_per_second), f"ETA {text.duration(remaining)}"]
+    return "  ".join(parts)
 
 
 class Speed:
     """Steps a second over the last ten seconds, as seen from here."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
         self._seen: deque[tuple[float, int]] = deque()
 
     def saw(self, job: Job) -> None:
-        now = time.monotonic()
-        if job["state"] != "running" or (self._seen and job["step"] < self._seen[-1][1]):
+        now = self._clock()
+        if job["state"] != "running":
             self._seen.clear()
         self._seen.append((now, job["step"]))
-        while len(self._seen) > 2 and now - self._seen[0][0] > RATE_WINDOW_SECONDS:
+        while len(self._seen) > 2 and now - self._seen[1][0] > RATE_WINDOW_SECONDS:
             self._seen.popleft()
 
     def steps_per_second(self) -> float | None:

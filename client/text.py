@@ -47,8 +47,9 @@ def duration(seconds: float | None) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
-def rate(steps_per_second: float | None) -> str:
-    return UNKNOWN if steps_per_second is None else f"{steps_per_second:,.3g} steps/s"
+def rate(steps_per_second: float) -> str:
+    digits = 0 if steps_per_second >= 100 else 1
+    return f"{steps_per_second:,.{digits}f} steps/s"
 
 
 def when(time: str | None) -> str:

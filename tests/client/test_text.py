@@ -1,0 +1,38 @@
+"""Numbers and times as a person reads them."""
+
+import pytest
+
+from client import text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [(None, "-"), (0.0123, "0.01 s"), (9.96, "10.0 s"), (59.9, "59.9 s"), (245, "4:05"),
+     (3599.7, "1:00:00"), (3723, "1:02:03")],
+)  # fmt: skip
+def test_durations(seconds: float | None, shown: str) -> None:
+    assert text.duration(seconds) == shown
+
+
+@pytest.mark.parametrize(
+    ("steps_per_second", "shown"),
+    [(0.25, "0.2 steps/s"), (24.13, "24.1 steps/s"), (1234567.8, "1,234,568 steps/s")],
+)
+def test_rates(steps_per_second: float, shown: str) -> None:
+    assert text.rate(steps_per_second) == shown
+
+
+def test_a_failed_job_says_why() -> None:
+    error = {"code": "diverged", "detail": "the loss became infinite", "step": 7}
+    job = {"id": "job_1", "state": "failed", "step": 7, "error": error}
+    assert text.failure(job) == "job_1 failed (diverged): the loss became infinite"
+
+
+def test_a_cancelled_job_says_how_far_it_came() -> None:
+    job = {"id": "job_1", "state": "cancelled", "step": 1200, "error": None}
+    assert text.failure(job) == "job_1 was cancelled at step 1,200"
+
+
+@pytest.mark.parametrize("state", ["queued", "running", "paused", "succeeded"])
+def test_any_other_job_has_not_failed(state: str) -> None:
+    assert text.failure({"id": "job_1", "state": state, "step": 0, "error": None}) is None
