@@ -7,6 +7,7 @@ the leaves and applies the chain rule once a node.
 Every operation is the same short block: coerce the operand, compute the number, attach the
 rule that carries the gradient back. A rule is a plain function of the node, not a closure
 over it: nodes then hold no reference cycle and a graph is freed as soon as its root is.
+`engine.formulas` holds the numbers that need care, `engine.derivatives` the rules.
 
 Formulas, ties and subgradients follow PyTorch: relu and abs have gradient 0 at 0, maximum
 splits the gradient of a tie in two halves, gelu is the erf form.
@@ -15,14 +16,14 @@ splits the gradient of a tie in two halves, gelu is the erf form.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from numbers import Real
 from typing import Any, SupportsFloat, cast
+
+from engine import derivatives, formulas
 
 Number = float | int
 Rule = Callable[["Value"], None]
-
-SQRT_HALF = math.sqrt(0.5)
-INVERSE_SQRT_TAU = 1.0 / math.sqrt(2.0 * math.pi)
 
 
 class Value:
@@ -59,98 +60,95 @@ class Value:
         self.label = label
         self._prev = tuple(_children)
         self._op = _op
-        self._rule = _leaf
+        self._rule = derivatives.leaf
 
     def __add__(self, other: Value | Number) -> Value:
         if type(other) is not Value:
             other = _as_value(other)
             if other is NotImplemented:
                 return NotImplemented
-        return _node(self.data + other.data, (self, other), "+", _add)
+        return _node(self.data + other.data, (self, other), "+", derivatives.add)
 
     def __mul__(self, other: Value | Number) -> Value:
         if type(other) is not Value:
             other = _as_value(other)
             if other is NotImplemented:
                 return NotImplemented
-        return _node(self.data * other.data, (self, other), "*", _mul)
+        return _node(self.data * other.data, (self, other), "*", derivatives.mul)
 
     def __truediv__(self, other: Value | Number) -> Value:
         if type(other) is not Value:
             other = _as_value(other)
             if other is NotImplemented:
                 return NotImplemented
-        if other.data == 0.0:
-            raise ZeroDivisionError(f"division by zero: {self.data!r} / {other.data!r}")
-        return _node(self.data / other.data, (self, other), "/", _div)
+        quotient = formulas.divide(self.data, other.data)
+        return _node(quotient, (self, other), "/", derivatives.div)
 
     def __pow__(self, other: Value | Number) -> Value:
-        if type(other) is Value:
-            return _node(power(self.data, other.data), (self, other), "**", _pow)
-        if not isinstance(other, (int, float)):
+        exponent = _as_value(other)
+        if exponent is NotImplemented:
             return NotImplemented
-        exponent = float(other)
-        out = _node(power(self.data, exponent), (self,), f"**{other}", _pow_constant)
-        out._arg = exponent
+        result = formulas.power(self.data, exponent.data)
+        if exponent is other:
+            return _node(result, (self, exponent), "**", derivatives.pow)
+        out = _node(result, (self,), f"**{other}", derivatives.pow_constant)
+        out._arg = exponent.data
         return out
 
     def exp(self) -> Value:
-        return _node(exp(self.data), (self,), "exp", _exp)
+        """e**x; infinity where that is too large."""
+        return _node(formulas.exp(self.data), (self,), "exp", derivatives.exp)
 
     def log(self) -> Value:
         """Natural logarithm. Raises ValueError at or below zero."""
-        if self.data <= 0.0:
-            raise ValueError(f"log of {self.data!r} is not defined: the value must be above zero")
-        return _node(math.log(self.data), (self,), "log", _log)
+        return _node(formulas.log(self.data), (self,), "log", derivatives.log)
 
     def sqrt(self) -> Value:
         """Square root. Raises ValueError below zero."""
-        if self.data < 0.0:
-            raise ValueError(f"sqrt of {self.data!r} is not defined: the value is negative")
-        return _node(math.sqrt(self.data), (self,), "sqrt", _sqrt)
+        return _node(formulas.sqrt(self.data), (self,), "sqrt", derivatives.sqrt)
 
     def sin(self) -> Value:
-        return _node(sin(self.data), (self,), "sin", _sin)
+        return _node(formulas.sin(self.data), (self,), "sin", derivatives.sin)
 
     def cos(self) -> Value:
-        return _node(cos(self.data), (self,), "cos", _cos)
+        return _node(formulas.cos(self.data), (self,), "cos", derivatives.cos)
 
     def tanh(self) -> Value:
-        return _node(math.tanh(self.data), (self,), "tanh", _tanh)
+        return _node(math.tanh(self.data), (self,), "tanh", derivatives.tanh)
 
     def sigmoid(self) -> Value:
         """1 / (1 + exp(-x)), without overflow for any x."""
-        return _node(sigmoid(self.data), (self,), "sigmoid", _sigmoid)
+        return _node(formulas.sigmoid(self.data), (self,), "sigmoid", derivatives.sigmoid)
 
     def softplus(self) -> Value:
         """log(1 + exp(x)), without overflow for any x."""
-        return _node(softplus(self.data), (self,), "softplus", _softplus)
+        return _node(formulas.softplus(self.data), (self,), "softplus", derivatives.softplus)
 
     def relu(self) -> Value:
         x = self.data
-        return _node(0.0 if x <= 0.0 else x, (self,), "ReLU", _relu)
+        return _node(0.0 if x <= 0.0 else x, (self,), "ReLU", derivatives.relu)
 
     def leaky_relu(self, slope: float = 0.01) -> Value:
         x = self.data
-        out = _node(x if x > 0.0 else slope * x, (self,), "leaky_relu", _leaky_relu)
+        out = _node(x if x > 0.0 else slope * x, (self,), "leaky_relu", derivatives.leaky_relu)
         out._arg = float(slope)
         return out
 
     def gelu(self) -> Value:
         """x * Phi(x) with the normal distribution function Phi (the erf form)."""
-        return _node(self.data * normal_cdf(self.data), (self,), "gelu", _gelu)
+        x = self.data
+        return _node(x * formulas.normal_cdf(x), (self,), "gelu", derivatives.gelu)
 
     def abs(self) -> Value:
-        return _node(math.fabs(self.data), (self,), "abs", _abs)
+        return _node(math.fabs(self.data), (self,), "abs", derivatives.abs)
 
     def maximum(self, other: Value | Number) -> Value:
         """The larger of two; on a tie each side gets half of the gradient."""
-        if type(other) is not Value:
-            other = _as_value(other)
-            if other is NotImplemented:
-                raise TypeError(f"maximum of a Value and {type(other).__name__}")
-        a, b = self.data, other.data
-        return _node(a if a >= b or a != a else b, (self, other), "max", _maximum)
+        right = other if type(other) is Value else _as_value(other)
+        if right is NotImplemented:
+            raise TypeError(f"maximum of a Value and {type(other).__name__}")
+        a, b = self.data, right.data
+        return _node(a if a >= b or a != a else b, (self, right), "max", derivatives.maximum)
 
     def __neg__(self) -> Value:
         return self * -1.0
@@ -168,17 +166,27 @@ class Value:
         return self * other
 
     def __rtruediv__(self, other: Number) -> Value:
-        return Value(other) / self
+        left = _as_value(other)
+        return left if left is NotImplemented else left / self
 
     def __rpow__(self, other: Number) -> Value:
-        return Value(other) ** self
+        left = _as_value(other)
+        return left if left is NotImplemented else left**self
 
     def __abs__(self) -> Value:
         return self.abs()
 
-    def _backward(self) -> None:
-        """Adds this node's share of the gradient to its operands."""
-        self._rule(self)
+    @property
+    def _backward(self) -> Callable[[], None]:
+        """Adds this node's share of the gradient to its operands.
+
+        Can be set, as in the lecture: that is how an operation of one's own is made.
+        """
+        return lambda: self._rule(self)
+
+    @_backward.setter
+    def _backward(self, function: Callable[[], None]) -> None:
+        self._rule = lambda _: function()
 
     def backward(self) -> None:
         """Computes d(self)/d(node) into `grad` of every node that self depends on.
@@ -198,54 +206,43 @@ class Value:
         return f"Value(data={self.data}, grad={self.grad})"
 
 
-def topological_order(root: Value) -> list[Value]:
-    """Every node that `root` depends on, operands before results, left operands first.
-
-    The order depends on the graph alone, so sums are formed in the same order in every run.
-    Iterative: a graph may be deeper than Python's stack.
-    """
-    order: list[Value] = []
-    seen: set[Value] = set()
-    stack: list[Value] = [root]
-    while stack:
-        node = stack.pop()
-        if node in seen:
-            continue
-        if not node._prev:
-            seen.add(node)
-            order.append(node)
-            continue
-        waiting = [child for child in node._prev if child not in seen]
-        if waiting:
-            stack.append(node)
-            waiting.reverse()
-            stack += waiting
-        else:
-            seen.add(node)
-            order.append(node)
-    return order
-
-
 def log_sum_exp(values: Sequence[Value]) -> Value:
-    """log Σ exp(vᵢ), one node of n operands, without overflow for any vᵢ.
-
-    The largest is taken out first: m + log Σ exp(vᵢ - m).
-    """
+    """log Σ exp(vᵢ), one node of n operands, without overflow for any vᵢ."""
     if not values:
         raise ValueError("log_sum_exp of no values is not defined")
-    numbers = [v.data for v in values]
-    top = max(numbers)
-    if math.isfinite(top):
-        data = top + math.log(sum(exp(x - top) for x in numbers))
-    else:
-        data = sum(numbers) if any(x != x for x in numbers) else top
-    return _node(data, tuple(values), "logsumexp", _log_sum_exp)
+    data = formulas.log_sum_exp([v.data for v in values])
+    return _node(data, tuple(values), "logsumexp", derivatives.log_sum_exp)
 
 
 def softmax(values: Sequence[Value]) -> list[Value]:
     """exp(vᵢ) / Σ exp(vⱼ), without overflow for any vᵢ."""
     total = log_sum_exp(values)
     return [(v - total).exp() for v in values]
+
+
+def topological_order(root: Value) -> list[Value]:
+    """Every node that `root` depends on, operands before results, left operands first.
+
+    The order depends on the graph alone, so sums are formed in the same order in every run.
+    Iterative, with a stack of nodes and the operands that each still waits for: a graph may
+    be deeper than Python's own stack.
+    """
+    order: list[Value] = []
+    seen = {root}
+    stack: list[tuple[Value, Iterator[Value]]] = [(root, iter(root._prev))]
+    while stack:
+        node, waiting = stack[-1]
+        for operand in waiting:
+            if operand not in seen:
+                seen.add(operand)
+                if operand._prev:
+                    stack.append((operand, iter(operand._prev)))
+                    break
+                order.append(operand)
+        else:
+            order.append(node)
+            stack.pop()
+    return order
 
 
 _new: Callable[[type[Value]], Value] = object.__new__
@@ -265,187 +262,6 @@ def _node(data: float, prev: tuple[Value, ...], op: str, rule: Rule) -> Value:
 
 def _as_value(other: Any) -> Value:
     """`other` as a Value; NotImplemented, as operators must answer, when it is no number."""
-    if isinstance(other, (int, float)):
-        return Value(other)
+    if isinstance(other, (float, int, Real)):
+        return Value(float(other))
     return other if isinstance(other, Value) else cast("Value", NotImplemented)
-
-
-# Numbers: the forward formulas that need care.
-
-
-def exp(x: float) -> float:
-    """e**x; infinity where math.exp would raise."""
-    try:
-        return math.exp(x)
-    except OverflowError:
-        return math.inf
-
-
-def power(base: float, exponent: float) -> float:
-    """base**exponent as C's pow gives it; ValueError where no real number is the answer."""
-    if base == 0.0 and exponent < 0.0:
-        raise ZeroDivisionError(f"power is not defined: {base!r} ** {exponent!r} divides by zero")
-    try:
-        return math.pow(base, exponent)
-    except OverflowError:
-        odd = exponent % 2.0 == 1.0
-        return -math.inf if base < 0.0 and odd else math.inf
-    except ValueError:
-        raise ValueError(
-            f"power is not defined: {base!r} ** {exponent!r} is not a real number"
-        ) from None
-
-
-def sigmoid(x: float) -> float:
-    if x >= 0.0:
-        return 1.0 / (1.0 + math.exp(-x))
-    e = math.exp(x)
-    return e / (1.0 + e)
-
-
-def softplus(x: float) -> float:
-    return max(x, 0.0) + math.log1p(math.exp(-math.fabs(x)))
-
-
-def normal_cdf(x: float) -> float:
-    return 0.5 * (1.0 + math.erf(x * SQRT_HALF))
-
-
-def sin(x: float) -> float:
-    """NaN at infinity, where math.sin would raise."""
-    return math.sin(x) if math.isfinite(x) else math.nan
-
-
-def cos(x: float) -> float:
-    """NaN at infinity, where math.cos would raise."""
-    return math.cos(x) if math.isfinite(x) else math.nan
-
-
-# Rules: how each operation hands its gradient to its operands.
-
-
-def _leaf(out: Value) -> None:
-    pass
-
-
-def _add(out: Value) -> None:
-    a, b = out._prev
-    g = out.grad
-    a.grad += g
-    b.grad += g
-
-
-def _mul(out: Value) -> None:
-    a, b = out._prev
-    g = out.grad
-    a.grad += b.data * g
-    b.grad += a.data * g
-
-
-def _div(out: Value) -> None:
-    a, b = out._prev
-    g = out.grad / b.data
-    a.grad += g
-    b.grad -= g * out.data
-
-
-def _pow(out: Value) -> None:
-    base, exponent = out._prev
-    x, y, g = base.data, exponent.data, out.grad
-    if y != 0.0:
-        base.grad += g * y * power_slope(x, y)
-    if x > 0.0:
-        exponent.grad += g * out.data * math.log(x)
-    elif not (x == 0.0 and y >= 0.0):
-        exponent.grad += math.nan
-
-
-def _pow_constant(out: Value) -> None:
-    (base,) = out._prev
-    y = out._arg
-    if y != 0.0:
-        base.grad += out.grad * y * power_slope(base.data, y)
-
-
-def power_slope(x: float, y: float) -> float:
-    """x**(y - 1); infinity at zero for exponents below one, as the limit is."""
-    return math.inf if x == 0.0 and y < 1.0 else power(x, y - 1.0)
-
-
-def _exp(out: Value) -> None:
-    (a,) = out._prev
-    a.grad += out.data * out.grad
-
-
-def _log(out: Value) -> None:
-    (a,) = out._prev
-    a.grad += out.grad / a.data
-
-
-def _sqrt(out: Value) -> None:
-    (a,) = out._prev
-    a.grad += out.grad / (2.0 * out.data) if out.data else math.copysign(math.inf, out.grad)
-
-
-def _sin(out: Value) -> None:
-    (a,) = out._prev
-    a.grad += cos(a.data) * out.grad
-
-
-def _cos(out: Value) -> None:
-    (a,) = out._prev
-    a.grad -= sin(a.data) * out.grad
-
-
-def _tanh(out: Value) -> None:
-    (a,) = out._prev
-    a.grad += (1.0 - out.data * out.data) * out.grad
-
-
-def _sigmoid(out: Value) -> None:
-    (a,) = out._prev
-    a.grad += out.data * (1.0 - out.data) * out.grad
-
-
-def _softplus(out: Value) -> None:
-    (a,) = out._prev
-    a.grad += sigmoid(a.data) * out.grad
-
-
-def _relu(out: Value) -> None:
-    if out.data > 0.0:
-        out._prev[0].grad += out.grad
-
-
-def _leaky_relu(out: Value) -> None:
-    (a,) = out._prev
-    a.grad += out.grad if a.data > 0.0 else out._arg * out.grad
-
-
-def _gelu(out: Value) -> None:
-    (a,) = out._prev
-    x = a.data
-    density = INVERSE_SQRT_TAU * exp(-0.5 * x * x)
-    a.grad += (normal_cdf(x) + x * density) * out.grad
-
-
-def _abs(out: Value) -> None:
-    (a,) = out._prev
-    if a.data != 0.0:
-        a.grad += math.copysign(out.grad, a.data * out.grad) if out.grad else 0.0
-
-
-def _log_sum_exp(out: Value) -> None:
-    for a in out._prev:
-        a.grad += exp(a.data - out.data) * out.grad
-
-
-def _maximum(out: Value) -> None:
-    a, b = out._prev
-    if a.data == b.data:
-        a.grad += 0.5 * out.grad
-        b.grad += 0.5 * out.grad
-    elif a.data > b.data:
-        a.grad += out.grad
-    else:
-        b.grad += out.grad

@@ -1,0 +1,88 @@
+"""Forward formulas that need care: at the ends of the range, and where nothing is defined.
+
+They follow IEEE 754 as PyTorch does: an overflow is infinity, sin(∞) is NaN. Only a number
+outside an operation's domain is an error.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+SQRT_HALF = math.sqrt(0.5)
+
+
+def exp(x: float) -> float:
+    """e**x; infinity where math.exp would raise."""
+    try:
+        return math.exp(x)
+    except OverflowError:
+        return math.inf
+
+
+def power(base: float, exponent: float) -> float:
+    """base**exponent as C's pow gives it; ValueError where no real number is the answer."""
+    if base == 0.0 and exponent < 0.0:
+        raise ZeroDivisionError(f"power is not defined: {base!r} ** {exponent!r} divides by zero")
+    try:
+        return math.pow(base, exponent)
+    except OverflowError:
+        odd = exponent % 2.0 == 1.0
+        return -math.inf if base < 0.0 and odd else math.inf
+    except ValueError:
+        raise ValueError(
+            f"power is not defined: {base!r} ** {exponent!r} is not a real number"
+        ) from None
+
+
+def sigmoid(x: float) -> float:
+    if x >= 0.0:
+        return 1.0 / (1.0 + math.exp(-x))
+    e = math.exp(x)
+    return e / (1.0 + e)
+
+
+def softplus(x: float) -> float:
+    return max(x, 0.0) + math.log1p(math.exp(-math.fabs(x)))
+
+
+def normal_cdf(x: float) -> float:
+    return 0.5 * (1.0 + math.erf(x * SQRT_HALF))
+
+
+def sin(x: float) -> float:
+    """NaN at infinity, where math.sin would raise."""
+    return math.sin(x) if math.isfinite(x) else math.nan
+
+
+def cos(x: float) -> float:
+    """NaN at infinity, where math.cos would raise."""
+    return math.cos(x) if math.isfinite(x) else math.nan
+
+
+def log(x: float) -> float:
+    """Natural logarithm; ValueError at or below zero."""
+    if x <= 0.0:
+        raise ValueError(f"log of {x!r} is not defined: the value must be above zero")
+    return math.log(x)
+
+
+def sqrt(x: float) -> float:
+    """Square root; ValueError below zero."""
+    if x < 0.0:
+        raise ValueError(f"sqrt of {x!r} is not defined: the value is negative")
+    return math.sqrt(x)
+
+
+def divide(a: float, b: float) -> float:
+    if b == 0.0:
+        raise ZeroDivisionError(f"division by zero: {a!r} / {b!r}")
+    return a / b
+
+
+def log_sum_exp(numbers: Sequence[float]) -> float:
+    """log Σ exp(xᵢ). The largest is taken out first: m + log Σ exp(xᵢ - m)."""
+    top = max(numbers)
+    if math.isfinite(top):
+        return top + math.log(sum(exp(x - top) for x in numbers))
+    return sum(numbers) if any(math.isnan(x) for x in numbers) else top

@@ -1,0 +1,63 @@
+"""Job specifications for tests: a small one, and how to vary it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from engine.spec import JobSpec
+
+MOONS: dict[str, Any] = {
+    "name": "moons",
+    "dataset": {"kind": "moons", "n_samples": 100, "noise": 0.1, "seed": 1337},
+    "model": {
+        "layers": [
+            {"units": 16, "activation": "relu"},
+            {"units": 16, "activation": "relu"},
+            {"units": 1, "activation": "linear"},
+        ],
+        "init": {"kind": "uniform", "seed": 1337},
+    },
+    "loss": {"kind": "max_margin", "reduction": "mean", "l2": 1e-4},
+    "optimizer": {
+        "kind": "sgd",
+        "learning_rate": {"kind": "linear", "start": 1.0, "end": 0.1},
+        "momentum": 0.0,
+    },
+    "training": {
+        "steps": 100,
+        "batch_size": None,
+        "seed": 0,
+        "zero_grad": True,
+        "validation_fraction": 0.0,
+    },
+}
+"""micrograd's demo."""
+
+SMALL: dict[str, Any] = {
+    "dataset": {"kind": "gauss", "n_samples": 12, "noise": 0.1, "seed": 3},
+    "model": {
+        "layers": [{"units": 4, "activation": "tanh"}, {"units": 1}],
+        "init": {"kind": "xavier", "seed": 1},
+    },
+    "loss": {"kind": "binary_cross_entropy"},
+    "optimizer": {"learning_rate": 0.1},
+    "training": {"steps": 20},
+}
+"""Trains in milliseconds."""
+
+
+def vary(base: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    """A copy with parts replaced; a part that is a dict is merged into the old one.
+
+    `vary(SMALL, training={"steps": 5})` changes the steps alone; a part with a `kind` of its
+    own replaces the old part, because the fields of another kind would not fit.
+    """
+    changed = dict(base)
+    for field, value in changes.items():
+        merges = isinstance(value, dict) and "kind" not in value
+        changed[field] = changed.get(field, {}) | value if merges else value
+    return changed
+
+
+def job(base: dict[str, Any] = SMALL, **changes: Any) -> JobSpec:
+    return JobSpec.model_validate(vary(base, **changes))
