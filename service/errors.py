@@ -70,3 +70,15 @@ class LeaseLost(GradserveError):
 
     def __init__(self, id: str, fence: int) -> None:
         super().__init__(f"claim {fence} of job {id} no longer owns it")
+
+
+class InvalidRequest(GradserveError):
+    """What was sent can be read but not accepted.
+
+    Attributes:
+        errors: JSON pointers into what was sent, each with a sentence about that place.
+    """
+
+    def __init__(self, errors: list[tuple[str, str]]) -> None:
+        super().__init__("; ".join(f"{pointer}: {detail}" for pointer, detail in errors[:3]))
+        self.errors = errors

@@ -48,7 +48,7 @@ def insert_rows(session: Session, job: int, rows: Sequence[HistoryRow]) -> None:
 
 def read(
     session: Session, job: int, *, after_step: int, limit: int
-) -> Sequence[Row[tuple[Any, ...]]]:
+) -> Sequence[Row[*tuple[Any, ...]]]:
     """Rows (step, loss, accuracy, …) of the logged steps after `after_step`, in order."""
     return session.execute(_READ, {"job": job, "after": after_step, "limit": limit}).all()
 

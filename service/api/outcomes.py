@@ -1,0 +1,80 @@
+"""What a job leaves behind: its loss history, its parameters, its events."""
+
+from __future__ import annotations
+
+import json
+
+from flask import Response, jsonify
+from flask_openapi3.blueprint import APIBlueprint
+from flask_openapi3.models.tag import Tag
+
+from service.api.schemas import (
+    EventList,
+    EventsQuery,
+    HistoryPage,
+    HistoryQuery,
+    JobPath,
+    ParametersView,
+    event_view,
+)
+from service.api.services import current
+from service.db import events, history, jobs, results, thinning
+
+blueprint = APIBlueprint(
+    "outcomes",
+    __name__,
+    url_prefix="/v1/jobs/<string:id>",
+    abp_tags=[Tag(name="outcomes", description="What a job leaves behind")],
+)
+
+
+@blueprint.get("/history", responses={200: HistoryPage}, summary="Loss history")
+def history_page(path: JobPath, query: HistoryQuery) -> Response:
+    """Logged steps after `after_step`, in order. To follow a job that runs, ask again with the
+    last step that you have.
+    """
+    with current().database.read() as session:
+        job = jobs.get(session, path.id).pk
+        if query.max_points is not None:
+            rows = thinning.thinned(
+                session, job, after_step=query.after_step, max_points=query.max_points
+            )
+            more = False
+        else:
+            # One more than asked for tells whether there are more.
+            rows = history.read(session, job, after_step=query.after_step, limit=query.limit + 1)
+            more = len(rows) > query.limit
+            rows = rows[: query.limit]
+    items = [
+        {"step": row[0]}
+        | dict(zip(history.MEASURES[1:], map(history.finite, row[1:]), strict=True))
+        for row in rows
+    ]
+    return jsonify({"items": items, "next_after_step": items[-1]["step"] if more else None})
+
+
+@blueprint.get("/parameters", responses={200: ParametersView}, summary="Final parameters")
+def parameters(path: JobPath) -> Response:
+    """The weights and biases that training ended with; 409 while there are none."""
+    with current().database.read() as session:
+        job = jobs.get(session, path.id)
+        result = results.get(session, job)
+    activations = [layer["activation"] for layer in json.loads(job.spec)["model"]["layers"]]
+    layers = [
+        {
+            "weights": layer.weights.tolist(),
+            "biases": layer.biases.tolist(),
+            "activation": activation,
+        }
+        for layer, activation in zip(results.unpack(result.data), activations, strict=True)
+    ]
+    return jsonify({"step": result.step, "sha256": result.sha256, "layers": layers})
+
+
+@blueprint.get("/events", responses={200: EventList}, summary="Events")
+def event_list(path: JobPath, query: EventsQuery) -> Response:
+    """Everything that happened to the job, and who did it."""
+    with current().database.read() as session:
+        job = jobs.get(session, path.id).pk
+        found = events.of_job(session, job, after=query.after, limit=query.limit)
+    return jsonify({"items": [event_view(event) for event in found]})

@@ -1,0 +1,150 @@
+"""Errors as HTTP answers: RFC 9457 problem details, made in this one place."""
+
+from __future__ import annotations
+
+import logging
+from http import HTTPStatus
+from typing import Any
+
+from flask import Flask, Response, current_app, request
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from werkzeug.exceptions import HTTPException
+from werkzeug.wrappers import Response as BaseResponse
+
+from engine.schema import problems
+from service.errors import (
+    DatabaseUnavailable,
+    IdempotencyConflict,
+    InvalidCursor,
+    InvalidRequest,
+    InvalidTransition,
+    JobNotFound,
+    ParametersNotFound,
+)
+
+log = logging.getLogger(__name__)
+
+MEDIA_TYPE = "application/problem+json"
+RETRY_AFTER_SECONDS = 2
+MAX_ERRORS = 100
+MAX_DETAIL = 500
+
+
+class InvalidPlace(BaseModel):
+    """One thing that is wrong, and where."""
+
+    pointer: str = Field(
+        description="JSON pointer (RFC 6901) into the body, or /NAME of a query parameter or header"
+    )
+    detail: str
+
+
+class Problem(BaseModel):
+    """Problem details, RFC 9457."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str = Field(description="names the kind of problem")
+    title: str
+    status: int
+    detail: str
+    errors: list[InvalidPlace] | None = Field(default=None, description="in answers 422 only")
+
+
+def problem(status: int, kind: str, title: str, detail: str, **more: Any) -> Response:
+    """An answer; `kind` is the last part of the type, by which programs tell problems apart."""
+    body = {"type": f"urn:gradserve:problem:{kind}", "title": title, "status": status}
+    text = current_app.json.dumps(body | {"detail": detail} | more)
+    return Response(text + "\n", status, mimetype=MEDIA_TYPE)
+
+
+def invalid(errors: list[tuple[str, str]]) -> Response:
+    """422, naming up to 100 places."""
+    shown = [
+        {"pointer": pointer, "detail": detail[:MAX_DETAIL]}
+        for pointer, detail in errors[:MAX_ERRORS]
+    ]
+    first = ": ".join(text for text in shown[0].values() if text)
+    others = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+    return problem(422, "invalid", "The request is not valid", first + others, errors=shown)
+
+
+def validation_failed(error: ValidationError) -> Response:
+    """What flask-openapi3 answers when a model refuses a request."""
+    return invalid(problems(error))
+
+
+def register(app: Flask) -> None:
+    """Turns every error of the app into a problem, also those of Flask itself."""
+
+    @app.errorhandler(InvalidRequest)
+    def invalid_request(error: InvalidRequest) -> Response:
+        return invalid(error.errors)
+
+    @app.errorhandler(InvalidCursor)
+    def invalid_cursor(error: InvalidCursor) -> Response:
+        return invalid([("/cursor", str(error))])
+
+    @app.errorhandler(JobNotFound)
+    def job_not_found(error: JobNotFound) -> Response:
+        return problem(404, "job-not-found", "No such job", str(error))
+
+    @app.errorhandler(ParametersNotFound)
+    def parameters_not_found(error: ParametersNotFound) -> Response:
+        return problem(409, "no-parameters", "The job has no parameters", str(error))
+
+    @app.errorhandler(InvalidTransition)
+    def invalid_transition(error: InvalidTransition) -> Response:
+        return problem(409, "invalid-transition", "Not in this state", str(error))
+
+    @app.errorhandler(IdempotencyConflict)
+    def idempotency_conflict(error: IdempotencyConflict) -> Response:
+        return problem(422, "idempotency-conflict", "The key was used before", str(error))
+
+    @app.errorhandler(DatabaseUnavailable)
+    def database_unavailable(error: DatabaseUnavailable) -> Response:
+        return retry_later(str(error))
+
+    # Locked, out of disk, gone, restarting, too slow: all of them pass without our doing.
+    @app.errorhandler(OperationalError)
+    @app.errorhandler(InterfaceError)
+    @app.errorhandler(InternalError)
+    @app.errorhandler(PoolTimeout)
+    def database_failed(error: Exception) -> Response:
+        log.warning("database unavailable: %s", error)
+        return retry_later("the database cannot be used at the moment")
+
+    @app.errorhandler(HTTPException)
+    def http_error(error: HTTPException) -> BaseResponse:
+        return from_http(error)
+
+    @app.errorhandler(Exception)
+    def internal_error(error: Exception) -> Response:
+        log.exception("a request failed", exc_info=error)
+        return problem(
+            500, "internal", "Internal error", "something went wrong that the log tells more about"
+        )
+
+
+def retry_later(detail: str) -> Response:
+    answer = problem(503, "unavailable", "Not available at the moment", detail)
+    answer.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    return answer
+
+
+def from_http(error: HTTPException) -> BaseResponse:
+    """Flask's own refusals (unknown path, wrong method, too large, …) in our form."""
+    plain = error.get_response()
+    status = error.code
+    if status is None or status < 400:
+        return plain  # a redirect
+    name = HTTPStatus(status).phrase
+    detail = error.description or name
+    if status == 404:
+        detail = f"there is nothing at {request.path}; /docs shows what there is"
+    answer = problem(status, name.lower().replace(" ", "-"), name, detail)
+    if "Allow" in plain.headers:
+        answer.headers["Allow"] = plain.headers["Allow"]
+    return answer

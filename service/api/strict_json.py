@@ -1,0 +1,101 @@
+"""Request bodies, read as strictly as RFC 8259 lets one.
+
+Python's parser takes the last of two equal keys, reads NaN as a number and lets lone surrogates
+through. What cannot be read in one way only, or not be stored as it stands, is refused.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+from flask import Request
+from werkzeug.exceptions import BadRequest, UnsupportedMediaType
+
+from engine.schema import pointer
+from service.errors import InvalidRequest
+
+# Escapes of characters that are no text: NUL and surrogates, of which some are half of a pair.
+SUSPECT = re.compile(r"\\u(?:0000|d[89a-f])", re.IGNORECASE)
+NO_TEXT = re.compile("[\x00\ud800-\udfff]")
+
+# Longer integers are read as floating point; no whole number of a job is that large.
+INTEGER_DIGITS = 18
+
+
+class StrictRequest(Request):
+    """A request whose JSON body is an object that says one thing."""
+
+    def get_json(self, force: bool = False, silent: bool = False, cache: bool = True) -> Any:
+        """The body as a dict. flask-openapi3 asks for it `silent`, which would hide what is wrong.
+
+        Raises:
+            UnsupportedMediaType: the body does not claim to be JSON.
+            BadRequest: it is no JSON.
+            InvalidRequest: it is JSON but no object, or holds text that cannot be stored.
+        """
+        if not self.is_json:
+            raise UnsupportedMediaType("send the job as JSON with Content-Type: application/json")
+        if self.content_encoding not in (None, "identity"):
+            raise UnsupportedMediaType(
+                f"{self.content_encoding} bodies are not read: send it plain"
+            )
+        return parse_object(self.get_data(cache=False))
+
+
+def parse_object(body: bytes) -> dict[str, Any]:
+    """The JSON object in `body`; numbers beyond float64 become infinite, for models to refuse.
+
+    Raises:
+        BadRequest, InvalidRequest: as `StrictRequest.get_json`.
+    """
+    try:
+        text = body.decode("utf-8")
+        parsed = json.loads(text, object_pairs_hook=_object, parse_int=_integer)
+    except UnicodeDecodeError as error:
+        raise BadRequest(f"the body is not UTF-8: byte {error.start} is wrong") from None
+    except json.JSONDecodeError as error:
+        where = f"line {error.lineno} column {error.colno}"
+        raise BadRequest(f"the body is not JSON: {error.msg} at {where}") from None
+    except RecursionError:
+        raise BadRequest("the body is nested too deeply") from None
+    if not isinstance(parsed, dict):
+        raise InvalidRequest([("", "the body must be a JSON object")])
+    if SUSPECT.search(text):
+        errors = [(where, "holds a NUL or half a surrogate pair") for where in _no_text(parsed)]
+        if errors:
+            raise InvalidRequest(errors)
+    return parsed
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) != len(pairs):
+        twice, _ = Counter(key for key, _ in pairs).most_common(1)[0]
+        raise BadRequest(f"the key {twice[:100]!r} stands twice in one object")
+    return made
+
+
+def _integer(digits: str) -> int | float:
+    return int(digits) if len(digits) <= INTEGER_DIGITS else float(digits)
+
+
+def _no_text(root: Any) -> Iterator[str]:
+    """Pointers to the strings, keys included, that hold what is no text."""
+    waiting: list[tuple[list[str | int], Any]] = [([], root)]
+    while waiting:
+        location, value = waiting.pop()
+        if isinstance(value, str):
+            if NO_TEXT.search(value):
+                yield pointer(location)
+        elif isinstance(value, list):
+            waiting += [([*location, i], item) for i, item in enumerate(value)]
+        elif isinstance(value, dict):
+            for key, item in value.items():
+                if NO_TEXT.search(key):
+                    yield pointer(location)
+                else:
+                    waiting.append(([*location, key], item))

@@ -1,0 +1,46 @@
+"""The HTTP service: an application made from settings."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask.json.provider import DefaultJSONProvider
+from flask_openapi3.openapi import OpenAPI
+
+from service.api import docs, health, jobs, outcomes, problems, services
+from service.api.strict_json import StrictRequest
+from service.config import Settings
+
+
+class Json(DefaultJSONProvider):
+    """Answers as standard JSON: keys in the order of the contract, never NaN."""
+
+    sort_keys = False
+    compact = True
+
+    def dumps(self, obj: Any, **options: Any) -> str:
+        return super().dumps(obj, allow_nan=False, **options)
+
+
+class App(OpenAPI):
+    request_class = StrictRequest
+    json_provider_class = Json
+
+
+def create_app(settings: Settings) -> OpenAPI:
+    """The app; it needs neither database nor broker to start."""
+    app = App(
+        "service",
+        info=docs.INFO,
+        doc_ui=False,
+        responses=dict.fromkeys((404, 422, 503), docs.PROBLEM),
+        validation_error_model=problems.Problem,
+        validation_error_callback=problems.validation_failed,
+    )
+    app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
+    services.attach(app, settings)
+    problems.register(app)
+    for resource in (jobs, outcomes, health):
+        app.register_api(resource.blueprint)
+    docs.register(app)
+    return app
