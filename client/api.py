@@ -7,13 +7,14 @@
         for job in client.watch(job["id"]):
             print(job["step"], job["loss"])
 
-Reads are repeated for a moment when the service cannot be reached or answers 503; a submission
-is sent once, because a lost answer does not mean a lost job.
+Requests are repeated for a moment when the service cannot be reached or answers 503. That is safe
+for a submission too: it carries an Idempotency-Key, so the same job is never made twice.
 """
 
 from __future__ import annotations
 
 import time
+import uuid
 from collections.abc import Iterator, Mapping
 from types import TracebackType
 from typing import Any, Self, TypedDict, cast
@@ -27,7 +28,7 @@ from client.errors import ClientError, FieldError
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 PAGE = 100
 HISTORY_PAGE = 10_000
-# Seconds for which a read is repeated: a moment for one answer, a restart's time while watching.
+# Seconds for which a request is repeated: a moment for one answer, a restart's time to watch.
 PATIENCE = 2.0
 WATCH_PATIENCE = 30.0
 
@@ -38,11 +39,12 @@ class JobError(TypedDict):
     step: int | None
 
 
-class Job(TypedDict):
-    """A job as the service describes it; times are RFC 3339 texts in UTC."""
+class JobSummary(TypedDict):
+    """A job as it stands in a list; times are RFC 3339 texts in UTC."""
 
     id: str
     name: str | None
+    parent_id: str | None
     state: str
     terminal: bool
     step: int
@@ -50,12 +52,20 @@ class Job(TypedDict):
     progress: float
     loss: float | None
     accuracy: float | None
+    validation_loss: float | None
+    validation_accuracy: float | None
     eta_seconds: float | None
     attempt: int
     error: JobError | None
     created_at: str
+    updated_at: str
     started_at: str | None
     finished_at: str | None
+
+
+class Job(JobSummary):
+    """A job with its specification, defaults filled in."""
+
     spec: dict[str, Any]
 
 
@@ -85,7 +95,7 @@ class Parameters(TypedDict):
     layers: list[LayerParameters]
 
 
-Jobs = list[Job]
+Jobs = list[JobSummary]
 History = list[HistoryRow]
 
 
@@ -122,9 +132,13 @@ class Client:
         except httpx.TransportError:
             return False
 
-    def submit(self, spec: Mapping[str, Any]) -> Job:
-        """Hands in a job; returns it as stored, with the defaults filled in."""
-        return cast(Job, _json(self._send("POST", "/v1/jobs", json=dict(spec))))
+    def submit(self, spec: Mapping[str, Any], *, idempotency_key: str | None = None) -> Job:
+        """Hands in a job; returns it as stored, with the defaults filled in.
+
+        The same specification with the same key, within a day, is the same job.
+        """
+        headers = {"Idempotency-Key": idempotency_key or uuid.uuid4().hex}
+        return cast(Job, _json(self._send("POST", "/v1/jobs", json=dict(spec), headers=headers)))
 
     def get(self, id: str) -> Job:
         return cast(Job, _json(self._get(_path(id))))
@@ -163,21 +177,24 @@ class Client:
         Goes on over a restart of the service that takes less than half a minute.
         """
         while True:
-            answer = self._get(_path(id), patience=WATCH_PATIENCE)
+            answer = self._send("GET", _path(id), patience=WATCH_PATIENCE)
             job = cast(Job, _json(answer))
             yield job
             if job["terminal"]:
                 return
             time.sleep(_retry_after(answer, default=0.5))
 
-    def _get(
-        self, path: str, query: Mapping[str, Any] | None = None, *, patience: float = PATIENCE
+    def _get(self, path: str, query: Mapping[str, Any] | None = None) -> httpx.Response:
+        return self._send("GET", path, params=query)
+
+    def _send(
+        self, method: str, path: str, *, patience: float = PATIENCE, **request: Any
     ) -> httpx.Response:
         deadline = time.monotonic() + patience
         pause = 0.1
         while True:
             try:
-                return self._send("GET", path, params=query)
+                return self._send_once(method, path, **request)
             except ClientError as error:
                 temporary = error.status is None or error.status == httpx.codes.SERVICE_UNAVAILABLE
                 if not temporary or time.monotonic() + pause > deadline:
@@ -185,9 +202,9 @@ class Client:
             time.sleep(pause)
             pause = min(2 * pause, 2.0)
 
-    def _send(self, method: str, path: str, **arguments: Any) -> httpx.Response:
+    def _send_once(self, method: str, path: str, **request: Any) -> httpx.Response:
         try:
-            answer = self._http.request(method, path, **arguments)
+            answer = self._http.request(method, path, **request)
         except httpx.TimeoutException:
             raise ClientError(f"{self.url} did not answer in time") from None
         except httpx.TransportError as error:
@@ -232,8 +249,9 @@ def _refusal(answer: httpx.Response) -> ClientError:
     """The sentence of an RFC 9457 problem, or the status where the answer is none."""
     try:
         problem = answer.json()
-        sentence = problem.get("detail") or problem["title"]
         errors = tuple(FieldError(e["pointer"], e["detail"]) for e in problem.get("errors", ()))
+        # The places say it all; the detail would only repeat the first of them.
+        sentence = problem["title"] if errors else problem.get("detail") or problem["title"]
     except (ValueError, KeyError, TypeError, AttributeError):
         sentence = f"{answer.request.url} answered {answer.status_code} {answer.reason_phrase}"
         errors = ()

@@ -24,7 +24,16 @@ if TYPE_CHECKING:
     from client.api import Client, Job
 
 URL_VARIABLE = "GRADSERVE_URL"
-STATES = ("queued", "running", "paused", "succeeded", "failed", "cancelled")
+STATES = (
+    "queued",
+    "running",
+    "pausing",
+    "paused",
+    "cancelling",
+    "cancelled",
+    "succeeded",
+    "failed",
+)
 INTERRUPTED = 130
 # Where a table goes into a pipe no column is cut or folded.
 PIPE_WIDTH = 250

@@ -36,7 +36,7 @@ STOP_SECONDS = 20.0
 def main() -> int:
     signal.signal(signal.SIGTERM, stop)
     try:
-        demonstrate(Console(highlight=False))
+        demonstrate(Console(highlight=False, soft_wrap=True))
     except (ClientError, OSError) as error:
         print(f"demo: {error}", file=sys.stderr)
         return 1
@@ -70,7 +70,7 @@ def demonstrate(console: Console) -> None:
             f"step {row['step']:>3}   loss {row['loss']!r:<20}   accuracy {row['accuracy']:.0%}"
         )
     for path in write_result(spec, job, history, parameters):
-        console.print(f"Wrote {path}", soft_wrap=True)
+        console.print(f"Wrote {path}")
 
 
 def write_result(spec: JobSpec, job: Job, history: History, parameters: Parameters) -> list[Path]:

@@ -6,14 +6,14 @@ from rich.table import Table
 from rich.text import Text
 
 from client import text
-from client.api import Job, Jobs
+from client.api import Job, Jobs, JobSummary
 
 
 def jobs_table(jobs: Jobs) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for title in ("ID", "NAME", "STATE"):
         table.add_column(title, no_wrap=title == "ID", overflow="fold")
-    for title in ("STEP", "LOSS", "SCORE"):
+    for title in ("STEP", "LOSS", "ACCURACY"):
         table.add_column(title, justify="right", no_wrap=True)
     table.add_column("CREATED", no_wrap=True)
     for job in jobs:
@@ -24,7 +24,7 @@ def jobs_table(jobs: Jobs) -> Table:
             state(job),
             f"{job['step']:,}/{job['steps']:,}",
             text.number(job["loss"]),
-            text.score(job),
+            text.number(job["accuracy"], digits=3),
             text.when(job["created_at"]),
         )
     return table
@@ -57,7 +57,7 @@ def job_table(job: Job) -> Table:
     return table
 
 
-def state(job: Job) -> Text:
+def state(job: JobSummary) -> Text:
     return Text(job["state"], style=text.STATE_STYLES.get(job["state"], ""))
 
 

@@ -20,8 +20,9 @@ UNKNOWN = "-"
 REGRESSIONS = ("mse", "mae", "huber")
 
 
-def number(value: float | None) -> str:
-    return UNKNOWN if value is None else f"{value:.6g}"
+def number(value: float | None, digits: int = 6) -> str:
+    """The value with so many significant digits."""
+    return UNKNOWN if value is None else f"{value:.{digits}g}"
 
 
 def score_name(job: Job) -> str:

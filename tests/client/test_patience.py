@@ -21,6 +21,7 @@ class Scripted(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.answers: list[Answer] = []
         self.requests: list[str] = []
+        self.keys: list[str | None] = []
         self.url = f"http://127.0.0.1:{self.server_port}"
 
     def says(self, *answers: Answer) -> None:
@@ -33,6 +34,8 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self.rfile.read(int(self.headers.get("Content-Length", 0)))
         self.server.requests.append(f"{self.command} {self.path}")
+        if self.command == "POST":
+            self.server.keys.append(self.headers["Idempotency-Key"])
         answers = self.server.answers
         status, headers, body = answers.pop(0) if len(answers) > 1 else answers[0]
         if status == 0:  # hangs up without an answer
@@ -88,12 +91,27 @@ def test_a_read_is_repeated_while_the_service_is_busy_or_away(
     assert server.requests == ["GET /v1/jobs/job_1"] * 3
 
 
-def test_a_submission_is_never_repeated(server: Scripted, client: Client) -> None:
-    server.says(problem(503, detail="the database is locked"), job())
+def test_a_submission_is_repeated_with_the_same_key(server: Scripted, client: Client) -> None:
+    server.says(problem(503, detail="the database is locked"), HANG_UP, job())
+    assert client.submit({})["id"] == "job_1"
+    assert server.requests == ["POST /v1/jobs"] * 3
+    assert len(server.keys) == 3
+    assert len(set(server.keys)) == 1
+
+
+def test_two_submissions_have_two_keys(server: Scripted, client: Client) -> None:
+    server.says(job())
+    client.submit({})
+    client.submit({})
+    assert len(set(server.keys)) == 2
+
+
+def test_patience_ends_with_the_services_own_sentence(server: Scripted, client: Client) -> None:
+    server.says(problem(503, detail="the database is locked"))
     with pytest.raises(ClientError, match="the database is locked") as caught:
-        client.submit({})
+        client.get("job_1")
     assert caught.value.status == 503
-    assert server.requests == ["POST /v1/jobs"]
+    assert len(server.requests) > 3
 
 
 def test_a_refused_read_is_not_repeated(server: Scripted, client: Client) -> None:
@@ -110,7 +128,7 @@ def test_watching_goes_on_over_a_restart(server: Scripted, client: Client) -> No
 
 def test_the_places_of_a_refused_job_are_told(server: Scripted, client: Client) -> None:
     errors = [{"pointer": "/training/steps", "detail": "must be at least 1"}]
-    server.says(problem(422, detail="The job is not valid", errors=errors))
+    server.says(problem(422, title="The job is not valid", errors=errors))
     with pytest.raises(ClientError) as caught:
         client.submit({})
     assert caught.value.errors[0].pointer == "/training/steps"
@@ -151,7 +169,7 @@ def test_a_service_that_does_not_answer_is_given_up() -> None:
         Client(f"http://127.0.0.1:{silent.getsockname()[1]}", timeout=0.2) as client,
         pytest.raises(ClientError, match="did not answer in time"),
     ):
-        client.submit({})
+        client.get("job_1")
 
 
 @pytest.mark.parametrize("url", ["", "localhost:8000", "ftp://localhost", "http://", "http://a:b"])

@@ -1,0 +1,22 @@
+"""The whole service, as a person starts it, for the tests of what talks to it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from client.api import Client
+from client.demo import running_service
+
+
+@pytest.fixture(scope="session")
+def service_url() -> Iterator[str]:
+    with running_service() as url:
+        yield url
+
+
+@pytest.fixture
+def service(service_url: str) -> Iterator[Client]:
+    with Client(service_url) as client:
+        yield client
