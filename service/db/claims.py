@@ -11,7 +11,18 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Case, ColumnElement, bindparam, case, func, null, select, update
+from sqlalchemy import (
+    Case,
+    ColumnElement,
+    Integer,
+    Text,
+    bindparam,
+    case,
+    func,
+    null,
+    select,
+    update,
+)
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.dml import ReturningUpdate
 
@@ -325,9 +336,9 @@ def _fail(now: ColumnElement[float]) -> Statement:
         .where(*_HELD)
         .values(
             state=unless_cancelled("failed", "cancelled"),
-            error_code=unless_cancelled(bindparam("new_code")),
-            error_detail=unless_cancelled(bindparam("new_detail")),
-            error_step=unless_cancelled(bindparam("new_step")),
+            error_code=unless_cancelled(bindparam("new_code", type_=Text())),
+            error_detail=unless_cancelled(bindparam("new_detail", type_=Text())),
+            error_step=unless_cancelled(bindparam("new_step", type_=Integer())),
             finished_at=now,
             **left(now),
         )

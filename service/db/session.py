@@ -46,7 +46,7 @@ READ_ONLY = "gradserve_read_only"
 
 
 class DatabaseTime(FunctionElement[float]):
-    """Seconds since the epoch by the database's clock, at the moment of the statement."""
+    """Seconds since the epoch by the database's clock; the same all over one statement."""
 
     type = Double()
     inherit_cache = True
@@ -64,7 +64,7 @@ def _sqlite_time(element: DatabaseTime, compiler: SQLCompiler, **kwargs: Any) ->
 @compiles(DatabaseTime, "postgresql")
 def _postgres_time(element: DatabaseTime, compiler: SQLCompiler, **kwargs: Any) -> str:
     # Not now(), which stands still from the start of the transaction.
-    return "extract(epoch from clock_timestamp())::double precision"
+    return "extract(epoch from statement_timestamp())::double precision"
 
 
 def make_engine(settings: Settings, role: Role) -> Engine:
