@@ -14,6 +14,7 @@ import sys
 from typing import Any
 
 from celery import signals
+from celery.utils.threads import bound_open_broker_sockets
 
 from engine.spec import JobSpec
 from engine.train import train
@@ -35,6 +36,8 @@ WARM_UP = {
     "training": {"steps": 2},
 }
 
+LAST_READ_SECONDS = 2.0
+
 try:
     settings = Settings.from_env(os.environ)
 except ConfigError as error:
@@ -47,6 +50,7 @@ app.conf.include = ["worker.tasks"]
 app.conf.worker_disable_prefetch = True
 
 _parent = os.getpid()
+_controller: Any = None
 
 
 @signals.setup_logging.connect
@@ -55,7 +59,9 @@ def configure_logging(**kwargs: Any) -> None:
 
 
 @signals.worker_init.connect
-def warm_up(**kwargs: Any) -> None:
+def warm_up(sender: Any, **kwargs: Any) -> None:
+    global _controller
+    _controller = sender
     for _ in train(JobSpec.model_validate(WARM_UP)):
         pass
 
@@ -67,5 +73,11 @@ def die_with_parent(**kwargs: Any) -> None:
 
 
 @signals.worker_shutting_down.connect
-def raise_drain_flag(**kwargs: Any) -> None:
+def let_go(**kwargs: Any) -> None:
+    """Runs in the parent's signal handler."""
     drain.start()
+    # On its way out Celery reads the answer to its last BRPOP. A broker that lives gives it
+    # within a second; a frozen one must not hold up the stop for the whole socket timeout.
+    connection = getattr(getattr(_controller, "consumer", None), "connection", None)
+    if connection is not None:
+        bound_open_broker_sockets(connection, LAST_READ_SECONDS)

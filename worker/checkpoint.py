@@ -1,28 +1,23 @@
 """A training state as bytes and back, bit for bit.
 
-safetensors: every field of `engine.train.State` that is set, arrays as they are, single numbers
-as arrays without dimensions. A field that a later version adds needs a default there and
-nothing here.
+safetensors: the state's arrays under their names, and the step as an array without dimensions.
 """
 
 from __future__ import annotations
-
-from dataclasses import fields
-from typing import Any
 
 import numpy as np
 from safetensors.numpy import load, save
 
 from engine.train import State
 
+STEP = "step"
+
 
 def encode(state: State) -> bytes:
-    given = {field.name: getattr(state, field.name) for field in fields(state)}
-    return save({name: np.asarray(value) for name, value in given.items() if value is not None})
+    return save({**state.arrays(), STEP: np.asarray(state.step)})
 
 
 def decode(data: bytes) -> State:
-    values: dict[str, Any] = {
-        name: tensor if tensor.ndim else tensor.item() for name, tensor in load(data).items()
-    }
-    return State(**values)
+    arrays = load(data)
+    step = int(arrays.pop(STEP))
+    return State.of(step, arrays)

@@ -1,8 +1,7 @@
-"""What one claim reads and writes: each a transaction, tried again while the lease lasts.
+"""What one claim reads and writes, each in a transaction that is tried again after an outage.
 
-A database that restarts, is locked or is full for a while costs a pause, not the job. When the
-lease has run out the job may be somebody else's, so the claim gives up; the fence in every
-statement keeps even a late write from doing harm.
+When the lease has run out the job may be somebody else's, so the claim gives up; the fence in
+every statement keeps even a late write from doing harm.
 """
 
 from __future__ import annotations
@@ -13,8 +12,6 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import TypeVar
 
-from sqlalchemy.exc import InterfaceError, OperationalError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session, sessionmaker
 
 from engine.train import HistoryRow
@@ -24,57 +21,15 @@ from service.db.claims import Claim
 from service.db.models import ErrorCode, State, Wish
 from service.db.results import Packed
 from worker import checkpoint
+from worker.outage import persist
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-UNREACHABLE = (OperationalError, InterfaceError, PoolTimeout)
-FIRST_PAUSE_SECONDS = 0.1
-LONGEST_PAUSE_SECONDS = 2.0
-
 Kept = Mapping[int, bytes]
 """Checkpoints to be retained for looking back, by step."""
 NOTHING_KEPT: Kept = MappingProxyType({})
-
-
-def persist(
-    sessions: sessionmaker[Session],
-    work: Callable[[Session, bool], T],
-    *,
-    until: float,
-    hurry: Callable[[], bool],
-) -> T:
-    """Runs `work(session, again)` in a transaction, again after an outage.
-
-    `again` is True when an earlier try failed: its COMMIT may have succeeded although the
-    answer was lost.
-
-    Args:
-        until: time.monotonic() after which no new try is made.
-        hurry: whether to give up after a failed try, because the process has to stop.
-
-    Raises:
-        OperationalError, InterfaceError, PoolTimeout: the last failure.
-    """
-    pause = FIRST_PAUSE_SECONDS
-    again = False
-    while True:
-        try:
-            with sessions.begin() as session:
-                return work(session, again)
-        except UNREACHABLE as error:
-            if hurry() or time.monotonic() + pause > until:
-                raise
-            log.warning("database does not answer", extra={"reason": reason(error)})
-        again = True
-        time.sleep(pause)
-        pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
-
-
-def reason(error: Exception) -> str:
-    """The driver's reason in one line, without the statement and its values."""
-    return str(getattr(error, "orig", error)).strip().splitlines()[0]
 
 
 class Ledger:

@@ -24,7 +24,7 @@ from service.db.session import make_engine, make_sessions
 from service.errors import ConfigError
 from service.queue import make_publisher, ring, waiting
 from worker import log as logs
-from worker.ledger import UNREACHABLE, reason
+from worker.outage import UNREACHABLE, reason
 
 log = logging.getLogger(__name__)
 

@@ -21,7 +21,8 @@ from service.db.claims import Claim
 from service.db.models import State, Wish
 from service.errors import LeaseLost
 from worker import checkpoint
-from worker.ledger import UNREACHABLE, Ledger, persist, reason
+from worker.ledger import Ledger
+from worker.outage import UNREACHABLE, persist, reason
 
 log = logging.getLogger(__name__)
 
@@ -55,12 +56,10 @@ def train_job(context: Context, job_id: str) -> None:
         claim = _claim(context, job_id)
         if claim is None:
             return
-        started = time.monotonic()
         log.info("job claimed", extra=_facts(claim, attempt=claim.attempt, step=claim.step))
         run = Run(context, claim)
         state = run.result()
-        seconds = f"{time.monotonic() - started:.3f}"
-        log.info("job %s", state, extra=_facts(claim, step=run.step, seconds=seconds))
+        log.info("job %s", state, extra=_facts(claim, step=run.step))
     except LeaseLost as error:
         log.warning("job lost to another worker", extra={"job": job_id, "reason": str(error)})
     except UNREACHABLE as error:
@@ -87,6 +86,7 @@ class Run:
             lease_seconds=context.settings.lease_seconds,
             draining=context.draining,
         )
+        self._started = time.monotonic()
         self._interval = context.settings.progress_seconds
         self._look_at = self._commit_at = time.monotonic() + self._interval
 
@@ -119,6 +119,11 @@ class Run:
             if progress.finished:
                 parameters = results.pack(spec.sizes(), progress.snapshot().parameters)
                 return self._ledger.succeed(progress.step, self.rows, self.kept, parameters)
+            if (
+                training.deadline_seconds is not None
+                and self._seconds() > training.deadline_seconds
+            ):
+                return self._miss(progress, training.deadline_seconds)
             if self._is_to_leave(progress):
                 return self._ledger.release()
         raise RuntimeError("training ended without a last progress")
@@ -147,6 +152,17 @@ class Run:
             return leaving
         self._look_at = time.monotonic() + self._interval
         return leaving or wish is not None
+
+    def _miss(self, progress: Progress, deadline: float) -> State:
+        """Ends the job at its deadline, its work so far written."""
+        if progress.step > self._ledger.step:
+            self._commit(progress)
+        detail = f"the deadline of {deadline:g} s of training has passed"
+        return self._ledger.fail("deadline_exceeded", detail, step=self.step)
+
+    def _seconds(self) -> float:
+        """Time spent training, earlier attempts included and pauses left out."""
+        return self.claim.trained_seconds + time.monotonic() - self._started
 
     def _commit(self, progress: Progress) -> Wish | None:
         data = self.kept.get(progress.step) or checkpoint.encode(progress.snapshot())

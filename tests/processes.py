@@ -1,0 +1,54 @@
+"""Waiting for conditions and looking for processes, for tests that start and kill them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+def until(condition: Callable[[], T], seconds: float, what: str = "") -> T:
+    """The first true value of the condition; fails the test when there is none in time."""
+    deadline = time.monotonic() + seconds
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {seconds:g} s: {what or condition.__name__}")
+        time.sleep(0.02)
+
+
+def running_in(folder: Path) -> dict[int, str]:
+    """Processes whose working folder is `folder` or below, and their command lines (Linux).
+
+    Children inherit it, so this finds also those that lost their parent. Zombies have none.
+    """
+    found = {}
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            cwd = (process / "cwd").readlink()
+            command = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+        except OSError:
+            continue
+        if command and cwd.is_relative_to(folder):
+            found[int(process.name)] = command.strip()
+    return found
+
+
+def children(pid: int) -> list[int]:
+    """The direct children of a process, oldest first."""
+    text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
+    return [int(child) for child in text.split()]
+
+
+def alive(pid: int) -> bool:
+    """Whether the process runs; a zombie does not."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False
+    return stat.rpartition(")")[2].split()[0] != "Z"

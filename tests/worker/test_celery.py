@@ -1,0 +1,242 @@
+"""The worker as a process, with a real broker: messages in, signals in, jobs done."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from sqlalchemy.orm import Session, sessionmaker
+
+from engine.spec import JobSpec
+from service import parts
+from service.config import Settings
+from service.db.session import make_engine, make_sessions
+from service.queue import make_publisher, ring
+from tests import servers
+from tests.processes import alive, children, until
+from tests.worker.conftest import Bench, Undisturbed, make_spec
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+
+Start = Callable[[Settings], subprocess.Popen[bytes]]
+
+
+@pytest.fixture
+def start_worker(tmp_path: Path) -> Iterator[Start]:
+    """Starts workers of two pool processes; they are gone after the test."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start(settings: Settings) -> subprocess.Popen[bytes]:
+        environ = {
+            "GRADSERVE_DATABASE_URL": settings.database_url,
+            "GRADSERVE_BROKER_URL": settings.broker_url,
+            "GRADSERVE_PROGRESS_SECONDS": "0.05",
+            "GRADSERVE_LEASE_SECONDS": str(settings.lease_seconds),
+        }
+        with (tmp_path / "worker.log").open("ab") as log:
+            process = subprocess.Popen(
+                parts.worker(2).argv,
+                env=os.environ | environ,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                preexec_fn=servers.die_with_parent(signal.SIGKILL),
+            )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+@pytest.fixture
+def sqlite_bench(sqlite_database: str, broker: str, tmp_path: Path) -> Iterator[Bench]:
+    """For what does not depend on the kind of database."""
+    settings = Settings(
+        database_url=sqlite_database, broker_url=broker, data_dir=str(tmp_path), lease_seconds=5.0
+    )
+    engine = make_engine(settings, "worker")
+    sessions: sessionmaker[Session] = make_sessions(engine)
+    yield Bench(settings, sessions)
+    engine.dispose()
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Callable[[], str]:
+    return lambda: (tmp_path / "worker.log").read_text()
+
+
+def ring_for(settings: Settings, id: str) -> None:
+    publisher = make_publisher(settings)
+    assert ring(publisher, id)
+    publisher.close()
+
+
+def wait_for_state(bench: Bench, id: str, state: str, seconds: float = 30) -> None:
+    until(lambda: bench.job(id).state == state, seconds, f"{id} {state}")
+
+
+def wait_for_steps(bench: Bench, *ids: str) -> None:
+    until(lambda: all(bench.job(id).step > 0 for id in ids), 30, "steps")
+
+
+@pytest.fixture
+def long_spec() -> JobSpec:
+    """Runs for minutes if nothing stops it."""
+    return make_spec(steps=1_000_000, log_every=100, checkpoint_every=100_000)
+
+
+def test_a_message_gets_its_job_trained(
+    bench: Bench, spec: JobSpec, undisturbed: Undisturbed, start_worker: Start
+) -> None:
+    start_worker(bench.settings)
+    id = bench.submit(spec)
+
+    ring_for(bench.settings, id)
+    ring_for(bench.settings, id)
+
+    wait_for_state(bench, id, "succeeded")
+    assert bench.history(id) == undisturbed.history
+    assert bench.sha256(id) == undisturbed.sha256
+
+
+def test_a_stopped_worker_gives_its_jobs_back_and_the_next_goes_on(
+    bench: Bench, start_worker: Start
+) -> None:
+    spec = make_spec(steps=4000)
+    worker = start_worker(bench.settings)
+    ids = [bench.submit(spec) for _ in range(2)]
+    for id in ids:
+        ring_for(bench.settings, id)
+    wait_for_steps(bench, *ids)
+
+    asked = time.monotonic()
+    worker.send_signal(signal.SIGTERM)
+    worker.wait(15)
+
+    assert time.monotonic() - asked < 10
+    assert worker.returncode == 0
+    for id in ids:
+        job = bench.job(id)
+        assert (job.state, job.attempt) == ("queued", 0)
+        assert bench.checkpoints(id)[-1] == job.step
+        assert 0 < job.step < 4000
+    start_worker(bench.settings)
+    for id in ids:
+        ring_for(bench.settings, id)
+    undisturbed = Undisturbed(spec)
+    for id in ids:
+        wait_for_state(bench, id, "succeeded")
+        assert bench.history(id) == undisturbed.history
+        assert bench.sha256(id) == undisturbed.sha256
+
+
+def test_a_killed_worker_takes_its_pool_with_it(
+    sqlite_bench: Bench, long_spec: JobSpec, start_worker: Start
+) -> None:
+    worker = start_worker(sqlite_bench.settings)
+    id = sqlite_bench.submit(long_spec)
+    ring_for(sqlite_bench.settings, id)
+    wait_for_steps(sqlite_bench, id)
+    pool = children(worker.pid)
+    assert len(pool) == 2
+
+    worker.kill()
+    worker.wait()
+
+    until(lambda: not any(map(alive, pool)), 5, "the pool is gone")
+
+
+def test_a_killed_pool_process_is_replaced(
+    sqlite_bench: Bench, spec: JobSpec, long_spec: JobSpec, start_worker: Start
+) -> None:
+    bench = sqlite_bench
+    worker = start_worker(bench.settings)
+    lost = bench.submit(long_spec)
+    ring_for(bench.settings, lost)
+    wait_for_steps(bench, lost)
+
+    pool_process = int(str(bench.job(lost).worker).rpartition(":")[2])
+    os.kill(pool_process, signal.SIGKILL)
+
+    until(lambda: len(set(children(worker.pid)) - {pool_process}) == 2, 10, "a new process")
+    ids = [bench.submit(spec) for _ in range(3)]
+    for id in ids:
+        ring_for(bench.settings, id)
+    for id in ids:
+        wait_for_state(bench, id, "succeeded")
+    assert bench.job(lost).state == "running"  # until the sweeper frees it
+
+
+def test_a_broker_that_comes_back_is_used_again(
+    sqlite_bench: Bench, spec: JobSpec, start_worker: Start, log: Callable[[], str]
+) -> None:
+    bench = sqlite_bench
+    with servers.server_folder() as folder:
+        server = servers.start_valkey(folder)
+        settings = replace(bench.settings, broker_url=server.url)
+        worker = start_worker(settings)
+        first = bench.submit(spec)
+        ring_for(settings, first)
+        wait_for_state(bench, first, "succeeded")
+
+        server.stop(signal.SIGKILL)
+        until(lambda: "Connection to broker lost" in log(), 10, "the loss is noticed")
+        server = servers.start_valkey(folder)
+        try:
+            second = bench.submit(spec)
+            ring_for(settings, second)
+            wait_for_state(bench, second, "succeeded")
+            assert worker.poll() is None
+        finally:
+            server.stop()
+
+
+@pytest.mark.parametrize("busy", [False, True])
+def test_a_frozen_broker_does_not_hold_up_the_stop(
+    sqlite_bench: Bench, long_spec: JobSpec, start_worker: Start, log: Callable[[], str], busy: bool
+) -> None:
+    bench = sqlite_bench
+    with servers.valkey() as server:
+        settings = replace(bench.settings, broker_url=server.url)
+        worker = start_worker(settings)
+        until(lambda: "ready" in log(), 20, "the worker is ready")
+        id = bench.submit(long_spec)
+        if busy:
+            ring_for(settings, id)
+            wait_for_steps(bench, id)
+        server.process.send_signal(signal.SIGSTOP)
+        try:
+            asked = time.monotonic()
+            worker.send_signal(signal.SIGTERM)
+            worker.wait(20)
+            assert time.monotonic() - asked < 10
+        finally:
+            server.process.send_signal(signal.SIGCONT)
+    assert bench.job(id).state == "queued"
+
+
+def test_a_wrong_setting_is_one_sentence(settings: Settings) -> None:
+    done = subprocess.run(
+        parts.worker(2).argv,
+        env=os.environ | {"GRADSERVE_LEASE_SECONDS": "soon"},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+    assert done.returncode != 0
+    assert "GRADSERVE_LEASE_SECONDS" in done.stderr
+    assert "Traceback" not in done.stderr

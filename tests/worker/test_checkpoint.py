@@ -1,0 +1,24 @@
+from __future__ import annotations
+
+import numpy as np
+
+from engine.train import State
+from worker.checkpoint import decode, encode
+
+
+def test_a_state_comes_back_to_the_bit() -> None:
+    numbers = np.array([0.1, -0.0, 5e-324, 1.7976931348623157e308, np.pi])
+    state = State(step=7, parameters=numbers, velocity=-numbers)
+
+    back = decode(encode(state))
+
+    assert back.step == 7
+    assert type(back.step) is int
+    assert back.parameters.tobytes() == numbers.tobytes()
+    assert back.velocity is not None
+    assert back.velocity.tobytes() == (-numbers).tobytes()
+    assert back.gradient is None
+
+
+def test_a_state_without_momentum_stays_without() -> None:
+    assert decode(encode(State(step=0, parameters=np.zeros(1)))).velocity is None

@@ -1,0 +1,218 @@
+"""The sweeper: lost jobs come free, quiet ones are rung again, and nothing is flooded."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from celery import Celery
+from sqlalchemy.orm import Session, sessionmaker
+
+from engine.spec import JobSpec
+from service import parts
+from service.config import Settings
+from service.db import claims
+from service.db.session import make_engine, make_sessions
+from service.queue import make_publisher, waiting
+from tests import servers
+from tests.processes import until
+from tests.worker.conftest import Bench
+from worker import sweeper as sweepers
+from worker.sweeper import Sweeper
+
+
+@pytest.fixture
+def publisher(settings: Settings) -> Iterator[Celery]:
+    publisher = make_publisher(settings)
+    yield publisher
+    publisher.close()
+
+
+@pytest.fixture
+def sweeper(settings: Settings, sessions: sessionmaker[Session], publisher: Celery) -> Sweeper:
+    return Sweeper(settings, sessions, publisher)
+
+
+def make_quiet(bench: Bench) -> None:
+    """As if every message was sent long ago."""
+    bench.change("UPDATE jobs SET rung_at = rung_at - 3600")
+
+
+def claim_and_die(bench: Bench, id: str) -> None:
+    with bench.sessions.begin() as session:
+        assert claims.claim(session, id, worker="lost:1", lease_seconds=5)
+    bench.change("UPDATE jobs SET lease_until = lease_until - 3600 WHERE id = :id", id=id)
+
+
+def test_a_lost_job_is_freed_and_rung_in_one_sweep(
+    bench: Bench, spec: JobSpec, sweeper: Sweeper, publisher: Celery
+) -> None:
+    id = bench.submit(spec)
+    claim_and_die(bench, id)
+
+    sweeper.sweep()
+
+    assert bench.job(id).state == "queued"
+    assert waiting(publisher) == 1
+
+
+def test_a_job_that_is_worked_on_is_let_be(bench: Bench, spec: JobSpec, sweeper: Sweeper) -> None:
+    id = bench.submit(spec)
+    with bench.sessions.begin() as session:
+        claims.claim(session, id, worker="alive:1", lease_seconds=5)
+
+    assert sweeper.free() == []
+    assert bench.job(id).state == "running"
+
+
+def test_a_job_that_kills_its_workers_fails_and_its_neighbour_does_not(
+    bench: Bench, spec: JobSpec, sweeper: Sweeper
+) -> None:
+    killer, neighbour = bench.submit(spec), bench.submit(spec)
+
+    for _ in range(3):
+        claim_and_die(bench, killer)
+        sweeper.sweep()
+
+    job = bench.job(killer)
+    assert (job.state, job.error_code, job.attempt) == ("failed", "worker_lost", 3)
+    assert bench.job(neighbour).state == "queued"
+
+
+def test_a_job_rung_a_moment_ago_is_not_rung_again(
+    bench: Bench, spec: JobSpec, sweeper: Sweeper
+) -> None:
+    id = bench.submit(spec)
+    assert sweeper.ring() == []
+
+    make_quiet(bench)
+
+    assert sweeper.ring() == [id]
+    assert sweeper.ring() == []
+
+
+def test_the_queue_is_not_flooded(
+    bench: Bench,
+    spec: JobSpec,
+    sweeper: Sweeper,
+    publisher: Celery,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sweepers, "BATCH", 5)
+    ids = [bench.submit(spec) for _ in range(12)]
+    make_quiet(bench)
+
+    assert sweeper.ring() == ids[:5]
+    assert sweeper.ring() == []
+    assert waiting(publisher) == 5
+
+
+def test_a_broker_that_is_away_costs_no_job_its_turn(
+    bench: Bench, spec: JobSpec, sessions: sessionmaker[Session]
+) -> None:
+    with servers.server_folder() as folder:
+        server = servers.start_valkey(folder)
+        publisher = make_publisher(replace(bench.settings, broker_url=server.url))
+        sweeper = Sweeper(bench.settings, sessions, publisher)
+        id = bench.submit(spec)
+        make_quiet(bench)
+        server.stop(signal.SIGKILL)
+
+        assert sweeper.ring() == []
+
+        server = servers.start_valkey(folder)
+        assert sweeper.ring() == [id]
+        publisher.close()
+        server.stop()
+
+
+def test_two_sweepers_ring_each_job_once(
+    bench: Bench, spec: JobSpec, sweeper: Sweeper, publisher: Celery
+) -> None:
+    ids = [bench.submit(spec) for _ in range(20)]
+    make_quiet(bench)
+    other = Sweeper(bench.settings, bench.sessions, publisher)
+    rung: list[str] = []
+    threads = [threading.Thread(target=lambda s=s: rung.extend(s.ring())) for s in (sweeper, other)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert sorted(rung) == sorted(ids)
+    assert waiting(publisher) == 20
+
+
+def test_the_loop_outlives_an_outage_of_the_database(
+    settings: Settings, publisher: Celery, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    gone = tmp_path / "missing" / "gradserve.db"
+    engine = make_engine(replace(settings, database_url=f"sqlite:///{gone}"), "sweeper")
+    sweeper = Sweeper(settings, make_sessions(engine), publisher)
+    stop = threading.Event()
+    thread = threading.Thread(target=sweepers.run, args=(sweeper, 0.01, stop))
+
+    thread.start()
+    until(lambda: caplog.text.count("database does not answer") > 2, 10)
+    stop.set()
+    thread.join(10)
+
+    assert not thread.is_alive()
+    engine.dispose()
+
+
+def test_the_process_sweeps_and_ends_at_once_when_told(
+    bench: Bench, spec: JobSpec, publisher: Celery, tmp_path: Path
+) -> None:
+    log = tmp_path / "sweeper.log"
+    environ = {
+        "GRADSERVE_DATABASE_URL": bench.settings.database_url,
+        "GRADSERVE_BROKER_URL": bench.settings.broker_url,
+        "GRADSERVE_SWEEP_SECONDS": "60",
+    }
+    id = bench.submit(spec)
+    claim_and_die(bench, id)
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            parts.sweeper().argv,
+            env=os.environ | environ,
+            stderr=output,
+            preexec_fn=servers.die_with_parent(signal.SIGKILL),
+        )
+    try:
+        until(lambda: waiting(publisher) == 1, 20, "the first sweep")
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(5) == 0
+    finally:
+        process.kill()
+        process.wait()
+
+    lines = log.read_text().splitlines()
+    assert [line.partition("Z ")[2] for line in lines] == [
+        "INFO sweeper started every=60.0",
+        f"WARNING lease lost job={id}",
+        f"INFO rang again jobs=1 first={id}",
+        "INFO sweeper stopped",
+    ]
+
+
+def test_a_wrong_setting_is_one_sentence() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "worker.sweeper"],
+        env=os.environ | {"GRADSERVE_SWEEP_SECONDS": "often"},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 1
+    assert "GRADSERVE_SWEEP_SECONDS" in done.stderr

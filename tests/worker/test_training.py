@@ -1,0 +1,384 @@
+"""One job in one worker: what is written, and what survives whatever happens in between."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import numpy as np
+import pytest
+from sqlalchemy import event
+from sqlalchemy.exc import OperationalError
+
+from engine.spec import JobSpec
+from service.db import wishes
+from tests.worker.conftest import Bench, Undisturbed, make_spec
+from worker import training
+
+
+def assert_as_undisturbed(bench: Bench, id: str, undisturbed: Undisturbed) -> None:
+    assert bench.job(id).state == "succeeded"
+    assert bench.history(id) == undisturbed.history
+    assert bench.sha256(id) == undisturbed.sha256
+
+
+def drain_at(slice: int) -> Any:
+    return lambda number: number >= slice
+
+
+def test_a_job_succeeds_with_its_history_and_parameters(
+    bench: Bench, spec: JobSpec, undisturbed: Undisturbed
+) -> None:
+    id = bench.submit(spec)
+
+    bench.work(id)
+
+    assert_as_undisturbed(bench, id, undisturbed)
+    job = bench.job(id)
+    assert (job.step, job.attempt, job.lease_until) == (600, 1, None)
+    assert job.loss == undisturbed.history[-1].loss
+    assert job.finished_at >= job.started_at >= job.created_at
+    assert 0 < job.trained_seconds < 60
+
+
+def test_step_and_loss_move_while_it_runs(bench: Bench, spec: JobSpec) -> None:
+    id = bench.submit(spec)
+    seen: list[tuple[str, int, float | None, int]] = []
+
+    def look(number: int) -> bool:
+        job = bench.job(id)
+        seen.append((job.state, job.step, job.loss, len(bench.history(id))))
+        return False
+
+    bench.work(id, look)
+
+    running = [(step, loss, rows) for state, step, loss, rows in seen if state == "running"]
+    moved = [(step, loss, rows) for step, loss, rows in running if step > 0]
+    assert len({step for step, _, _ in moved}) > 2
+    assert len({loss for _, loss, _ in moved}) > 2
+    assert all(rows == step for step, _, rows in running)
+
+
+def test_checkpoints_for_looking_back_stay_and_others_go(bench: Bench) -> None:
+    id = bench.submit(make_spec(checkpoint_every=250))
+
+    bench.work(id)
+
+    steps = bench.checkpoints(id)
+    assert {250, 500} <= set(steps)
+    assert len(set(steps) - {250, 500}) <= 2
+
+
+def test_a_second_message_does_nothing(bench: Bench, spec: JobSpec) -> None:
+    id = bench.submit(spec)
+    seen_by_second: list[int] = []
+
+    def ring_again(number: int) -> bool:
+        if number == 2:
+            bench.work(id)
+            seen_by_second.append(bench.job(id).attempt)
+        return False
+
+    bench.work(id, ring_again)
+    bench.work(id)
+
+    assert seen_by_second == [1]
+    assert bench.job(id).attempt == 1
+
+
+def test_an_unknown_job_is_no_error(bench: Bench) -> None:
+    bench.work("job_000000000000000000000000")
+
+
+@pytest.mark.parametrize("slice", [1, 3])
+def test_a_drained_job_goes_on_to_the_bit(
+    bench: Bench, spec: JobSpec, undisturbed: Undisturbed, slice: int
+) -> None:
+    id = bench.submit(spec)
+
+    bench.work(id, drain_at(slice))
+
+    job = bench.job(id)
+    assert (job.state, job.attempt, job.rung_at) == ("queued", 0, None)
+    assert 0 < job.step < 600
+    assert bench.checkpoints(id)[-1] == job.step
+    bench.work(id)
+    assert_as_undisturbed(bench, id, undisturbed)
+    assert bench.job(id).attempt == 1
+
+
+def test_a_draining_worker_claims_nothing(bench: Bench, spec: JobSpec) -> None:
+    id = bench.submit(spec)
+
+    bench.work(id, drain_at(0))
+
+    assert (bench.job(id).state, bench.job(id).fence) == ("queued", 0)
+
+
+def test_momentum_and_batches_go_on_to_the_bit(bench: Bench) -> None:
+    spec = make_spec(batch_size=3, seed=5)
+    spec = spec.model_copy(
+        update={"optimizer": spec.optimizer.model_copy(update={"momentum": 0.9})}
+    )
+    id = bench.submit(spec)
+
+    for _ in range(3):
+        bench.work(id, drain_at(2))
+    bench.work(id)
+
+    assert_as_undisturbed(bench, id, Undisturbed(spec))
+
+
+def test_a_cancelled_job_writes_a_last_checkpoint(bench: Bench, spec: JobSpec) -> None:
+    id = bench.submit(spec)
+
+    def cancel(number: int) -> bool:
+        if number == 2:
+            with bench.sessions.begin() as session:
+                wishes.request_cancel(session, id)
+        return False
+
+    bench.work(id, cancel)
+
+    job = bench.job(id)
+    assert job.state == "cancelled"
+    assert 0 < job.step < 600
+    assert bench.checkpoints(id)[-1] == job.step
+    assert [row[0] for row in bench.history(id)] == list(range(job.step))
+
+
+def test_a_cancel_before_the_last_commit_wins(bench: Bench, spec: JobSpec) -> None:
+    id = bench.submit(spec)
+
+    def cancel(number: int) -> bool:
+        if number == 1:
+            with bench.sessions.begin() as session:
+                wishes.request_cancel(session, id)
+        return False
+
+    bench.work(id, cancel, progress_seconds=4.0)
+
+    assert bench.job(id).state == "cancelled"
+    assert bench.rows("SELECT * FROM results") == []
+
+
+def test_a_paused_job_goes_on_to_the_bit_when_resumed(
+    bench: Bench, spec: JobSpec, undisturbed: Undisturbed
+) -> None:
+    id = bench.submit(spec)
+
+    def pause(number: int) -> bool:
+        if number == 2:
+            with bench.sessions.begin() as session:
+                wishes.request_pause(session, id)
+        return False
+
+    bench.work(id, pause)
+    assert bench.job(id).state == "paused"
+    bench.work(id)
+    assert bench.job(id).state == "paused"
+    with bench.sessions.begin() as session:
+        wishes.request_resume(session, id)
+    bench.work(id)
+
+    assert_as_undisturbed(bench, id, undisturbed)
+
+
+def test_a_worker_that_lost_its_lease_stops_and_writes_nothing(
+    bench: Bench, spec: JobSpec, undisturbed: Undisturbed
+) -> None:
+    id = bench.submit(spec)
+    left: list[Any] = []
+
+    def take_away(number: int) -> bool:
+        if number == 3:
+            bench.change(
+                "UPDATE jobs SET state = 'queued', lease_until = NULL WHERE id = :id", id=id
+            )
+            left.extend(bench.history(id))
+        return False
+
+    bench.work(id, take_away)
+
+    assert bench.job(id).state == "queued"
+    assert bench.history(id) == left
+    assert 0 < len(left) < 600
+    bench.work(id)
+    assert_as_undisturbed(bench, id, undisturbed)
+
+
+def test_a_slow_step_renews_the_lease(bench: Bench) -> None:
+    spec = make_spec(steps=2)
+    spec = JobSpec.model_validate(
+        spec.model_dump()
+        | {
+            "dataset": {"kind": "moons", "n_samples": 3000},
+            "model": {"layers": [{"units": 8, "activation": "tanh"}, {"units": 1}]},
+        }
+    )
+    id = bench.submit(spec)
+    leases: set[float | None] = set()
+
+    def look(number: int) -> bool:
+        job = bench.job(id)
+        if job.step == 0 and job.state == "running":
+            leases.add(job.lease_until)
+        return False
+
+    bench.work(id, look)
+
+    assert len(leases) > 3
+    assert bench.job(id).state == "succeeded"
+
+
+def test_divergence_fails_the_job_and_keeps_the_history_before(bench: Bench) -> None:
+    spec = make_spec()
+    spec = JobSpec.model_validate(
+        spec.model_dump(exclude={"optimizer"}) | {"optimizer": {"learning_rate": 1e6}}
+    )
+    id = bench.submit(spec)
+
+    bench.work(id)
+
+    job = bench.job(id)
+    assert (job.state, job.error_code) == ("failed", "diverged")
+    assert str(job.error_step) in job.error_detail
+    history = bench.history(id)
+    assert history
+    assert [row[0] for row in history] == list(range(len(history)))
+    assert len(history) - 1 <= job.error_step <= len(history)
+    assert all(np.isfinite(row[1]) for row in history)
+
+
+def test_a_checkpoint_of_another_network_fails_the_job(bench: Bench, spec: JobSpec) -> None:
+    id = bench.submit(spec)
+    bench.work(id, drain_at(2))
+    other = JobSpec.model_validate(spec.model_dump() | {"model": {"layers": [{"units": 1}]}})
+    bench.change("UPDATE jobs SET spec = :spec", spec=other.model_dump_json())
+
+    bench.work(id)
+
+    job = bench.job(id)
+    assert (job.state, job.error_code) == ("failed", "invalid_data")
+    assert "17 parameters" in job.error_detail
+
+
+def test_a_deadline_counts_training_over_all_attempts(bench: Bench) -> None:
+    id = bench.submit(make_spec(steps=1_000_000, checkpoint_every=12, deadline_seconds=0.4))
+
+    bench.work(id, drain_at(5))
+    before = bench.job(id)
+    bench.work(id)
+
+    job = bench.job(id)
+    assert (before.state, before.attempt) == ("queued", 0)
+    assert 0 < before.trained_seconds < 0.4
+    assert (job.state, job.error_code) == ("failed", "deadline_exceeded")
+    assert "0.4 s" in job.error_detail
+    assert job.error_step == job.step
+    assert 0.4 <= job.trained_seconds < 1.4
+    assert bench.history(id)[-1][0] < job.step
+    assert bench.checkpoints(id)[-1] == job.step
+
+
+def test_an_unexpected_error_is_in_the_log_and_not_in_the_job(
+    bench: Bench, spec: JobSpec, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(*args: object) -> None:
+        raise RuntimeError("secret of the house")
+
+    monkeypatch.setattr(training, "train", broken)
+    id = bench.submit(spec)
+
+    with caplog.at_level(logging.ERROR):
+        bench.work(id)
+
+    job = bench.job(id)
+    assert (job.state, job.error_code) == ("failed", "internal")
+    assert "secret" not in job.error_detail
+    assert "secret of the house" in caplog.text
+
+
+@pytest.mark.parametrize("damaged", ["newest", "all"])
+def test_a_damaged_checkpoint_is_computed_again_without_writing(
+    bench: Bench,
+    spec: JobSpec,
+    undisturbed: Undisturbed,
+    damaged: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    id = bench.submit(spec)
+    bench.work(id, drain_at(4))
+    steps = bench.checkpoints(id)
+    assert len(steps) >= 2
+    first_bad = steps[-1] if damaged == "newest" else 0
+    bench.change(
+        "UPDATE checkpoints SET data = :junk WHERE step >= :step", junk=b"\0" * 8, step=first_bad
+    )
+    written = bench.job(id).step
+    seen: list[int] = []
+
+    def look(number: int) -> bool:
+        seen.append(bench.job(id).step)
+        return False
+
+    bench.work(id, look)
+
+    assert min(seen) == written
+    assert "checkpoint is damaged" in caplog.text
+    assert_as_undisturbed(bench, id, undisturbed)
+
+
+def test_a_lost_answer_to_a_commit_loses_nothing(
+    bench: Bench, spec: JobSpec, undisturbed: Undisturbed
+) -> None:
+    id = bench.submit(spec)
+    lost: list[int] = []
+
+    def lose_the_answer(connection: object) -> None:
+        # Raised after the COMMIT was sent and done: what a broken connection looks like.
+        if armed:
+            armed.clear()
+            lost.append(1)
+            raise OperationalError("COMMIT", {}, Exception("the connection is closed"))
+
+    armed: list[int] = []
+    event.listen(bench.sessions, "after_commit", lose_the_answer)
+
+    def arm(number: int) -> bool:
+        if number in (2, 4):
+            armed.append(number)
+        return False
+
+    bench.work(id, arm)
+
+    assert len(lost) == 2
+    assert_as_undisturbed(bench, id, undisturbed)
+    assert bench.job(id).attempt == 1
+
+
+def test_a_database_that_stays_away_ends_the_attempt_not_the_worker(
+    bench: Bench, spec: JobSpec, caplog: pytest.LogCaptureFixture
+) -> None:
+    id = bench.submit(spec)
+
+    def refuse(session: object, transaction: object, connection: object) -> None:
+        raise OperationalError("BEGIN", {}, Exception("the server is gone"))
+
+    def go_away(number: int) -> bool:
+        if number == 2:
+            event.listen(bench.sessions, "after_begin", refuse)
+        return False
+
+    bench.work(id, go_away, lease_seconds=0.5)
+
+    event.remove(bench.sessions, "after_begin", refuse)
+    assert bench.job(id).state == "running"
+    assert "job let go" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("bytes", "seconds"), [(10, 0.5), (1_000_000, 0.5), (4_000_000, 2.0), (50_000_000, 5.0)]
+)
+def test_large_checkpoints_are_written_less_often(bytes: int, seconds: float) -> None:
+    assert training.stretched(0.5, bytes) == seconds
