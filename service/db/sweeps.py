@@ -88,8 +88,12 @@ def _oldest(state: State, condition: ColumnElement[bool]) -> Update:
         .order_by(jobs.pk)
         .limit(bindparam("at_most"))
         .with_for_update(skip_locked=True)
+        # As a plain subquery Postgres may run it once a row, and its limit then limits nothing.
+        .cte("chosen")
     )
-    return update(Job.__table__).where(jobs.pk.in_(chosen), jobs.state == state, condition)
+    return update(Job.__table__).where(
+        jobs.pk.in_(select(chosen.c.pk)), jobs.state == state, condition
+    )
 
 
 @lru_cache(maxsize=16)
