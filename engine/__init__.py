@@ -5,7 +5,18 @@ nothing else. Data sets, specifications and training live in modules of their ow
 (`engine.spec`, `engine.data`, `engine.train`), so that their heavier imports stay theirs.
 """
 
+from engine.draw import draw_dot, trace
 from engine.nn import MLP, Layer, Module, Neuron
-from engine.value import Value
+from engine.value import Value, log_sum_exp, softmax
 
-__all__ = ["MLP", "Layer", "Module", "Neuron", "Value"]
+__all__ = [
+    "MLP",
+    "Layer",
+    "Module",
+    "Neuron",
+    "Value",
+    "draw_dot",
+    "log_sum_exp",
+    "softmax",
+    "trace",
+]

@@ -96,11 +96,8 @@ class Scaling:
         """The statistics of the training rows; 0 and 1 for what is not standardised."""
         inputs = x.shape[1]
         mean, scale = moments(x) if dataset.standardise else (np.zeros(inputs), np.ones(inputs))
-        target_mean, target_scale = 0.0, 1.0
-        if dataset.standardise_targets:
-            means, scales = moments(y[:, None])
-            target_mean, target_scale = float(means[0]), float(scales[0])
-        return cls(mean, scale, target_mean, target_scale)
+        targets = moments(y[:, None]) if dataset.standardise_targets else ([0.0], [1.0])
+        return cls(mean, scale, float(targets[0][0]), float(targets[1][0]))
 
     def inputs(self, x: Array) -> Array:
         return (x - self.input_mean) / self.input_scale
@@ -111,9 +108,13 @@ class Scaling:
 
 def moments(columns: Array) -> tuple[Array, Array]:
     """Mean and standard deviation of each column; 1 for one that never changes."""
-    deviation = columns.std(axis=0)
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean, deviation = columns.mean(axis=0), columns.std(axis=0)
+    if not (np.isfinite(mean).all() and np.isfinite(deviation).all()):
+        raise InvalidData("the data set holds numbers that are too large to standardise")
+    # Rounding may leave a deviation that is not quite 0.
     constant = columns.max(axis=0) == columns.min(axis=0)
-    return columns.mean(axis=0), np.where(constant | (deviation == 0.0), 1.0, deviation)
+    return mean, np.where(constant | (deviation == 0.0), 1.0, deviation)
 
 
 def encode(spec: JobSpec, y: Array) -> Array:
