@@ -143,6 +143,18 @@ class Client:
     def get(self, id: str) -> Job:
         return cast(Job, _json(self._get(_path(id))))
 
+    def cancel(self, id: str) -> Job:
+        """Asks for the end of a job; a worker that trains it stops within a second."""
+        return self._act(id, "cancel")
+
+    def pause(self, id: str) -> Job:
+        """Asks for a rest; the job keeps what it has learned until it is resumed."""
+        return self._act(id, "pause")
+
+    def resume(self, id: str) -> Job:
+        """Queues a paused job again, or takes back a pause that has not happened yet."""
+        return self._act(id, "resume")
+
     def list(self, *, limit: int = 20, state: str | None = None, name: str | None = None) -> Jobs:
         """The newest jobs first, at most `limit`, of one state or name where given."""
         query = _present(state=state, name=name)
@@ -183,6 +195,9 @@ class Client:
             if job["terminal"]:
                 return
             time.sleep(_retry_after(answer, default=0.5))
+
+    def _act(self, id: str, action: str) -> Job:
+        return cast(Job, _json(self._send("POST", _path(id, action))))
 
     def _get(self, path: str, query: Mapping[str, Any] | None = None) -> httpx.Response:
         return self._send("GET", path, params=query)

@@ -116,14 +116,12 @@ def submit(file: str, watch: bool, url: str, as_json: bool) -> None:
         job = client.submit(spec)
         if watch:
             job = watch_job(client, job)
-    if as_json:
-        print_json(job)
-    elif watch:
+    if watch and not as_json:
         report(job)
     else:
-        click.echo(f"{job['id']} is {job['state']}")
+        print_state(job, as_json)
     if watch:
-        fail_with(job)
+        fail_unless_succeeded(job)
 
 
 @main.command("list")
@@ -152,14 +150,35 @@ def list_jobs(state: str | None, name: str | None, limit: int, url: str, as_json
 @service_options
 def show(id: str, url: str, as_json: bool) -> None:
     """Show one job."""
-    from client.tables import job_table
-
     with connect(url) as client:
-        job = client.get(id)
-    if as_json:
-        print_json(job)
-    else:
-        output().print(job_table(job))
+        print_job(client.get(id), as_json)
+
+
+@main.command()
+@click.argument("id")
+@service_options
+def cancel(id: str, url: str, as_json: bool) -> None:
+    """End a job before it is done."""
+    with connect(url) as client:
+        print_state(client.cancel(id), as_json)
+
+
+@main.command()
+@click.argument("id")
+@service_options
+def pause(id: str, url: str, as_json: bool) -> None:
+    """Let a job rest; what it has learned is kept."""
+    with connect(url) as client:
+        print_state(client.pause(id), as_json)
+
+
+@main.command()
+@click.argument("id")
+@service_options
+def resume(id: str, url: str, as_json: bool) -> None:
+    """Let a paused job go on."""
+    with connect(url) as client:
+        print_state(client.resume(id), as_json)
 
 
 def connect(url: str) -> Client:
@@ -178,7 +197,11 @@ def watch_job(client: Client, job: Job) -> Job:
     try:
         return follow(client.watch(job["id"]), console)
     except KeyboardInterrupt:
-        click.echo(f"\n{job['id']} goes on; `gradserve show {job['id']}` looks at it", err=True)
+        click.echo(
+            f"\n{job['id']} goes on; `gradserve show {job['id']}` looks at it, "
+            f"`gradserve cancel {job['id']}` ends it",
+            err=True,
+        )
         sys.exit(INTERRUPTED)
 
 
@@ -192,13 +215,29 @@ def report(job: Job) -> None:
         )
 
 
-def fail_with(job: Job) -> None:
+def fail_unless_succeeded(job: Job) -> None:
     """Ends the command unless the job succeeded."""
     from client import text
 
     reason = text.failure(job)
     if reason is not None:
         raise click.ClickException(reason)
+
+
+def print_job(job: Job, as_json: bool) -> None:
+    from client.tables import job_table
+
+    if as_json:
+        print_json(job)
+    else:
+        output().print(job_table(job))
+
+
+def print_state(job: Job, as_json: bool) -> None:
+    if as_json:
+        print_json(job)
+    else:
+        click.echo(f"{job['id']} is {job['state']}")
 
 
 def output() -> Console:

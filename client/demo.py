@@ -37,8 +37,11 @@ def main() -> int:
     signal.signal(signal.SIGTERM, stop)
     try:
         demonstrate(Console(highlight=False, soft_wrap=True))
-    except (ClientError, OSError) as error:
+    except ClientError as error:
         print(f"demo: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"demo: cannot write {error.filename}: {error.strerror}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
@@ -51,6 +54,7 @@ def stop(signal_number: int, frame: object) -> NoReturn:
 
 
 def demonstrate(console: Console) -> None:
+    OUTPUT.mkdir(exist_ok=True)
     document = read_spec(str(EXAMPLE))
     spec = JobSpec.model_validate(document)
     console.print("Starting the service: API, broker, worker and sweeper, in a temporary folder")
@@ -77,7 +81,6 @@ def write_result(spec: JobSpec, job: Job, history: History, parameters: Paramete
     # matplotlib takes most of a second: not while somebody waits for the first step.
     from client.plots import draw_decision_boundary, draw_loss
 
-    OUTPUT.mkdir(exist_ok=True)
     result, loss, boundary = (
         OUTPUT / name for name in ("result.json", "loss.png", "decision_boundary.png")
     )

@@ -38,7 +38,7 @@ BOUNDARY_POINTS = 400
 
 
 def draw_loss(history: History, title: str, path: Path) -> None:
-    """Loss, on a logarithmic scale, above accuracy, over the steps."""
+    """Loss above accuracy, over the steps; the loss on a logarithmic scale if it stays above 0."""
     steps = [row["step"] for row in history]
     losses = [np.nan if row["loss"] is None else row["loss"] for row in history]
     scores = [np.nan if row["accuracy"] is None else row["accuracy"] for row in history]
@@ -46,11 +46,11 @@ def draw_loss(history: History, title: str, path: Path) -> None:
         figure = Figure(figsize=FIGURE_SIZE, layout="constrained")
         above, below = figure.subplots(2, 1, sharex=True, height_ratios=(2, 1))
         above.plot(steps, losses, color=BLUE, linewidth=1.8)
-        above.set(title=title, ylabel="loss", yscale="log")
+        above.set(title=title, ylabel="loss", yscale="log" if np.nanmin(losses) > 0 else "linear")
         above.yaxis.set_major_formatter("{x:g}")
         mark_last(above, steps[-1], losses[-1], f"{losses[-1]:.4g}", BLUE)
         below.plot(steps, scores, color=VERMILION, linewidth=1.8)
-        below.set(xlabel="step", ylabel="accuracy", xlim=(0, steps[-1]))
+        below.set(xlabel="step", ylabel="accuracy", xlim=(0, max(steps[-1], 1)))
         below.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
         mark_last(below, steps[-1], scores[-1], f"{scores[-1]:.0%}", VERMILION)
         for axes in (above, below):
