@@ -11,10 +11,13 @@ from typing import Any
 from celery import Celery
 from kombu.exceptions import OperationalError
 
+from service import log
 from service.config import Settings
 
 TRAIN_JOB = "gradserve.train_job"
 QUEUE = "gradserve"
+# The header of a message, and the fact in the logs, that says which request a job came by.
+REQUEST_ID = "request_id"
 
 COMMON: dict[str, Any] = {
     "task_default_queue": QUEUE,
@@ -84,7 +87,7 @@ def ring(publisher: Celery, job_id: str) -> bool:
     Call it after the commit: a worker may look before this returns.
     """
     try:
-        publisher.send_task(TRAIN_JOB, args=[job_id])
+        publisher.send_task(TRAIN_JOB, args=[job_id], headers={REQUEST_ID: log.bound(REQUEST_ID)})
     except OperationalError:
         # Only this: a broader except would hide a publish that can never succeed.
         return False

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import socket
 import sys
 from typing import Any
 
@@ -18,12 +19,12 @@ from celery.utils.threads import bound_open_broker_sockets
 
 from engine.spec import JobSpec
 from engine.train import train
+from service import log as logs
 from service import processes
 from service.config import Settings
 from service.errors import ConfigError
 from service.queue import make_celery
 from worker import drain
-from worker import log as logs
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +57,7 @@ _controller: Any = None
 @signals.setup_logging.connect
 def configure_logging(**kwargs: Any) -> None:
     logs.configure(kwargs["loglevel"] or logging.INFO)
+    logs.bind(worker=socket.gethostname())
 
 
 @signals.worker_init.connect

@@ -164,7 +164,7 @@ class Ledger:
                 return checkpoint.decode(found.data)
             log.error(
                 "checkpoint is damaged, using the one before",
-                extra={"job": self.claim.id, "step": found.step},
+                extra={"step": found.step},
             )
         return None
 

@@ -18,12 +18,12 @@ import threading
 from celery import Celery
 from sqlalchemy.orm import Session, sessionmaker
 
+from service import log as logs
 from service.config import Settings
 from service.db import sweeps
 from service.db.session import make_engine, make_sessions
 from service.errors import ConfigError
 from service.queue import make_publisher, ring, waiting
-from worker import log as logs
 from worker.outage import UNREACHABLE, reason
 
 log = logging.getLogger(__name__)
@@ -60,7 +60,7 @@ class Sweeper:
                 session, lease_seconds=self._settings.lease_seconds, limit=BATCH
             )
         for id in freed:
-            log.warning("lease lost", extra={"job": id})
+            log.warning("lease lost", extra={"job_id": id})
         return freed
 
     def ring(self) -> list[str]:

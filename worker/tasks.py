@@ -6,15 +6,21 @@ import os
 import socket
 from functools import cache
 
+from celery import Task
+
 from service.db.session import make_engine, make_sessions
-from service.queue import TRAIN_JOB
+from service.log import facts
+from service.queue import REQUEST_ID, TRAIN_JOB
 from worker import drain, training
 from worker.celery import app, settings
 
 
-@app.task(name=TRAIN_JOB)
-def train_job(job_id: str) -> None:
-    training.train_job(context(), job_id)
+@app.task(name=TRAIN_JOB, bind=True)
+def train_job(task: Task, job_id: str) -> None:
+    here = context()
+    request_id = task.request.get(REQUEST_ID)
+    with facts(request_id=request_id, job_id=job_id, worker=here.worker):
+        training.train_job(here, job_id)
 
 
 @cache

@@ -56,15 +56,15 @@ def train_job(context: Context, job_id: str) -> None:
         claim = _claim(context, job_id)
         if claim is None:
             return
-        log.info("job claimed", extra=_facts(claim, attempt=claim.attempt, step=claim.step))
+        log.info("job claimed", extra={"attempt": claim.attempt, "step": claim.step})
         run = Run(context, claim)
         state = run.result()
-        log.info("job %s", state, extra=_facts(claim, step=run.step))
+        log.info("job %s", state, extra={"step": run.step})
     except LeaseLost as error:
-        log.warning("job lost to another worker", extra={"job": job_id, "reason": str(error)})
+        log.warning("job lost to another worker", extra={"reason": str(error)})
     except UNREACHABLE as error:
         # Nothing is lost: the sweeper frees the job or rings for it again.
-        log.error("job let go", extra={"job": job_id, "reason": reason(error)})
+        log.error("job let go", extra={"reason": reason(error)})
 
 
 class Run:
@@ -108,7 +108,7 @@ class Run:
         except (LeaseLost, *UNREACHABLE):
             raise
         except Exception:
-            log.exception("training failed", extra=_facts(self.claim, step=self.step))
+            log.exception("training failed", extra={"step": self.step})
             return self._ledger.fail("internal", INTERNAL_ERROR)
 
     def _train(self, spec: JobSpec) -> State:
@@ -190,7 +190,3 @@ def _claim(context: Context, job_id: str) -> Claim | None:
         until=time.monotonic() + lease_seconds,
         hurry=context.draining,
     )
-
-
-def _facts(claim: Claim, **more: object) -> dict[str, object]:
-    return {"job": claim.id, "worker": claim.worker, **more}

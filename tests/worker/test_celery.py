@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -19,6 +21,7 @@ from engine.spec import JobSpec
 from service import parts
 from service.config import Settings
 from service.db.session import make_engine, make_sessions
+from service.log import facts
 from service.queue import make_publisher, ring
 from tests import servers
 from tests.processes import alive, children, until
@@ -109,6 +112,26 @@ def test_a_message_gets_its_job_trained(
     wait_for_state(bench, id, "succeeded")
     assert bench.history(id) == undisturbed.history
     assert bench.sha256(id) == undisturbed.sha256
+
+
+def test_every_line_about_a_job_names_the_request_and_the_worker(
+    sqlite_bench: Bench, spec: JobSpec, start_worker: Start, log: Callable[[], str]
+) -> None:
+    worker = start_worker(sqlite_bench.settings)
+    id = sqlite_bench.submit(spec)
+
+    with facts(request_id="req-1"):
+        ring_for(sqlite_bench.settings, id)
+
+    wait_for_state(sqlite_bench, id, "succeeded")
+    until(lambda: "job succeeded" in log(), 5, "the last line")
+    # Celery warns of root in plain text, before it lets anybody set up logging.
+    events = [json.loads(line) for line in log().splitlines() if line.startswith("{")]
+    of_job = [event for event in events if event.get("job_id") == id]
+    assert [event["message"] for event in of_job] == ["job claimed", "job succeeded"]
+    assert {event["request_id"] for event in of_job} == {"req-1"}
+    pool = {f"{socket.gethostname()}:{pid}" for pid in children(worker.pid)}
+    assert {event["worker"] for event in of_job} <= pool
 
 
 def test_a_stopped_worker_gives_its_jobs_back_and_the_next_goes_on(

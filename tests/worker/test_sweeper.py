@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -194,12 +195,13 @@ def test_the_process_sweeps_and_ends_at_once_when_told(
         process.kill()
         process.wait()
 
-    lines = log.read_text().splitlines()
-    assert [line.partition("Z ")[2] for line in lines] == [
-        "INFO sweeper started every=60.0",
-        f"WARNING lease lost job={id}",
-        f"INFO rang again jobs=1 first={id}",
-        "INFO sweeper stopped",
+    events = [json.loads(line) for line in log.read_text().splitlines()]
+    assert all(event.pop("time") for event in events)
+    assert events == [
+        {"level": "INFO", "message": "sweeper started", "every": 60.0},
+        {"level": "WARNING", "message": "lease lost", "job_id": id},
+        {"level": "INFO", "message": "rang again", "jobs": 1, "first": id},
+        {"level": "INFO", "message": "sweeper stopped"},
     ]
 
 
