@@ -7,7 +7,7 @@ from typing import Any
 from flask.json.provider import DefaultJSONProvider
 from flask_openapi3.openapi import OpenAPI
 
-from service.api import docs, health, jobs, outcomes, problems, services
+from service.api import access, docs, health, jobs, metrics, outcomes, problems, services
 from service.api.strict_json import StrictRequest
 from service.config import Settings
 
@@ -38,7 +38,8 @@ def create_app(settings: Settings) -> OpenAPI:
         validation_error_callback=problems.validation_failed,
     )
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
-    services.attach(app, settings)
+    database = services.attach(app, settings).database
+    access.register(app, metrics.register(app, database))
     problems.register(app)
     for resource in (jobs, outcomes, health):
         app.register_api(resource.blueprint)

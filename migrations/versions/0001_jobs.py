@@ -133,6 +133,13 @@ def upgrade() -> None:
         sa.CheckConstraint(f"to_state IN {STATES}", name=op.f("ck_events_to_state")),
     )
     op.create_index("ix_events_job", "events", ["job", "pk"])
+    op.create_index(
+        "ix_events_lease_lost",
+        "events",
+        ["pk"],
+        postgresql_where=sa.text("kind = 'lease_lost'"),
+        sqlite_where=sa.text("kind = 'lease_lost'"),
+    )
 
     op.create_table(
         "idempotency_keys",

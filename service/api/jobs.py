@@ -118,7 +118,7 @@ def _store(body: NewJob, key: str | None) -> tuple[Job, bool]:
 
 def _ring(job: Job) -> None:
     if not queue.ring(current().publisher, job.id):
-        log.warning("broker unreachable, the sweeper will ring for job %s", job.id)
+        log.warning("broker unreachable, the sweeper will ring", extra={"job_id": job.id})
 
 
 def _answer(job: Job) -> Response:

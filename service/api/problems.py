@@ -113,7 +113,7 @@ def register(app: Flask) -> None:
     @app.errorhandler(InternalError)
     @app.errorhandler(PoolTimeout)
     def database_failed(error: Exception) -> Response:
-        log.warning("database unavailable: %s", error)
+        log.warning("database unavailable", extra={"reason": str(getattr(error, "orig", error))})
         return retry_later("the database cannot be used at the moment")
 
     @app.errorhandler(HTTPException)

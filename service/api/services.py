@@ -27,11 +27,11 @@ class Services:
         self.publisher.close()
 
 
-def attach(app: Flask, settings: Settings) -> None:
+def attach(app: Flask, settings: Settings) -> Services:
     """Connects nothing yet: an API starts, and answers, without database and broker."""
-    app.extensions[EXTENSION] = Services(
-        settings, Database(settings, "api"), make_publisher(settings)
-    )
+    services = Services(settings, Database(settings, "api"), make_publisher(settings))
+    app.extensions[EXTENSION] = services
+    return services
 
 
 def current() -> Services:

@@ -192,6 +192,8 @@ class Event(Base):
     __table_args__ = (
         CheckConstraint(_one_of("to_state", STATES), name="to_state"),
         Index("ix_events_job", "job", "pk"),
+        # Counted for the metrics, and rare.
+        Index("ix_events_lease_lost", "pk", **_where("kind = 'lease_lost'")),
     )
 
     pk: Mapped[int] = mapped_column(Key, primary_key=True)
