@@ -27,7 +27,7 @@ has the norm of its gradient before clipping, and the same loss over the validat
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from engine.data import InvalidData
 from engine.problem import Problem, prepare
@@ -46,7 +46,7 @@ def train(spec: JobSpec, start: State | None = None) -> Iterator[Progress]:
     on from any snapshot ends with the bits of an undisturbed one.
 
     Raises:
-        InvalidData: the data set cannot be made, or `start` belongs to another network.
+        InvalidData: the data set cannot be made, or `start` is no state of this training.
         Diverged: the loss became non-finite. All rows before that step were yielded.
     """
     executor = make_executor(prepare(spec), start)
@@ -59,10 +59,33 @@ def train(spec: JobSpec, start: State | None = None) -> Iterator[Progress]:
             yield Progress(executor.step, rows, executor.state, finished)
 
 
+EXECUTORS: dict[str, Callable[[Problem, State | None], Executor]] = {"scalar": ScalarExecutor}
+"""What makes each executor that a specification may name."""
+
+
 def make_executor(problem: Problem, start: State | None) -> Executor:
-    expected = problem.spec.parameters()
-    if start is not None and start.parameters.shape != (expected,):
+    if start is not None:
+        check_state(problem.spec, start)
+    return EXECUTORS[problem.spec.executor](problem, start)
+
+
+def check_state(spec: JobSpec, state: State) -> None:
+    """Raises InvalidData where a state cannot be one of this training."""
+    count = spec.parameters()
+    if state.parameters.shape != (count,):
         raise InvalidData(
-            f"the state has {start.parameters.size} parameters, the network has {expected}"
+            f"the state has {state.parameters.size} parameters, the network has {count}"
         )
-    return ScalarExecutor(problem, start)
+    wanted = {
+        "velocity": spec.optimizer.momentum > 0.0,
+        "gradient": not spec.training.zero_grad,
+        "patience": spec.training.early_stopping is not None,
+    }
+    arrays = state.arrays()
+    for name, needed in wanted.items():
+        if needed != (name in arrays):
+            raise InvalidData(f"the state has {'no' if needed else 'a'} {name}")
+        if needed and name != "patience" and arrays[name].shape != (count,):
+            raise InvalidData(f"the {name} of the state has {arrays[name].size} numbers")
+    if not 0 <= state.step <= spec.training.steps:
+        raise InvalidData(f"the state is of step {state.step} of {spec.training.steps}")

@@ -46,6 +46,58 @@ SMALL: dict[str, Any] = {
 """Trains in milliseconds."""
 
 
+IRIS: dict[str, Any] = {
+    "dataset": {"kind": "iris", "standardise": True},
+    "model": {
+        "layers": [{"units": 8, "activation": "tanh"}, {"units": 3}],
+        "init": {"kind": "xavier", "seed": 3},
+    },
+    "loss": {"kind": "cross_entropy", "l2": 1e-3},
+    "optimizer": {"learning_rate": 0.1, "momentum": 0.9},
+    "training": {"steps": 300, "batch_size": 16, "seed": 3, "validation_fraction": 0.2},
+}
+"""Reaches 93 % of the validation rows."""
+
+DIGITS: dict[str, Any] = {
+    "dataset": {"kind": "digits", "standardise": True},
+    "model": {
+        "layers": [{"units": 64, "activation": "relu"}, {"units": 10}],
+        "init": {"kind": "he", "seed": 1},
+    },
+    "loss": {"kind": "cross_entropy", "l2": 1e-3},
+    "optimizer": {"learning_rate": {"kind": "cosine", "start": 0.1}, "momentum": 0.9},
+    "training": {
+        "steps": 1500,
+        "batch_size": 32,
+        "seed": 1,
+        "validation_fraction": 0.2,
+        "log_every": 50,
+    },
+}
+"""Reaches 96 % of the validation rows; for the native executor."""
+
+SPIRAL: dict[str, Any] = {
+    "dataset": {"kind": "spiral", "n_samples": 400, "standardise": True},
+    "model": {
+        "layers": [
+            {"units": 16, "activation": "tanh"},
+            {"units": 16, "activation": "tanh"},
+            {"units": 1},
+        ],
+        "init": {"kind": "uniform", "bias": "uniform", "seed": 0},
+    },
+    "loss": {"kind": "binary_cross_entropy", "l2": 1e-5},
+    "optimizer": {"learning_rate": {"kind": "cosine", "start": 0.1}, "momentum": 0.9},
+    "training": {
+        "steps": 6000,
+        "batch_size": 32,
+        "validation_fraction": 0.2,
+        "log_every": 100,
+    },
+}
+"""Reaches 95 % of the validation rows; for the native executor."""
+
+
 def vary(base: dict[str, Any], **changes: Any) -> dict[str, Any]:
     """A copy with parts replaced; a part that is a dict is merged into the old one.
 

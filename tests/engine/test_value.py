@@ -110,13 +110,13 @@ def test_backward_on_a_leaf_is_one() -> None:
     assert x.grad == 1.0
 
 
-def test_a_graph_of_a_million_nodes_in_a_row() -> None:
+def test_a_graph_a_hundred_thousand_nodes_deep() -> None:
     x = Value(1.0)
     y = x
-    for _ in range(1_000_000):
+    for _ in range(100_000):
         y = y + 1.0
     y.backward()
-    assert (y.data, x.grad) == (1_000_001.0, 1.0)
+    assert (y.data, x.grad) == (100_001.0, 1.0)
 
 
 def test_a_deep_graph_that_doubles_at_every_node() -> None:
