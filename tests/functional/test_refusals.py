@@ -1,0 +1,145 @@
+"""`gradserve up` when it cannot: one sentence, an exit code, nothing left behind."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sqlite3
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from service.config import Settings
+from service.db.migrate import upgrade
+from tests.functional.conftest import GRADSERVE, Start
+from tests.processes import running_in
+
+Refusal = Callable[..., str]
+
+
+@pytest.fixture
+def refusal(tmp_path: Path) -> Refusal:
+    """Runs `gradserve up` and returns its sentence."""
+
+    def refusal(*options: str, **environ: str) -> str:
+        done = subprocess.run(
+            [GRADSERVE, "up", "--port", "0", *options],
+            cwd=tmp_path,
+            env=os.environ | environ,
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+        assert done.returncode != 0
+        assert done.stdout == ""
+        (sentence,) = done.stderr.splitlines()
+        assert sentence.startswith("gradserve: ")
+        assert not running_in(tmp_path)
+        return sentence
+
+    return refusal
+
+
+def test_a_port_in_use(refusal: Refusal) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        sentence = refusal("--port", str(port))
+
+    assert f"port {port} on 127.0.0.1 is in use" in sentence
+    assert "--port" in sentence
+
+
+def test_an_address_of_another_machine(refusal: Refusal) -> None:
+    assert "cannot listen on 192.0.2.1" in refusal("--host", "192.0.2.1")
+
+
+def test_a_host_that_does_not_exist(refusal: Refusal) -> None:
+    assert "cannot listen on nowhere.invalid" in refusal("--host", "nowhere.invalid")
+
+
+def test_a_file_in_place_of_the_folder(refusal: Refusal, tmp_path: Path) -> None:
+    (tmp_path / "var").write_text("")
+
+    sentence = refusal()
+
+    assert "the data folder var cannot be written" in sentence
+    assert "--data-dir" in sentence
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_that_is_not_writable(refusal: Refusal, tmp_path: Path) -> None:
+    (tmp_path / "var").mkdir(mode=0o500)
+
+    assert "cannot be written (Permission denied)" in refusal()
+
+
+def test_a_folder_on_a_file_system_that_takes_nothing(refusal: Refusal) -> None:
+    assert "cannot be written" in refusal("--data-dir", "/proc/gradserve")
+
+
+def test_a_database_of_a_newer_version(refusal: Refusal, tmp_path: Path) -> None:
+    (tmp_path / "var").mkdir()
+    database = tmp_path / "var" / "gradserve.db"
+    upgrade(Settings(database_url=f"sqlite:///{database}"))
+    with sqlite3.connect(database) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    connection.close()
+
+    sentence = refusal()
+
+    assert "schema revision 9999" in sentence
+    assert "upgrade gradserve" in sentence
+
+
+def test_a_file_that_is_no_database(refusal: Refusal, tmp_path: Path) -> None:
+    (tmp_path / "var").mkdir()
+    (tmp_path / "var" / "gradserve.db").write_bytes(b"not a database" * 100)
+
+    assert "database cannot be used: file is not a database" in refusal()
+
+
+def test_a_broker_that_does_not_answer(refusal: Refusal, tmp_path: Path) -> None:
+    sentence = refusal(GRADSERVE_BROKER_URL=f"redis+socket://{tmp_path}/nobody.sock")
+
+    assert "GRADSERVE_BROKER_URL does not answer" in sentence
+
+
+def test_a_broker_that_is_frozen(refusal: Refusal) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        sentence = refusal(GRADSERVE_BROKER_URL=f"redis://127.0.0.1:{silent.getsockname()[1]}/0")
+
+    assert "GRADSERVE_BROKER_URL does not answer" in sentence
+
+
+def test_a_database_that_does_not_answer(refusal: Refusal, tmp_path: Path) -> None:
+    sentence = refusal(GRADSERVE_DATABASE_URL=f"postgresql://nobody@/none?host={tmp_path}")
+
+    assert "the database cannot be used" in sentence
+
+
+def test_a_wrong_setting(refusal: Refusal) -> None:
+    assert "GRADSERVE_LEASE_SECONDS" in refusal(GRADSERVE_LEASE_SECONDS="soon")
+
+
+def test_an_unknown_setting(refusal: Refusal) -> None:
+    assert "GRADSERVE_LEASE_SECOND" in refusal(GRADSERVE_LEASE_SECOND="5")
+
+
+def test_a_second_one_on_the_same_folder(refusal: Refusal, start: Start) -> None:
+    up = start().wait_until_up()
+
+    done = subprocess.run(
+        [GRADSERVE, "up", "--port", "0", "--data-dir", up.data],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+    assert done.returncode == 1
+    (sentence,) = done.stderr.splitlines()
+    assert f"another `gradserve up` (process {up.process.pid}) already runs" in sentence
+    assert up.http.get("/readyz").status_code == 200
