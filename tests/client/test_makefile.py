@@ -12,8 +12,14 @@ MAKE = shutil.which("make") or "make"
 
 
 def make(*arguments: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    # Under `make test` this is a make within a make, which says so unless it is told not to.
     return subprocess.run(
-        [MAKE, *arguments], cwd=ROOT, capture_output=True, text=True, check=False, env=env
+        [MAKE, "--no-print-directory", *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        env=env,
     )
 
 
