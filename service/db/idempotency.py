@@ -81,9 +81,11 @@ def _forget(now: ColumnElement[float]) -> Delete:
         .order_by(IdempotencyKey.created_at)
         .limit(bindparam("at_most"))
         .with_for_update(skip_locked=True)
+        # As a plain subquery Postgres may run it once a row, and its limit then limits nothing.
+        .cte("expired")
     )
     return delete(IdempotencyKey).where(
-        (IdempotencyKey.key == bindparam("key")) | IdempotencyKey.key.in_(expired)
+        (IdempotencyKey.key == bindparam("key")) | IdempotencyKey.key.in_(select(expired.c.key))
     )
 
 

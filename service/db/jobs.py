@@ -137,7 +137,8 @@ def _position(cursor: str) -> int:
     return int(match[1])
 
 
-_GET = select(Job).where(Job.id == bindparam("id"))
+# A job that the session has read before is read anew: it may have changed meanwhile.
+_GET = select(Job).where(Job.id == bindparam("id")).execution_options(populate_existing=True)
 
 
 @lru_cache(maxsize=16)

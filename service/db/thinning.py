@@ -36,34 +36,32 @@ def thinned(
     if rows <= IN_MEMORY_ROWS:
         points = np.array(session.execute(_POINTS, here).all(), np.float64)
         points = points[np.isfinite(points[:, 1])]
-        steps = points[lttb(points, max_points - 2), 0].astype(int).tolist()
+        steps = points[lttb(points, max_points)[1:-1], 0].astype(int).tolist()
     else:
-        steps = _by_ranges(session, job, first, last, max_points - 2)
+        steps = _by_ranges(session, job, first, last, max_points)
     return session.execute(_AT, {"job": job, "steps": [first, *steps, last]}).all()
 
 
 def lttb(points: Floats, wanted: int) -> npt.NDArray[np.intp]:
-    """The indices of at most `wanted` points (rows of x, y, in order of x) to draw.
+    """The indices of at most `wanted` (≥ 3) points to draw of rows (x, y) in order of x.
 
-    Of each of `wanted` equal runs of points it takes the one that makes the largest triangle
-    with the point taken before and the mean of the next run.
+    The first and the last stay. Of each of `wanted` - 2 equal runs between them it takes the
+    point that makes the largest triangle with the point taken before and the mean of the next
+    run.
     """
     if len(points) <= wanted:
         return np.arange(len(points))
-    edges = np.linspace(0, len(points), wanted + 1).astype(int)
-    means = np.add.reduceat(points, edges[:-1]) / np.diff(edges)[:, None]
-    means = np.vstack([means[1:], points[-1:]])
-    chosen = np.empty(wanted, np.intp)
-    before = points[0]
-    for i, mean in enumerate(means):
-        run = points[edges[i] : edges[i + 1]]
+    edges = np.linspace(1, len(points) - 1, wanted - 1).astype(int)
+    means = np.add.reduceat(points[:-1], edges[:-1]) / np.diff(edges)[:, None]
+    chosen = [0]
+    for start, end, after in zip(edges, edges[1:], [*means[1:], points[-1]], strict=False):
+        run, before = points[start:end], points[chosen[-1]]
         area = np.abs(
-            (before[0] - mean[0]) * (run[:, 1] - before[1])
-            - (before[0] - run[:, 0]) * (mean[1] - before[1])
+            (before[0] - after[0]) * (run[:, 1] - before[1])
+            - (before[0] - run[:, 0]) * (after[1] - before[1])
         )
-        chosen[i] = edges[i] + np.argmax(area)
-        before = points[chosen[i]]
-    return chosen
+        chosen.append(start + np.argmax(area))
+    return np.array([*chosen, len(points) - 1])
 
 
 def _by_ranges(session: Session, job: int, first: int, last: int, wanted: int) -> list[int]:
@@ -77,7 +75,7 @@ def _by_ranges(session: Session, job: int, first: int, last: int, wanted: int) -
     low = np.column_stack([ranges[:, 0] + width / 3, ranges[:, 1]])
     high = np.column_stack([ranges[:, 0] + width * 2 / 3, ranges[:, 2]])
     extremes = np.stack([low, high], axis=1).reshape(-1, 2)
-    chosen = lttb(extremes, wanted)
+    chosen = lttb(extremes, wanted)[1:-1]
     starts = ranges[chosen // 2, 0].astype(int).tolist()
     return _locate(session, job, width, starts, extremes[chosen, 1].tolist())
 
@@ -140,6 +138,7 @@ _RANGES = {
         LATERAL (
             SELECT min(loss), max(loss) FROM history
             WHERE job = :job AND step >= low AND step < low + :width
+                AND loss < 'Infinity'  -- as NaN is not, which would be the largest of all
         ) AS extremes
         """
     ),
