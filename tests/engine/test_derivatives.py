@@ -78,17 +78,37 @@ def test_every_method_that_makes_a_value_is_among_the_cases() -> None:
     assert unary <= CASES.keys()
 
 
-def test_micrograds_own_expressions() -> None:
-    """The two graphs of micrograd's test file: relu of products, in-place sums, reflections."""
+def relu(x: Any) -> Any:
+    return x.relu() if isinstance(x, Value) else anp.maximum(x, 0.0)
 
-    def sanity(x: Any) -> Any:
-        z = 2 * x + 2 + x
-        relu = Value.relu if isinstance(x, Value) else lambda a: anp.maximum(a, 0.0)
-        q = relu(z) + z * x
-        return relu(z * z) + q + q * x
 
-    x = Value(-4.0)
-    y = sanity(x)
-    y.backward()
-    assert y.data == float(sanity(-4.0))
-    assert x.grad == pytest.approx(float(grad(sanity)(-4.0)), rel=1e-15)
+def sanity_check(x: Any) -> Any:
+    z = 2 * x + 2 + x
+    q = relu(z) + z * x
+    return relu(z * z) + q + q * x
+
+
+def more_operations(a: Any, b: Any) -> Any:
+    c = a + b
+    d = a * b + b**3
+    c = c + c + 1
+    c = c + 1 + c + (-a)
+    d = d + d * 2 + relu(b + a)
+    d = d + 3 * d + relu(b - a)
+    e = c - d
+    f = e**2
+    return f / 2.0 + 10.0 / f
+
+
+@pytest.mark.parametrize(
+    ("function", "point"), [(sanity_check, (-4.0,)), (more_operations, (-4.0, 2.0))]
+)
+def test_the_graphs_of_micrograds_tests(
+    function: Callable[..., Any], point: tuple[float, ...]
+) -> None:
+    leaves = [Value(x) for x in point]
+    root = function(*leaves)
+    root.backward()
+    expected = [float(grad(function, i)(*point)) for i in range(len(point))]
+    assert root.data == pytest.approx(float(function(*point)), rel=1e-15)
+    assert [leaf.grad for leaf in leaves] == pytest.approx(expected, rel=1e-15)

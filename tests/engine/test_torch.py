@@ -87,8 +87,9 @@ def test_losses(output: float, label: float) -> None:
         expected = theirs(logit, torch.tensor(label, dtype=torch.float64))
         loss.backward()
         expected.backward()
-        assert loss.data == pytest.approx(expected.item(), rel=1e-12, abs=1e-15)
-        assert leaf.grad == pytest.approx(logit.grad.item(), rel=1e-12, abs=1e-15)
+        # PyTorch's own cross entropy cancels where it is almost 0.
+        assert loss.data == pytest.approx(expected.item(), rel=1e-12, abs=1e-14)
+        assert leaf.grad == pytest.approx(logit.grad.item(), rel=1e-12, abs=1e-14)
 
 
 def test_cross_entropy() -> None:
@@ -123,8 +124,9 @@ def test_twenty_steps_of_sgd(options: dict[str, Any]) -> None:
     )
     with torch.no_grad():
         for linear, layer in zip((net[0], net[2]), model.layers, strict=True):
-            linear.weight[:] = torch.tensor([[w.data for w in n.w] for n in layer.neurons])
-            linear.bias[:] = torch.tensor([n.b.data for n in layer.neurons])
+            weights = [[w.data for w in neuron.w] for neuron in layer.neurons]
+            linear.weight[:] = torch.tensor(weights, dtype=torch.float64)
+            linear.bias[:] = torch.tensor([n.b.data for n in layer.neurons], dtype=torch.float64)
     optimizer = torch.optim.SGD(
         net.parameters(),
         lr=1.0,
