@@ -1,0 +1,156 @@
+"""What must be true of jobs after whatever happened to them.
+
+Every accepted job has ended; its history holds exactly the logged steps, once each; a job that
+succeeded has the numbers of an undisturbed run, to the bit; the events tell what the database
+saw, in order, and name the claim that ended it; the audit triggers saw nothing forbidden.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+
+import numpy as np
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from engine.spec import JobSpec
+from engine.train import Diverged, HistoryRow, train
+from service.db import events, history, results
+from service.db.models import TERMINAL, Event, Job
+from tests.faults import audit
+
+EVERYTHING = 10_000_000
+ORDERLY = ("succeeded", "cancelled")
+
+
+class Undisturbed:
+    """What a specification gives when nothing happens to it.
+
+    Attributes:
+        history: every logged step.
+        sha256: of the final parameters; None when training diverges.
+        diverges_at: the step at which it does; None when it does not.
+    """
+
+    def __init__(self, spec: JobSpec) -> None:
+        self.history: list[HistoryRow] = []
+        self.sha256: str | None = None
+        self.diverges_at: int | None = None
+        try:
+            for progress in train(spec):
+                self.history += progress.rows
+                if progress.finished:
+                    final = progress.snapshot().parameters
+                    self.sha256 = results.pack(spec.sizes(), final).sha256
+        except Diverged as error:
+            self.diverges_at = error.step
+
+
+def undisturbed(spec: JobSpec) -> Undisturbed:
+    """Trained here, by the engine alone; once for all jobs that differ in their name only."""
+    return _undisturbed(spec.model_copy(update={"name": None}).model_dump_json())
+
+
+@cache
+def _undisturbed(spec: str) -> Undisturbed:
+    return Undisturbed(JobSpec.model_validate_json(spec))
+
+
+@dataclass
+class Verdict:
+    """Complaints by kind; none of them for a service that keeps its promise."""
+
+    jobs: int = 0
+    lost: list[str] = field(default_factory=list)
+    doubled: list[str] = field(default_factory=list)
+    unequal: list[str] = field(default_factory=list)
+    unordered: list[str] = field(default_factory=list)
+
+    @property
+    def complaints(self) -> list[str]:
+        return [*self.lost, *self.doubled, *self.unequal, *self.unordered]
+
+
+def judge(session: Session, ids: Iterable[str], endings: Sequence[str] = ORDERLY) -> Verdict:
+    """Looks at the jobs, which should have ended in one of `endings`."""
+    verdict = Verdict()
+    for id in ids:
+        verdict.jobs += 1
+        job = session.scalars(select(Job).where(Job.id == id)).one_or_none()
+        if job is None:
+            verdict.lost.append(f"{id} was accepted and is not there")
+            continue
+        if job.state not in TERMINAL or job.state not in endings:
+            verdict.lost.append(f"{id} is {job.state} at step {job.step}: {job.error_detail}")
+        _judge_history(session, job, verdict)
+        _judge_events(session, job, verdict)
+    for fault in audit.faults(session):
+        kind = verdict.doubled if fault.what.startswith("step") else verdict.unordered
+        kind.append(f"job {fault.job}: {fault.what} ({fault.detail})")
+    return verdict
+
+
+def assert_kept(session: Session, ids: Iterable[str], endings: Sequence[str] = ORDERLY) -> None:
+    """The promise as an assertion."""
+    verdict = judge(session, ids, endings)
+    assert not verdict.complaints, "\n".join(verdict.complaints)
+
+
+def _judge_history(session: Session, job: Job, verdict: Verdict) -> None:
+    spec = JobSpec.model_validate_json(job.spec)
+    rows = [tuple(row) for row in history.read(session, job.pk, after_step=-1, limit=EVERYTHING)]
+    steps = [row[0] for row in rows]
+    doubled = [step for step, times in Counter(steps).items() if times > 1]
+    if doubled:
+        verdict.doubled.append(f"{job.id} has steps {doubled[:5]} more than once")
+    expected = undisturbed(spec)
+    logged = [tuple(row) for row in expected.history if row.step < job.step]
+    if steps != [row[0] for row in logged]:
+        verdict.lost.append(f"{job.id} at step {job.step} has {len(steps)} of {len(logged)} rows")
+    elif rows != logged:
+        verdict.unequal.append(f"{job.id} has another history than an undisturbed run")
+    if job.state == "succeeded":
+        result = results.get(session, job)
+        flat = [
+            np.hstack([layer.weights, layer.biases[:, None]]).ravel()
+            for layer in results.unpack(result.data)
+        ]
+        if result.sha256 != hashlib.sha256(np.concatenate(flat).tobytes()).hexdigest():
+            verdict.unequal.append(f"{job.id} has parameters that do not fit their checksum")
+        if result.sha256 != expected.sha256:
+            verdict.unequal.append(f"{job.id} has other parameters than an undisturbed run")
+
+
+def _judge_events(session: Session, job: Job, verdict: Verdict) -> None:
+    told = events.of_job(session, job.pk, limit=EVERYTHING)
+    changes = [event for event in told if event.from_state != event.to_state]
+    seen = [entry.state for entry in audit.states(session, job.pk)]
+    if [event.to_state for event in changes] != seen:
+        kinds = [event.kind for event in changes]
+        verdict.unordered.append(f"{job.id} was {seen}, its events tell {kinds}")
+    before = [None, *(event.to_state for event in changes[:-1])]
+    if [event.from_state for event in changes] != before:
+        verdict.unordered.append(f"{job.id} has events that do not follow from one another")
+    _judge_actors(job, told, verdict)
+
+
+def _judge_actors(job: Job, told: Sequence[Event], verdict: Verdict) -> None:
+    """Only the newest claim may end or leave a running job, besides the sweeper."""
+    claims = 0
+    owner = None
+    for event in told:
+        if event.kind == "claimed":
+            claims += 1
+            owner = event.actor
+        elif event.from_state == "running" and event.to_state != "running":
+            if event.actor not in (owner, "sweeper"):
+                verdict.unordered.append(
+                    f"{job.id} was {owner}'s when {event.actor} made it {event.to_state}"
+                )
+            owner = None
+    if claims != job.fence:
+        verdict.unordered.append(f"{job.id} has fence {job.fence} after {claims} claims")

@@ -1,0 +1,446 @@
+"""Jobs, workers, sweepers and people in any order, against a model that fits on a few pages.
+
+Hypothesis chooses who does what next, at what time, with which claim, old ones included, and
+whether the transaction commits or its process dies. After each action the tables must be what
+the model says, and at the end every job must still be able to end.
+
+GRADSERVE_TEST_EXAMPLES sets the number of runs.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    invariant,
+    multiple,
+    rule,
+    run_state_machine_as_test,
+)
+from sqlalchemy import Double, event, literal_column
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session, sessionmaker
+
+from engine.spec import JobSpec
+from engine.train import HistoryRow
+from service.config import Settings
+from service.db import checkpoints, claims, history, jobs, results, sweeps, wishes
+from service.db.claims import Claim
+from service.db.models import FRUITLESS_CLAIMS, TERMINAL
+from service.db.session import make_engine, make_sessions
+from service.errors import InvalidTransition, LeaseLost
+from tests.faults import audit, unfenced
+
+T = TypeVar("T")
+
+EXAMPLES = int(os.environ.get("GRADSERVE_TEST_EXAMPLES", "30"))
+
+STEPS = 12
+KEEP_EVERY = 5
+LEASE_SECONDS = 20.0
+RING_SECONDS = 15.0
+SLACK_SECONDS = sweeps.CLOCK_SLACK_SECONDS
+
+# The clock that all functions are given: a number in a table, set by the test.
+NOW = literal_column("(SELECT ahead FROM audit_clock)", Double())
+
+SPEC = JobSpec.model_validate(
+    {
+        "dataset": {"kind": "xor", "n_samples": 4},
+        "model": {"layers": [{"units": 1}]},
+        "loss": {"kind": "mse"},
+        "optimizer": {"learning_rate": 0.1},
+        "training": {"steps": STEPS, "checkpoint_every": KEEP_EVERY},
+    }
+)
+PARAMETERS = results.pack([2, 1], np.array([1.0, 2.0, 3.0]))
+REQUESTS = {
+    "cancelled": wishes.request_cancel,
+    "paused": wishes.request_pause,
+    "queued": wishes.request_resume,
+}
+
+
+def row(step: int) -> HistoryRow:
+    return HistoryRow(step, 1.0 / (step + 1), None, None, None, 0.1, None)
+
+
+@dataclass(eq=False)
+class Known:
+    """What the model knows of a job. `checkpoints` maps a step to whether it is retained."""
+
+    id: str
+    rung_at: float | None
+    state: str = "queued"
+    wish: str | None = None
+    step: int = 0
+    fence: int = 0
+    attempt: int = 0
+    fruitless: int = 0
+    lease_until: float | None = None
+    error: str | None = None
+    checkpoints: dict[int, bool] = field(default_factory=dict)
+
+    def become(self, state: str) -> None:
+        self.state, self.wish, self.lease_until = state, None, None
+
+    def keep(self, step: int, retained: bool) -> None:
+        self.checkpoints[step] = retained
+        newest = sorted(self.checkpoints)[-2:]
+        for old in list(self.checkpoints):
+            if old not in newest and not self.checkpoints[old]:
+                del self.checkpoints[old]
+
+
+@dataclass(eq=False)
+class Hand:
+    """A worker's hand on a job: its claim, and how far it believes the job to be."""
+
+    claim: Claim
+    job: Known
+    step: int
+
+    @property
+    def holds(self) -> bool:
+        return self.job.state == "running" and self.job.fence == self.claim.fence
+
+
+class Crash(Exception):
+    """The process dies before its COMMIT."""
+
+
+class Service(RuleBasedStateMachine):
+    """Each rule is one transaction of one process; the model follows what was committed."""
+
+    sessions: sessionmaker[Session]
+
+    all_jobs = Bundle("all_jobs")
+    hands = Bundle("hands")
+    crashes = st.sampled_from([False, False, False, True])
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = 1_000.0
+        self.known: list[Known] = []
+        with self.sessions.begin() as session:
+            audit.start_again(session)
+
+    def commit(
+        self,
+        work: Callable[[Session], T],
+        *,
+        hand: Hand | None = None,
+        allowed: bool = True,
+        crash: bool = False,
+    ) -> tuple[T] | None:
+        """What the work returned; None when it was not committed. `allowed`: not LeaseLost."""
+        try:
+            with self.sessions.begin() as session:
+                audit.set_clock(session, self.now)
+                if hand is None:
+                    value = work(session)
+                else:
+                    with audit.writing_as(session, hand.claim.fence):
+                        value = work(session)
+                assert allowed, "a claim that is over was let in"
+                if crash:
+                    raise Crash
+        except LeaseLost:
+            assert not allowed, "a claim was refused its own job"
+            return None
+        except Crash:
+            return None
+        return (value,)
+
+    @rule(target=all_jobs)
+    def submit(self) -> Known:
+        [job] = self.commit(lambda session: jobs.create(session, SPEC, now=NOW)) or ()
+        self.known.append(Known(job.id, rung_at=self.now))
+        return self.known[-1]
+
+    @rule(target=hands, job=all_jobs, crash=crashes)
+    def claim(self, job: Known, crash: bool) -> Any:
+        def work(session: Session) -> Claim | None:
+            return claims.claim(session, job.id, worker="w", lease_seconds=LEASE_SECONDS, now=NOW)
+
+        free = job.state == "queued"
+        done = self.commit(work, crash=crash)
+        if done is None:
+            return multiple()
+        assert (done[0] is not None) == free
+        if done[0] is None:
+            return multiple()
+        job.state = "running"
+        job.fence += 1
+        job.attempt += 1
+        job.fruitless += 1
+        job.lease_until = self.now + LEASE_SECONDS
+        assert (done[0].fence, done[0].attempt, done[0].step) == (job.fence, job.attempt, job.step)
+        return Hand(done[0], job, job.step)
+
+    @rule(hand=hands, steps=st.integers(1, 6), crash=crashes)
+    def progress(self, hand: Hand, steps: int, crash: bool) -> None:
+        job, start, end = hand.job, hand.step, min(hand.step + steps, STEPS - 1)
+        if start == end:
+            return
+        kept = [step for step in range(start + 1, end) if step % KEEP_EVERY == 0]
+
+        def work(session: Session) -> Any:
+            wish = self.record(session, hand, end, checkpoint=b"%d" % end)
+            for step in kept:
+                checkpoints.add(
+                    session, hand.claim.pk, step=step, data=b"%d" % step, retained=True, now=NOW
+                )
+            return wish
+
+        allowed = hand.holds and job.step == start
+        done = self.commit(work, hand=hand, allowed=allowed, crash=crash)
+        if done is not None:
+            assert done[0] == job.wish
+            hand.step = job.step = end
+            job.fruitless = 0
+            job.lease_until = self.now + LEASE_SECONDS
+            job.keep(end, end % KEEP_EVERY == 0)
+            for step in kept:
+                job.keep(step, True)
+
+    def record(self, session: Session, hand: Hand, end: int, checkpoint: bytes | None) -> Any:
+        return claims.record_progress(
+            session,
+            hand.claim,
+            step=end,
+            previous_step=hand.step,
+            rows=[row(step) for step in range(hand.step, end)],
+            seconds=0.5,
+            lease_seconds=LEASE_SECONDS,
+            checkpoint=checkpoint,
+            retained=end % KEEP_EVERY == 0,
+            now=NOW,
+        )
+
+    @rule(hand=hands, crash=crashes)
+    def renew(self, hand: Hand, crash: bool) -> None:
+        done = self.commit(
+            lambda session: claims.renew_lease(
+                session, hand.claim, lease_seconds=LEASE_SECONDS, now=NOW
+            ),
+            hand=hand,
+            allowed=hand.holds,
+            crash=crash,
+        )
+        if done is not None:
+            assert done[0] == hand.job.wish
+            hand.job.lease_until = self.now + LEASE_SECONDS
+
+    @rule(hand=hands)
+    def look(self, hand: Hand) -> None:
+        done = self.commit(lambda session: claims.wish(session, hand.claim), allowed=hand.holds)
+        assert done is None or done[0] == hand.job.wish
+
+    @rule(hand=hands, crash=crashes)
+    def succeed(self, hand: Hand, crash: bool) -> None:
+        job = hand.job
+
+        def work(session: Session) -> str:
+            if hand.step < STEPS:
+                self.record(session, hand, STEPS, checkpoint=None)
+            return claims.succeed(session, hand.claim, step=STEPS, parameters=PARAMETERS, now=NOW)
+
+        allowed = hand.holds and job.step == hand.step
+        done = self.commit(work, hand=hand, allowed=allowed, crash=crash)
+        if done is not None:
+            assert done[0] == ("cancelled" if job.wish == "cancelled" else "succeeded")
+            job.step = STEPS
+            job.become(done[0])
+
+    @rule(hand=hands, crash=crashes)
+    def fail(self, hand: Hand, crash: bool) -> None:
+        job = hand.job
+        done = self.commit(
+            lambda session: claims.fail(
+                session, hand.claim, code="diverged", detail="NaN", step=job.step, now=NOW
+            ),
+            hand=hand,
+            allowed=hand.holds,
+            crash=crash,
+        )
+        if done is not None:
+            assert done[0] == ("cancelled" if job.wish == "cancelled" else "failed")
+            job.error = "diverged" if done[0] == "failed" else None
+            job.become(done[0])
+
+    @rule(hand=hands, crash=crashes)
+    def release(self, hand: Hand, crash: bool) -> None:
+        job = hand.job
+        done = self.commit(
+            lambda session: claims.release(session, hand.claim, now=NOW),
+            hand=hand,
+            allowed=hand.holds,
+            crash=crash,
+        )
+        if done is not None:
+            assert done[0] == (job.wish or "queued")
+            job.become(done[0])
+            job.attempt -= 1
+            job.fruitless = max(0, job.fruitless - 1)
+            job.rung_at = None
+
+    @rule(job=all_jobs, to=st.sampled_from(sorted(REQUESTS)), crash=crashes)
+    def request(self, job: Known, to: str, crash: bool) -> None:
+        before = (job.state, job.wish)
+        ends = job.state in TERMINAL or job.wish == "cancelled"
+        refused = ends and not (to == "cancelled" and "cancelled" in before)
+        try:
+            done = self.commit(lambda session: REQUESTS[to](session, job.id, now=NOW), crash=crash)
+        except InvalidTransition:
+            assert refused, f"{to} was refused to a job that is {before}"
+            return
+        if done is None:
+            return
+        assert not refused, f"{to} was accepted by a job that is {before}"
+        if job.state == "running":
+            job.wish = None if to == "queued" else to
+        elif job.state not in (to, "cancelled"):
+            if to == "queued":
+                job.rung_at = self.now
+            job.become(to)
+
+    @rule(seconds=st.sampled_from([0.5, 5.0, 16.0, 25.0, 3600.0, -4.0, -3600.0]))
+    def let_time_pass(self, seconds: float) -> None:
+        self.now += seconds
+
+    @rule(limit=st.sampled_from([1, 2, 100]), crash=crashes)
+    def free(self, limit: int, crash: bool) -> None:
+        lost = [job for job in self.known if self.is_lost(job)][:limit]
+        done = self.commit(
+            lambda session: sweeps.free_lost_leases(
+                session, lease_seconds=LEASE_SECONDS, limit=limit, now=NOW
+            ),
+            crash=crash,
+        )
+        if done is None:
+            return
+        assert sorted(done[0]) == sorted(job.id for job in lost)
+        for job in lost:
+            job.rung_at = None
+            if job.wish is None and job.fruitless >= FRUITLESS_CLAIMS:
+                job.error = "worker_lost"
+                job.become("failed")
+            else:
+                job.become(job.wish or "queued")
+
+    def is_lost(self, job: Known) -> bool:
+        if job.lease_until is None:
+            return False
+        furthest = self.now + LEASE_SECONDS + SLACK_SECONDS
+        return not self.now <= job.lease_until <= furthest
+
+    @rule(limit=st.sampled_from([1, 2, 100]), crash=crashes)
+    def ring(self, limit: int, crash: bool) -> None:
+        quiet = [job for job in self.known if job.state == "queued" and self.is_quiet(job)][:limit]
+        done = self.commit(
+            lambda session: sweeps.to_ring(
+                session, ring_seconds=RING_SECONDS, limit=limit, now=NOW
+            ),
+            crash=crash,
+        )
+        if done is not None:
+            assert done[0] == [job.id for job in quiet]
+            for job in quiet:
+                job.rung_at = self.now
+
+    def is_quiet(self, job: Known) -> bool:
+        if job.rung_at is None:
+            return True
+        return not self.now - RING_SECONDS <= job.rung_at <= self.now + SLACK_SECONDS
+
+    @invariant()
+    def tables_are_what_the_model_says(self) -> None:
+        with self.sessions.begin() as session:
+            for known in self.known:
+                job = jobs.get(session, known.id)
+                assert (job.state, job.desired_state) == (known.state, known.wish)
+                assert (job.step, job.fence, job.attempt) == (
+                    known.step,
+                    known.fence,
+                    known.attempt,
+                )
+                assert (job.lease_until, job.error_code) == (known.lease_until, known.error)
+                assert (job.finished_at is not None) == (job.state in TERMINAL)
+                rows = history.read(session, job.pk, after_step=-1, limit=100)
+                assert [tuple(found) for found in rows] == [row(s) for s in range(known.step)]
+                found = {c.step: c.intact for c in checkpoints.newest_first(session, job.pk)}
+                assert found == dict.fromkeys(sorted(known.checkpoints, reverse=True), True)
+            assert not audit.faults(session)
+
+    def teardown(self) -> None:
+        """However it stands, time, the sweeper and workers that live bring every job to an end."""
+        self.now += 2 * LEASE_SECONDS + 7200
+        self.free(10_000, False)
+        for job in self.known:
+            if job.state == "paused":
+                self.request(job, "queued", False)
+        self.now += RING_SECONDS + 1
+        self.ring(10_000, False)
+        for job in self.known:
+            if job.state == "queued":
+                assert job.rung_at == self.now, "a queued job is not rung for"
+                hand = self.claim(job, False)
+                self.succeed(hand, False)
+            assert job.state in TERMINAL, f"{job} cannot end"
+        super().teardown()
+
+
+@pytest.fixture
+def sessions(audited: str) -> Iterator[sessionmaker[Session]]:
+    engine = make_engine(Settings(database_url=audited), "worker")
+    if engine.dialect.name == "sqlite":
+        # No power cut is played here, and waiting for the disk is most of the time.
+        event.listen(engine, "connect", lambda c, _: c.execute("PRAGMA synchronous=OFF"))
+    yield make_sessions(engine)
+    engine.dispose()
+
+
+# The tables themselves refuse some of what only the fence keeps from being tried.
+CONTRADICTION = (AssertionError, IntegrityError)
+
+
+def run(
+    sessions: sessionmaker[Session], examples: int, phases: Sequence[Phase] = tuple(Phase)
+) -> None:
+    machine = type("Service", (Service,), {"sessions": sessions})
+    run_state_machine_as_test(
+        machine,
+        settings=settings(
+            max_examples=examples,
+            stateful_step_count=40,
+            deadline=None,
+            database=None,
+            phases=phases,
+            report_multiple_bugs=False,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
+
+
+def test_whatever_happens_the_tables_are_what_the_model_says(
+    sessions: sessionmaker[Session],
+) -> None:
+    run(sessions, EXAMPLES)
+
+
+@pytest.mark.parametrize("without", unfenced.WAYS)
+def test_without_the_fence_the_model_is_contradicted(
+    sessions: sessionmaker[Session], without: str
+) -> None:
+    with unfenced.claims_without(without), pytest.raises(CONTRADICTION):
+        run(sessions, 500, [Phase.generate])

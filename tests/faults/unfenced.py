@@ -1,0 +1,46 @@
+"""The negative control: claims whose condition of ownership has been taken away.
+
+A suite that still passes with these would prove nothing. Production code has no switch for it:
+the statements are rebuilt here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import Integer, bindparam, select
+
+from service.db import claims
+
+# `fence`: any running claim may write, as long as it is at the job's step. `guard`: anybody may.
+WAYS = ("fence", "guard")
+
+CACHED = ("_progress", "_progress_with_measures", "_renew", "_succeed", "_fail", "_release")
+
+
+def remove(without: str) -> None:
+    """Takes the condition out of every statement of this process."""
+    jobs = claims.jobs
+    always = bindparam("of_fence", type_=Integer()) == bindparam("of_fence", type_=Integer())
+    held: tuple[Any, ...] = (jobs.pk == bindparam("of_pk"), always)
+    if without == "fence":
+        held = (*held, jobs.state == "running")
+    claims._HELD = held
+    claims._WISH = select(jobs.desired_state).where(*held)
+    for name in CACHED:
+        getattr(claims, name).cache_clear()
+
+
+@contextmanager
+def claims_without(without: str) -> Iterator[None]:
+    """Removes the condition, and puts it back."""
+    kept = claims._HELD, claims._WISH
+    remove(without)
+    try:
+        yield
+    finally:
+        claims._HELD, claims._WISH = kept
+        for name in CACHED:
+            getattr(claims, name).cache_clear()
