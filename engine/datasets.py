@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, PrivateAttr, model_validator
@@ -32,9 +33,9 @@ class DatasetSpec(Model):
     standardise: bool = False
     standardise_targets: bool = False
 
+    @abstractmethod
     def shape(self) -> tuple[int, int]:
         """Rows and inputs a row."""
-        raise NotImplementedError
 
     def classes(self) -> int | None:
         """How many classes the targets name; None when they are numbers."""
