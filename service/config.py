@@ -61,6 +61,9 @@ class Settings:
     progress_seconds: float = _field(
         0.5, "How often a worker writes progress, history and a checkpoint."
     )
+    heartbeat_file: str = _field(
+        "", "File that a worker or the sweeper touches while it works, for health checks."
+    )
     max_body_bytes: int = _field(32 * 2**20, "Largest request body that the API reads.")
 
     def __post_init__(self) -> None:

@@ -66,8 +66,9 @@ def configure(level: int = logging.INFO) -> None:
     handler.setFormatter(JsonFormatter())
     logging.basicConfig(handlers=[handler], level=level, force=True)
     logging.captureWarnings(True)
-    # Celery's own two lines for each message would say less than ours and twice as often.
-    for name in ("celery.worker.strategy", "celery.app.trace"):
+    # Celery's own two lines for each message would say less than ours and twice as often;
+    # Alembic has two for each look at the schema.
+    for name in ("celery.worker.strategy", "celery.app.trace", "alembic.runtime.migration"):
         logging.getLogger(name).setLevel(logging.WARNING)
 
 

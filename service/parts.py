@@ -48,6 +48,7 @@ def api(listener: socket.socket) -> Part:
     argv += ["--graceful-timeout", str(API_GRACE_SECONDS)]
     # Its default lies in the home folder, where a second instance would fail on it.
     argv += ["--no-control-socket"]
+    argv += ["--logger-class", "service.gunicorn_log.JsonLogger"]
     return Part(
         "api", argv, stage=1, grace_seconds=2 + API_GRACE_SECONDS, pass_fds=[listener.fileno()]
     )

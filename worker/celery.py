@@ -24,7 +24,7 @@ from service import processes
 from service.config import Settings
 from service.errors import ConfigError
 from service.queue import make_celery
-from worker import drain
+from worker import drain, heartbeat
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +49,7 @@ app.conf.include = ["worker.tasks"]
 # A message that waits in a busy worker could be taken by another one, and after a stop it would
 # be lost until the sweeper rings again.
 app.conf.worker_disable_prefetch = True
+heartbeat.install(app, settings.heartbeat_file)
 
 _parent = os.getpid()
 _controller: Any = None

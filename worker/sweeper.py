@@ -23,6 +23,7 @@ from service.config import Settings
 from service.db import sweeps
 from service.db.session import make_engine, make_sessions
 from service.errors import ConfigError
+from service.heartbeat import beat
 from service.queue import make_publisher, ring, waiting
 from worker.outage import UNREACHABLE, reason
 
@@ -31,6 +32,8 @@ log = logging.getLogger(__name__)
 # Jobs freed or rung in one sweep. As long as this many messages wait, the workers have enough.
 BATCH = 100
 LONGEST_PAUSE_SECONDS = 10.0
+# One sweep may wait this long for database and broker.
+LONGEST_SWEEP_SECONDS = 30.0
 
 
 class Sweeper:
@@ -82,6 +85,10 @@ class Sweeper:
             log.info("rang again", extra={"jobs": len(rung), "first": rung[0]})
         return rung
 
+    def beat(self, pause: float) -> None:
+        """Says that the loop goes on, for longer than a pause and a slow sweep."""
+        beat(self._settings.heartbeat_file, pause + LONGEST_SWEEP_SECONDS)
+
     def _note_broker(self, *, away: bool) -> None:
         if away is not self._broker_away:
             self._broker_away = away
@@ -101,6 +108,7 @@ def run(sweeper: Sweeper, seconds: float, stop: threading.Event) -> None:
         except UNREACHABLE as error:
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
             log.warning("database does not answer", extra={"reason": reason(error)})
+        sweeper.beat(pause)
         stop.wait(pause)
 
 

@@ -21,6 +21,7 @@ from engine.spec import JobSpec
 from service import parts
 from service.config import Settings
 from service.db.session import make_engine, make_sessions
+from service.heartbeat import beats
 from service.log import facts
 from service.queue import make_publisher, ring
 from tests import servers
@@ -132,6 +133,19 @@ def test_every_line_about_a_job_names_the_request_and_the_worker(
     assert {event["request_id"] for event in of_job} == {"req-1"}
     pool = {f"{socket.gethostname()}:{pid}" for pid in children(worker.pid)}
     assert {event["worker"] for event in of_job} <= pool
+
+
+def test_the_heart_of_a_worker_beats_once_it_takes_messages(
+    sqlite_bench: Bench, start_worker: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "alive"
+    monkeypatch.setenv("GRADSERVE_HEARTBEAT_FILE", str(file))
+
+    start_worker(sqlite_bench.settings)
+
+    until(lambda: beats(str(file)), 30, "the first beat")
+    first = file.stat().st_mtime
+    until(lambda: file.stat().st_mtime > first, 15, "the next beat")
 
 
 def test_a_stopped_worker_gives_its_jobs_back_and_the_next_goes_on(
