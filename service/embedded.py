@@ -101,11 +101,13 @@ def _run(host: str, port: int, data_dir: Path, workers: int) -> None:
         migrate.upgrade(settings)
         if own_broker:
             _await_broker(supervisor, folder.broker_socket)
-        for part in (parts.worker(workers), parts.api(listener), parts.sweeper()):
-            if not supervisor.stopping:
-                supervisor.start(part)
+        if not supervisor.stopping:
+            supervisor.start(parts.api(listener))
+            supervisor.start(parts.worker(workers))
         _await_api(supervisor, listener)
         if not supervisor.stopping:
+            # Last, so that its start does not slow down those that a person waits for.
+            supervisor.start(parts.sweeper())
             url = public_url(listener)
             print(
                 f"gradserve is up at {url} (docs at {url}/docs), data in {data_dir}, "

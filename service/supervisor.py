@@ -17,10 +17,13 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import FrameType
 
 from service import processes
 from service.errors import GradserveError
 from service.watchdog import Watchdog
+
+Handler = Callable[[int, FrameType | None], None]
 
 MAX_DEATHS = 5
 DEATH_WINDOW_SECONDS = 60.0
@@ -73,11 +76,14 @@ class Supervisor:
         for fd in (self._wake_read, self._wake_write):
             os.set_blocking(fd, False)
         signal.set_wakeup_fd(self._wake_write, warn_on_full_buffer=False)
-        signal.signal(signal.SIGCHLD, lambda *_: None)
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._on_stop_signal)
+        handlers: dict[signal.Signals, Handler] = {
+            signal.SIGCHLD: lambda number, frame: None,  # it only has to wake the loop
+            signal.SIGINT: self._on_stop_signal,
+            signal.SIGTERM: self._on_stop_signal,
+        }
         if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup sets it
-            signal.signal(signal.SIGHUP, self._on_stop_signal)
+            handlers[signal.SIGHUP] = self._on_stop_signal
+        self._former = {number: signal.signal(number, it) for number, it in handlers.items()}
         processes.adopt_orphans()
 
     @property
@@ -143,12 +149,12 @@ class Supervisor:
     def close(self) -> None:
         """Gives the signals back. Call after `stop`."""
         signal.set_wakeup_fd(-1)
-        for number in (signal.SIGCHLD, signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, signal.SIG_DFL)
+        for number, handler in self._former.items():
+            signal.signal(number, handler)
         os.close(self._wake_read)
         os.close(self._wake_write)
 
-    def _on_stop_signal(self, number: int, frame: object) -> None:
+    def _on_stop_signal(self, number: int, frame: FrameType | None) -> None:
         self._stop_signals += 1
 
     def _select(self, inputs: Sequence[socket.socket], until: float | None) -> list[socket.socket]:

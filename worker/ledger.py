@@ -153,9 +153,8 @@ class Ledger:
             checkpoint=kept.get(step, data),
             retained=step in kept,
         )
-        for at_step, kept_data in kept.items():
-            if at_step != step:
-                checkpoints.add(session, self.claim.pk, step=at_step, data=kept_data, retained=True)
+        others = {at: kept_data for at, kept_data in kept.items() if at != step}
+        checkpoints.keep(session, self.claim.pk, others)
         return wish
 
     def _newest_intact(self, session: Session) -> TrainingState | None:

@@ -129,10 +129,11 @@ class Run:
         raise RuntimeError("training ended without a last progress")
 
     def _collect(self, progress: Progress, keep_every: int) -> None:
-        # Steps that are computed again, after a damaged checkpoint, were written by the claim
-        # that computed them first.
-        written = self.claim.step
-        self.rows += [row for row in progress.rows if row.step >= written]
+        rows, written = progress.rows, self.claim.step
+        if rows and rows[0].step < written:
+            # Computed again, after a damaged checkpoint; the first time they were written.
+            rows = [row for row in rows if row.step >= written]
+        self.rows += rows
         if progress.step > self.step:
             self.step = progress.step
             if progress.step % keep_every == 0:

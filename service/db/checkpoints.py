@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -59,6 +59,29 @@ def add(
         {"job": job, "step": step, "data": data, "sha256": sha256, "retained": retained},
     )
     session.execute(_PRUNE, {"of_job": job})
+
+
+def keep(
+    session: Session,
+    job: int,
+    retained: Mapping[int, bytes],
+    now: ColumnElement[float] = DATABASE_TIME,
+) -> None:
+    """Writes checkpoints for looking back, by step, in one go."""
+    if retained:
+        session.execute(
+            _insert(now),
+            [
+                {
+                    "job": job,
+                    "step": step,
+                    "data": data,
+                    "sha256": hashlib.sha256(data).hexdigest(),
+                    "retained": True,
+                }
+                for step, data in retained.items()
+            ],
+        )
 
 
 def newest_first(session: Session, job: int) -> Iterator[Checkpoint]:
