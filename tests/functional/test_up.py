@@ -117,6 +117,18 @@ def test_a_stop_while_it_starts(start: Start) -> None:
     assert up.leftovers() == []
 
 
+def test_a_second_signal_ends_the_patience(up: Up) -> None:
+    os.kill(up.part("worker"), signal.SIGSTOP)
+    up.process.send_signal(signal.SIGINT)
+    until(lambda: not up.part("api"), 10, "the stop has begun")
+
+    asked = time.monotonic()
+
+    assert up.end(signal.SIGINT) == 0
+    assert time.monotonic() - asked < 5
+    assert up.leftovers() == []
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_a_folder_too_long_for_a_socket(
     start: Start, tmp_path: Path, number: signal.Signals

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import logging
+import sqlite3
+import threading
+import time
+from contextlib import closing
 from typing import Any
 
 import numpy as np
 import pytest
-from sqlalchemy import event
+from sqlalchemy import event, text
+from sqlalchemy.engine import make_url
 from sqlalchemy.exc import OperationalError
 
 from engine.spec import JobSpec
 from service.db import wishes
+from service.db.session import make_engine
 from tests.worker.conftest import Bench, Undisturbed, make_spec
 from worker import training
 
@@ -382,3 +388,53 @@ def test_a_database_that_stays_away_ends_the_attempt_not_the_worker(
 )
 def test_large_checkpoints_are_written_less_often(bytes: int, seconds: float) -> None:
     assert training.stretched(0.5, bytes) == seconds
+
+
+def test_a_database_that_is_away_for_a_moment_costs_nothing_but_time(
+    bench: Bench, spec: JobSpec, undisturbed: Undisturbed
+) -> None:
+    """Postgres closes every connection, as in a restart; SQLite stays locked by somebody."""
+    id = bench.submit(spec)
+    disturbed: list[int] = []
+
+    def disturb(number: int) -> bool:
+        if number in (2, 20):
+            disturbed.append(number)
+            if bench.settings.sqlite:
+                lock_for_a_moment(bench)
+            else:
+                close_connections(bench)
+        return False
+
+    bench.work(id, disturb)
+
+    assert disturbed == [2, 20]
+    assert_as_undisturbed(bench, id, undisturbed)
+    assert bench.job(id).attempt == 1
+
+
+def close_connections(bench: Bench) -> None:
+    engine = make_engine(bench.settings, "sweeper")
+    with engine.begin() as connection:
+        connection.execute(
+            text(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+        )
+    engine.dispose()
+
+
+def lock_for_a_moment(bench: Bench) -> None:
+    file = make_url(bench.settings.database_url).database
+    assert file is not None
+    held = threading.Event()
+
+    def hold() -> None:
+        with closing(sqlite3.connect(file, isolation_level=None)) as connection:
+            connection.execute("BEGIN EXCLUSIVE")
+            held.set()
+            time.sleep(0.3)
+
+    threading.Thread(target=hold).start()
+    held.wait()

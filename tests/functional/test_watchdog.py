@@ -1,0 +1,59 @@
+"""The watchdog alone: the end of its pipe is the death of its parent."""
+
+from __future__ import annotations
+
+import io
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from service.watchdog import watch
+from tests.processes import alive
+
+STUBBORN = (
+    "import signal, time; signal.signal(15, signal.SIG_IGN); print(flush=True); time.sleep(60)"
+)
+
+
+def start(code: str) -> subprocess.Popen[bytes]:
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, start_new_session=True
+    )
+    assert process.stdout is not None
+    process.stdout.readline()
+    return process
+
+
+def messages(*lines: str) -> io.BytesIO:
+    return io.BytesIO("".join(f"{line}\n" for line in lines).encode())
+
+
+def test_it_stops_what_was_started_and_removes_what_was_left(tmp_path: Path) -> None:
+    leftover = tmp_path / "private" / "broker.sock"
+    leftover.parent.mkdir()
+    leftover.touch()
+    obedient = start(OBEDIENT)
+    stubborn = start(STUBBORN)
+
+    watch(
+        messages(f"+{obedient.pid}", f"+{stubborn.pid}", f"!{leftover}", f"!{leftover.parent}"),
+        grace=0.3,
+    )
+
+    assert obedient.wait(5) == -signal.SIGTERM
+    assert stubborn.wait(5) == -signal.SIGKILL
+    assert not leftover.parent.exists()
+
+
+def test_it_lets_be_what_has_ended(tmp_path: Path) -> None:
+    survivor = start(OBEDIENT)
+    started = time.monotonic()
+
+    watch(messages(f"+{survivor.pid}", f"-{survivor.pid}"), grace=30)
+
+    assert time.monotonic() - started < 5
+    assert alive(survivor.pid)
+    survivor.kill()
+    survivor.wait()
