@@ -8,6 +8,7 @@ import logging
 from flask import Response, jsonify, url_for
 from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.models.tag import Tag
+from sqlalchemy.orm import Session
 
 from service import queue
 from service.api.schemas import (
@@ -23,6 +24,7 @@ from service.api.schemas import (
 from service.api.services import current
 from service.db import idempotency, jobs, wishes
 from service.db.models import TERMINAL, Job
+from service.errors import InvalidRequest, JobNotFound
 
 log = logging.getLogger(__name__)
 
@@ -102,18 +104,24 @@ def resume(path: JobPath) -> Response:
 
 def _store(body: NewJob, key: str | None) -> tuple[Job, bool]:
     """The job for this request, and whether an earlier request with the same key made it."""
-    spec = body.spec()
     with current().database.write() as session:
         if key is None:
-            return jobs.create(session, spec, parent_id=body.parent_id), False
+            return _create(session, body), False
         # Equal means: the same once defaults are filled in, however the JSON was written.
         sha256 = hashlib.sha256(body.model_dump_json().encode()).hexdigest()
         found = idempotency.find(session, key, sha256)
         if found is not None:
             return found, True
-        job = jobs.create(session, spec, parent_id=body.parent_id)
+        job = _create(session, body)
         idempotency.remember(session, key, sha256, job)
         return job, False
+
+
+def _create(session: Session, body: NewJob) -> Job:
+    try:
+        return jobs.create(session, body.spec(), parent_id=body.parent_id)
+    except JobNotFound as error:
+        raise InvalidRequest([("/parent_id", str(error))]) from None
 
 
 def _ring(job: Job) -> None:

@@ -8,7 +8,7 @@ import re
 import secrets
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Literal, NamedTuple, get_args
+from typing import Literal, NamedTuple
 
 from sqlalchemy import ColumnElement, bindparam, insert, select
 from sqlalchemy.orm import Session, defer
@@ -22,8 +22,7 @@ from service.db.session import DATABASE_TIME
 from service.errors import InvalidCursor, JobNotFound
 
 # A running job that has a wish is shown by what it is about to become.
-ShownState = State | Literal["pausing", "cancelling"]
-SHOWN_STATES: tuple[str, ...] = (*get_args(State), "pausing", "cancelling")
+ShownState = Literal[State, "pausing", "cancelling"]
 
 ID = re.compile(r"job_[0-9a-f]{24}")
 CURSOR = re.compile(rb"jobs before ([0-9]{1,18})")

@@ -1,0 +1,83 @@
+"""The doorbell rings at once, or says at once that it cannot."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable
+
+import pytest
+from celery import Celery
+
+from service import queue
+from service.config import Settings
+from tests import servers
+from tests.servers import Server
+
+
+@pytest.fixture
+def publisher(broker: str, sqlite_database: str) -> Celery:
+    return queue.make_publisher(Settings(database_url=sqlite_database, broker_url=broker))
+
+
+def seconds(action: Callable[[], object]) -> float:
+    start = time.monotonic()
+    action()
+    return time.monotonic() - start
+
+
+def test_a_message_waits_for_a_worker(publisher: Celery) -> None:
+    assert queue.waiting(publisher) == 0
+    assert queue.ring(publisher, "job_1")
+    assert queue.ring(publisher, "job_2")
+    assert queue.waiting(publisher) == 2
+
+
+def test_a_worker_reads_what_the_publisher_wrote(publisher: Celery, broker: str) -> None:
+    queue.ring(publisher, "job_1")
+    worker = queue.make_celery(Settings(broker_url=broker))
+    with worker.connection_for_read() as connection:
+        messages = connection.SimpleQueue(queue.QUEUE)
+        message = messages.get(timeout=5)
+        assert message.headers["task"] == queue.TRAIN_JOB
+        assert message.payload[0] == ["job_1"]
+        message.ack()
+        messages.close()
+
+
+def test_nothing_is_acknowledged_late_or_put_back(publisher: Celery) -> None:
+    """With either, a job would run twice or for ever (see the comments in service.queue)."""
+    worker = queue.make_celery(Settings())
+    assert worker.conf.task_acks_late is False
+    assert worker.conf.task_reject_on_worker_lost is False
+    assert worker.conf.worker_prefetch_multiplier == 1
+    assert worker.conf.result_backend is None
+
+
+@pytest.mark.parametrize("url", ["redis://127.0.0.1:1/0", "redis+socket:///nonexistent.sock"])
+def test_a_broker_that_is_down_is_noticed_at_once(url: str) -> None:
+    publisher = queue.make_publisher(Settings(broker_url=url))
+    assert seconds(lambda: queue.ring(publisher, "job_1")) < 1
+    assert queue.ring(publisher, "job_1") is False
+    assert queue.waiting(publisher) is None
+
+
+def test_a_frozen_broker_costs_about_a_second_and_a_new_one_is_found() -> None:
+    with servers.server_folder() as folder:
+        broker = servers.start_valkey(folder)
+        publisher = queue.make_publisher(Settings(broker_url=broker.url))
+        assert queue.ring(publisher, "job_1")
+        broker.process.send_signal(signal.SIGSTOP)
+        assert seconds(lambda: queue.ring(publisher, "job_2")) < 3
+        assert queue.ring(publisher, "job_2") is False
+        broker.stop(signal.SIGKILL)
+        assert queue.ring(publisher, "job_3") is False
+        again: Server = servers.start_valkey(folder)
+        assert queue.ring(publisher, "job_4")
+        assert queue.waiting(publisher) == 1
+        again.stop()
+
+
+def test_errors_that_are_no_connections_are_not_swallowed(publisher: Celery) -> None:
+    with pytest.raises(Exception, match="not JSON serializable"):
+        queue.ring(publisher, object())  # type: ignore[arg-type]
