@@ -12,9 +12,8 @@ from pathlib import Path
 from service.watchdog import watch
 from tests.processes import alive
 
-STUBBORN = (
-    "import signal, time; signal.signal(15, signal.SIG_IGN); print(flush=True); time.sleep(60)"
-)
+OBEDIENT = "import time; print(flush=True); time.sleep(60)"
+STUBBORN = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); {OBEDIENT}"
 
 
 def start(code: str) -> subprocess.Popen[bytes]:
