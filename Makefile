@@ -7,10 +7,10 @@
 RECENT := import sys; sys.exit(sys.version_info < (3, 11))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test lint format clean
+.PHONY: help setup demo up env test compose-test lint format clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
 
 setup: ## make .venv, or bring it up to date with uv.lock
 	@for python in $(PYTHON) python3 python3.14 python3.13 python3.12 python3.11; do \
@@ -25,14 +25,28 @@ demo: setup ## start the service, train a network over HTTP, draw what it has le
 up: setup ## run the whole service on this machine until Ctrl-C
 	@exec .venv/bin/gradserve up $(ARGS)
 
+env: ## write .env with random passwords for docker compose; one that is there stays
+	@if [ -e .env ]; then echo ".env is there already and stays as it is"; exit; fi; \
+	umask 077; \
+	random() { LC_ALL=C tr -dc A-Za-z0-9 </dev/urandom | head -c 32; }; \
+	sed -e "s/^POSTGRES_PASSWORD=$$/&$$(random)/" -e "s/^REDIS_PASSWORD=$$/&$$(random)/" \
+	  .env.example >.env && echo "wrote .env with random passwords"
+
 test: setup ## run all tests, against real SQLite, Postgres and a real broker
 	@.venv/bin/python -m pytest -n 2 $(ARGS)
+
+compose-test: setup ## build the image and try docker-compose.yml in a real engine
+	@.venv/bin/python -m tests.compose
 
 lint: setup ## check style, types and import contracts
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 	.venv/bin/lint-imports
+	@if docker compose version >/dev/null 2>&1; then \
+	  echo "docker compose config --quiet"; \
+	  POSTGRES_PASSWORD=x REDIS_PASSWORD=x docker compose config --quiet; \
+	fi
 
 format: setup ## rewrite the code in the project's style
 	.venv/bin/ruff check --fix .

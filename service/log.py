@@ -68,7 +68,7 @@ def configure(level: int = logging.INFO) -> None:
     logging.captureWarnings(True)
     # Celery's own two lines for each message would say less than ours and twice as often;
     # Alembic has two for each look at the schema.
-    for name in ("celery.worker.strategy", "celery.app.trace", "alembic.runtime.migration"):
+    for name in ("celery.worker.strategy", "celery.app.trace", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
 
 

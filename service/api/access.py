@@ -21,6 +21,8 @@ log = logging.getLogger(__name__)
 
 HEADER = "X-Request-Id"
 PLAIN = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
+# `<string:id>` in a rule of Flask.
+CONVERTER = re.compile(r"<(?:\w+:)?(\w+)>")
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 # Asked every few seconds by machines: their lines would hide the others.
 QUIET = frozenset({"/healthz", "/readyz", "/metrics"})
@@ -63,4 +65,6 @@ def _method() -> str:
 
 def _route() -> str:
     """The pattern that the path matched: ids would make a time series each."""
-    return request.url_rule.rule if request.url_rule is not None else "none"
+    if request.url_rule is None:
+        return "none"
+    return CONVERTER.sub(r"{\1}", request.url_rule.rule)

@@ -70,7 +70,7 @@ def test_requests_are_counted_by_route_not_by_path(
     client.open("/nowhere/2", method="BREW")
 
     found = figures(client)
-    route = "/v1/jobs/<string:id>"
+    route = "/v1/jobs/{id}"
 
     def requests(method: str, route: str, status: int) -> float:
         labels = (("method", method), ("route", route), ("status", str(status)))
