@@ -193,8 +193,8 @@ def watch_job(client: Client, job: Job) -> Job:
     from client.progress import follow
 
     console = Console(stderr=True)
-    console.print(f"{job['id']} is {job['state']}", highlight=False, soft_wrap=True)
     try:
+        console.print(f"{job['id']} is {job['state']}", highlight=False, soft_wrap=True)
         return follow(client.watch(job["id"]), console)
     except KeyboardInterrupt:
         click.echo(

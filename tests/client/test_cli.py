@@ -25,9 +25,9 @@ Command = Callable[..., Result]
 
 
 @pytest.fixture
-def gradserve(service_url: str, monkeypatch: pytest.MonkeyPatch) -> Command:
+def gradserve(service: Client, monkeypatch: pytest.MonkeyPatch) -> Command:
     """Runs the command on the service, in this process."""
-    monkeypatch.setenv("GRADSERVE_URL", service_url)
+    monkeypatch.setenv("GRADSERVE_URL", service.url)
     monkeypatch.setenv("COLUMNS", "80")
     return lambda *arguments, **how: CliRunner().invoke(main, arguments, **how)
 

@@ -75,7 +75,8 @@ def test_parameters_arrive_with_the_bits_that_were_trained(service: Client) -> N
 
 
 def test_watching_shows_step_and_loss_moving(service: Client) -> None:
-    long = service.submit(xor(training={"steps": 20_000, "log_every": 10}))
+    slow = xor(training={"steps": 20_000, "log_every": 10}, executor="scalar")
+    long = service.submit(slow)
     seen = [(job["step"], job["loss"]) for job in service.watch(long["id"])]
     steps = [step for step, _ in seen]
     assert steps == sorted(steps)

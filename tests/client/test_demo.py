@@ -7,34 +7,21 @@ import os
 import signal
 import subprocess
 import sys
-import uuid
 from pathlib import Path
 
 import pytest
 
+from tests.processes import running_in
+
 DEMO = [sys.executable, "-m", "client.demo"]
-MARK = "DEMO_UNDER_TEST"
 
 
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
-    """One that marks every process of the demo, and gives it an empty folder for its own."""
+    """One with an empty folder for temporary files, to see what stays in it."""
     temporary = tmp_path / "temporary"
     temporary.mkdir()
-    return {**os.environ, MARK: uuid.uuid4().hex, "TMPDIR": str(temporary)}
-
-
-def processes(environment: dict[str, str]) -> list[str]:
-    """The command lines of all processes that the demo has started and left."""
-    mark = f"{MARK}={environment[MARK]}".encode()
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            if mark in (process / "environ").read_bytes():
-                found.append((process / "cmdline").read_text())
-        except OSError:  # another user's, or gone by now
-            continue
-    return found
+    return {**os.environ, "TMPDIR": str(temporary)}
 
 
 def test_the_demo_trains_and_draws_and_leaves_nothing(
@@ -67,7 +54,7 @@ def test_the_demo_trains_and_draws_and_leaves_nothing(
         assert (output / picture).read_bytes().startswith(b"\x89PNG")
         assert f"Wrote demo/{picture}" in done.stdout
 
-    assert processes(environment) == []
+    assert running_in(tmp_path) == {}
     assert list(Path(environment["TMPDIR"]).iterdir()) == []
 
 
@@ -86,14 +73,14 @@ def test_the_demo_can_be_stopped_at_any_time(
     )
     assert process.stdout is not None
     for line in process.stdout:
-        if line.startswith(("queued", "running")):
+        if line.startswith("Submitting"):
             break
     # As Ctrl-C does: to the demo and to everything that it started in the foreground.
     os.killpg(process.pid, how)
     _, errors = process.communicate(timeout=30)
     assert process.returncode == 128 + how
     assert "Traceback" not in errors
-    assert processes(environment) == []
+    assert running_in(tmp_path) == {}
     assert list(Path(environment["TMPDIR"]).iterdir()) == []
 
 
