@@ -21,10 +21,10 @@ import pytest
 from flask.testing import FlaskClient
 from kombu import Connection
 from psycopg import sql
-from service.app import create_app
 from sqlalchemy.engine import make_url
 from sqlalchemy.orm import Session, sessionmaker
 
+from service.app import create_app
 from service.config import Settings
 from service.db.migrate import upgrade
 from service.db.session import make_engine, make_sessions
