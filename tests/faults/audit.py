@@ -101,7 +101,7 @@ SQLITE = (
     "CREATE TABLE audit_writer (fence integer)",
     "INSERT INTO audit_writer VALUES (NULL)",
     """CREATE TRIGGER audit_ahead AFTER INSERT ON history
-    WHEN NEW.step >= (SELECT step FROM jobs WHERE pk = NEW.job)
+    WHEN NEW.step > (SELECT step FROM jobs WHERE pk = NEW.job)
     BEGIN INSERT INTO audit_faults VALUES ('history ahead of its job', NEW.job, NEW.step); END""",
     """CREATE TRIGGER audit_replaced BEFORE INSERT ON history
     WHEN EXISTS (SELECT 1 FROM history WHERE job = NEW.job AND step = NEW.step)
@@ -135,7 +135,7 @@ POSTGRES = (
     # One statement a COPY, not one a row: a million rows stay quick.
     """CREATE FUNCTION audit_ahead() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
       INSERT INTO audit_faults SELECT 'history ahead of its job', job, max(inserted.step)::text
-        FROM inserted JOIN jobs ON pk = job WHERE inserted.step >= jobs.step GROUP BY job;
+        FROM inserted JOIN jobs ON pk = job WHERE inserted.step > jobs.step GROUP BY job;
       RETURN NULL; END $$""",
     """CREATE TRIGGER audit_ahead AFTER INSERT ON history REFERENCING NEW TABLE AS inserted
       FOR EACH STATEMENT EXECUTE FUNCTION audit_ahead()""",

@@ -1,12 +1,23 @@
-"""Databases with audit triggers in them."""
+"""Worlds to break: databases with audit triggers in them, and the service around them."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 import pytest
 
 from service.config import Settings
+from service.db.migrate import upgrade
 from service.db.session import make_engine
 from tests.faults import audit
+from tests.faults.clusters import Cluster
+from tests.faults.world import World
+
+# A service takes seconds to start: the tests of a kind of database share one, in one process.
+KINDS = [
+    pytest.param(kind, marks=pytest.mark.xdist_group(f"faults on {kind}"))
+    for kind in ("sqlite", "postgres")
+]
 
 
 @pytest.fixture
@@ -16,3 +27,37 @@ def audited(database: str) -> str:
     audit.install(engine)
     engine.dispose()
     return database
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    """A Postgres that may be killed and started again."""
+    with Cluster() as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="session", params=KINDS)
+def shared_world(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[World]:
+    folder = tmp_path_factory.mktemp(f"world-{request.param}")
+    if request.param == "postgres":
+        url = request.getfixturevalue("cluster").make_database()
+    else:
+        url = f"sqlite:///{folder}/gradserve.db"
+    settings = Settings(database_url=url)
+    upgrade(settings)
+    engine = make_engine(settings, "migrate")
+    audit.install(engine)
+    engine.dispose()
+    with World(folder, url) as world:
+        yield world
+
+
+@pytest.fixture
+def world(shared_world: World) -> World:
+    """A service that runs, whatever the last test has done to it, with no jobs to watch over."""
+    shared_world.start()
+    shared_world.accepted.clear()
+    shared_world.points.clear()
+    return shared_world

@@ -12,35 +12,35 @@ from typing import Any
 
 from sqlalchemy import Integer, bindparam, select
 
-from service.db import claims
+from service.db import fenced
 
 # `fence`: any running claim may write, as long as it is at the job's step. `guard`: anybody may.
 WAYS = ("fence", "guard")
 
-CACHED = ("_progress", "_progress_with_measures", "_renew", "_succeed", "_fail", "_release")
+CACHED = ("progress", "progress_with_measures", "renew", "succeed", "fail", "release")
 
 
 def remove(without: str) -> None:
     """Takes the condition out of every statement of this process."""
-    jobs = claims.jobs
+    jobs = fenced.jobs
     always = bindparam("of_fence", type_=Integer()) == bindparam("of_fence", type_=Integer())
     held: tuple[Any, ...] = (jobs.pk == bindparam("of_pk"), always)
     if without == "fence":
         held = (*held, jobs.state == "running")
-    claims._HELD = held
-    claims._WISH = select(jobs.desired_state).where(*held)
+    fenced.HELD = held
+    fenced.WISH = select(jobs.desired_state).where(*held)
     for name in CACHED:
-        getattr(claims, name).cache_clear()
+        getattr(fenced, name).cache_clear()
 
 
 @contextmanager
 def claims_without(without: str) -> Iterator[None]:
     """Removes the condition, and puts it back."""
-    kept = claims._HELD, claims._WISH
+    kept = fenced.HELD, fenced.WISH
     remove(without)
     try:
         yield
     finally:
-        claims._HELD, claims._WISH = kept
+        fenced.HELD, fenced.WISH = kept
         for name in CACHED:
-            getattr(claims, name).cache_clear()
+            getattr(fenced, name).cache_clear()

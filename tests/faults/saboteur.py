@@ -1,0 +1,151 @@
+"""Runs a program of the service so that tests can strike it at chosen points.
+
+    python -m tests.faults.saboteur celery --app worker.celery worker …
+
+The program is the one that runs in service; the functions it calls are wrapped here, because
+production code has no switch for any of this. A test arms a point by writing a file
+(`tests.faults.points`); the process that comes there first removes it and does what it says.
+
+Jobs may ask for two things by their names: `poison` kills the process that trains it, and
+`pace:0.05` makes it sleep that long after each slice, so that many jobs can run at once for as
+long as a test needs, on a few cores.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import runpy
+import signal
+import sqlite3
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from typing import Any
+
+from sqlalchemy import event
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.orm import Session
+
+import engine.train
+from engine.spec import JobSpec
+from service import queue
+from service.db import checkpoints, claims, history, jobs, results, session, sweeps, wishes
+from service.db.claims import Claim
+from service.db.session import DatabaseTime
+from tests.faults import audit, points, unfenced
+
+# What reads and writes, by the name of its points: `.before`, `.after`, `.committed`.
+REPOSITORY: dict[str, tuple[Any, str]] = {
+    "claim": (claims, "claim"),
+    "progress": (claims, "record_progress"),
+    "renew": (claims, "renew_lease"),
+    "succeed": (claims, "succeed"),
+    "fail": (claims, "fail"),
+    "release": (claims, "release"),
+    "insert": (history, "insert_rows"),
+    "checkpoint": (checkpoints, "add"),
+    "result": (results, "store"),
+    "free": (sweeps, "free_lost_leases"),
+    "mark": (sweeps, "to_ring"),
+    "create": (jobs, "create"),
+    "cancel": (wishes, "request_cancel"),
+}
+
+
+def reach(point: str) -> None:
+    """Does what the test wants at this point, if anything."""
+    action = points.take(point)
+    if action is not None:
+        ACTIONS[action]()
+
+
+def lose_answer() -> None:
+    """What a driver reports when the connection breaks between the COMMIT and its answer."""
+    raise OperationalError("COMMIT", None, sqlite3.OperationalError("disk I/O error"))
+
+
+ACTIONS: dict[str, Callable[[], None]] = {
+    "kill": lambda: os.kill(os.getpid(), signal.SIGKILL),
+    "kill parent": lambda: os.kill(os.getppid(), signal.SIGKILL),
+    "freeze": lambda: os.kill(os.getpid(), signal.SIGSTOP),
+    "lose answer": lose_answer,
+}
+
+
+def wrap_repository(name: str, module: Any, function: str) -> None:
+    wrapped = getattr(module, function)
+
+    @functools.wraps(wrapped)
+    def wrapper(session: Session, *args: Any, **options: Any) -> Any:
+        reach(f"{name}.before")
+        claim = args[0] if args and isinstance(args[0], Claim) else None
+        with audit.writing_as(session, claim.fence) if claim else nullcontext():
+            value = wrapped(session, *args, **options)
+        reach(f"{name}.after")
+        event.listen(session, "after_commit", lambda _: reach(f"{name}.committed"), once=True)
+        return value
+
+    setattr(module, function, wrapper)
+
+
+def wrap_ring() -> None:
+    ring = queue.ring
+
+    @functools.wraps(ring)
+    def wrapper(*args: Any) -> bool:
+        reach("ring.before")
+        value = ring(*args)
+        reach("ring.after")
+        return value
+
+    queue.ring = wrapper
+
+
+def wrap_train() -> None:
+    train = engine.train.train
+
+    @functools.wraps(train)
+    def wrapper(spec: JobSpec, *args: Any) -> Iterator[Any]:
+        name = spec.name or ""
+        pace = float(name.removeprefix("pace:")) if name.startswith("pace:") else 0.0
+        for progress in train(spec, *args):
+            if name == "poison":
+                ACTIONS["kill"]()
+            yield progress
+            time.sleep(pace)
+
+    engine.train.train = wrapper
+
+
+def wrap_clock() -> None:
+    """All times come from the database's clock; here it is `audit_clock.ahead` fast."""
+    for dialect, clock in (
+        ("sqlite", session._sqlite_time),
+        ("postgresql", session._postgres_time),
+    ):
+
+        def compile_time(*args: Any, clock: Any = clock, **options: Any) -> str:
+            return f"({clock(*args, **options)} + (SELECT ahead FROM audit_clock))"
+
+        compiles(DatabaseTime, dialect)(compile_time)
+
+
+def main() -> None:
+    for name, (module, function) in REPOSITORY.items():
+        wrap_repository(name, module, function)
+    wrap_ring()
+    wrap_train()
+    wrap_clock()
+    without = os.environ.get("GRADSERVE_TEST_UNFENCED")
+    if without:
+        unfenced.remove(without)
+    program = sys.argv[1]
+    sys.argv = sys.argv[1:]
+    runpy.run_module(program, run_name="__main__", alter_sys=True)
+
+
+if __name__ == "__main__":
+    main()
