@@ -8,37 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import (
-    Case,
-    ColumnElement,
-    Integer,
-    Text,
-    bindparam,
-    case,
-    func,
-    null,
-    select,
-    update,
-)
+from sqlalchemy import ColumnElement
 from sqlalchemy.orm import Session
-from sqlalchemy.sql.dml import ReturningUpdate
 
-from service.db import checkpoints, events, history, results
+from service.db import checkpoints, events, fenced, history, results
 from service.db.events import Happening
-from service.db.models import ErrorCode, Job, State, Wish
+from service.db.fenced import Statement
+from service.db.models import ErrorCode, State, Wish
 from service.db.results import Packed
 from service.db.session import DATABASE_TIME
 from service.errors import LeaseLost
 
 if TYPE_CHECKING:
     from engine.train import HistoryRow
-
-jobs = Job.__table__.c
-
-Statement = ReturningUpdate[*tuple[Any, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +49,7 @@ def claim(
 ) -> Claim | None:
     """Takes a queued job; None when it is not queued, whatever the reason."""
     row = session.execute(
-        _claim(now), {"of_id": id, "by": worker, "lease_seconds": lease_seconds}
+        fenced.claim(now), {"of_id": id, "by": worker, "lease_seconds": lease_seconds}
     ).one_or_none()
     if row is None:
         return None
@@ -116,7 +100,7 @@ def record_progress(
     }
     if rows:
         last = rows[-1]
-        statement = _progress_with_measures(now)
+        statement = fenced.progress_with_measures(now)
         values |= {
             "new_loss": history.finite(last.loss),
             "new_accuracy": history.finite(last.accuracy),
@@ -124,7 +108,7 @@ def record_progress(
             "new_validation_accuracy": history.finite(last.validation_accuracy),
         }
     else:
-        statement = _progress(now)
+        statement = fenced.progress(now)
     wish: Wish | None = _change(session, claim, statement, values)
     history.insert_rows(session, claim.pk, rows)
     if checkpoint is not None:
@@ -144,7 +128,7 @@ def renew_lease(
     Raises:
         LeaseLost: the job is no longer this claim's.
     """
-    wish: Wish | None = _change(session, claim, _renew(now), {"lease_seconds": lease_seconds})
+    wish: Wish | None = _change(session, claim, fenced.renew(now), {"lease_seconds": lease_seconds})
     return wish
 
 
@@ -154,7 +138,7 @@ def wish(session: Session, claim: Claim) -> Wish | None:
     Raises:
         LeaseLost: the job is no longer this claim's.
     """
-    row = session.execute(_WISH, _hold(claim)).one_or_none()
+    row = session.execute(fenced.WISH, _hold(claim)).one_or_none()
     if row is None:
         raise LeaseLost(claim.id, claim.fence)
     wanted: Wish | None = row[0]
@@ -177,7 +161,7 @@ def succeed(
     Raises:
         LeaseLost: the job is no longer this claim's or is not at `step`.
     """
-    state: State = _change(session, claim, _succeed(now), {"at_step": step})
+    state: State = _change(session, claim, fenced.succeed(now), {"at_step": step})
     if state == "succeeded":
         results.store(session, claim.pk, step=step, packed=parameters)
     events.record(session, Happening(claim.pk, state, "running", state, claim.worker), now=now)
@@ -199,7 +183,7 @@ def fail(
         LeaseLost: the job is no longer this claim's.
     """
     values = {"new_code": code, "new_detail": detail, "new_step": step}
-    state: State = _change(session, claim, _fail(now), values)
+    state: State = _change(session, claim, fenced.fail(now), values)
     happening = Happening(claim.pk, state, "running", state, claim.worker, f"{code}: {detail}")
     events.record(session, happening, now=now)
     return state
@@ -214,7 +198,7 @@ def release(session: Session, claim: Claim, *, now: ColumnElement[float] = DATAB
     Raises:
         LeaseLost: the job is no longer this claim's.
     """
-    state: State = _change(session, claim, _release(now), {})
+    state: State = _change(session, claim, fenced.release(now), {})
     kind = "released" if state == "queued" else state
     events.record(session, Happening(claim.pk, kind, "running", state, claim.worker), now=now)
     return state
@@ -230,134 +214,3 @@ def _change(session: Session, claim: Claim, statement: Statement, values: dict[s
 
 def _hold(claim: Claim) -> dict[str, int]:
     return {"of_pk": claim.pk, "of_fence": claim.fence}
-
-
-# The statements, built once for each clock: in service there is one, the database's.
-
-_HELD = (
-    jobs.pk == bindparam("of_pk"),
-    jobs.fence == bindparam("of_fence"),
-    jobs.state == "running",
-)
-_WISH = select(jobs.desired_state).where(*_HELD)
-
-# Where a running job goes when its worker lets go of it.
-WHERE_THE_WISH_POINTS = func.coalesce(jobs.desired_state, "queued")
-
-
-def unless_cancelled(value: Any, otherwise: Any = None) -> Case[Any]:
-    """`value`, but `otherwise` for a job whose cancel has been accepted."""
-    return case((jobs.desired_state == "cancelled", otherwise), else_=value)
-
-
-def left(now: ColumnElement[float]) -> dict[str, Any]:
-    """What changes in every job that stops running."""
-    return {"lease_until": null(), "desired_state": null(), "updated_at": now}
-
-
-@lru_cache(maxsize=16)
-def _claim(now: ColumnElement[float]) -> Statement:
-    return (
-        update(Job.__table__)
-        .where(jobs.id == bindparam("of_id"), jobs.state == "queued")
-        .values(
-            state="running",
-            fence=jobs.fence + 1,
-            attempt=jobs.attempt + 1,
-            fruitless_claims=jobs.fruitless_claims + 1,
-            lease_until=now + bindparam("lease_seconds"),
-            worker=bindparam("by"),
-            started_at=func.coalesce(jobs.started_at, now),
-            updated_at=now,
-        )
-        .returning(
-            jobs.pk,
-            jobs.id,
-            jobs.fence,
-            jobs.attempt,
-            jobs.worker,
-            jobs.spec,
-            jobs.step,
-            jobs.trained_seconds,
-        )
-    )
-
-
-@lru_cache(maxsize=16)
-def _progress(now: ColumnElement[float]) -> Statement:
-    return (
-        update(Job.__table__)
-        .where(*_HELD, jobs.step == bindparam("at_step"))
-        .values(
-            step=bindparam("to_step"),
-            lease_until=now + bindparam("lease_seconds"),
-            trained_seconds=jobs.trained_seconds + bindparam("seconds"),
-            fruitless_claims=case((bindparam("checkpointed"), 0), else_=jobs.fruitless_claims),
-            updated_at=now,
-        )
-        .returning(jobs.desired_state)
-    )
-
-
-@lru_cache(maxsize=16)
-def _progress_with_measures(now: ColumnElement[float]) -> Statement:
-    return _progress(now).values(
-        loss=bindparam("new_loss"),
-        accuracy=bindparam("new_accuracy"),
-        validation_loss=bindparam("new_validation_loss"),
-        validation_accuracy=bindparam("new_validation_accuracy"),
-    )
-
-
-@lru_cache(maxsize=16)
-def _renew(now: ColumnElement[float]) -> Statement:
-    return (
-        update(Job.__table__)
-        .where(*_HELD)
-        .values(lease_until=now + bindparam("lease_seconds"))
-        .returning(jobs.desired_state)
-    )
-
-
-@lru_cache(maxsize=16)
-def _succeed(now: ColumnElement[float]) -> Statement:
-    return (
-        update(Job.__table__)
-        .where(*_HELD, jobs.step == bindparam("at_step"))
-        .values(state=unless_cancelled("succeeded", "cancelled"), finished_at=now, **left(now))
-        .returning(jobs.state)
-    )
-
-
-@lru_cache(maxsize=16)
-def _fail(now: ColumnElement[float]) -> Statement:
-    return (
-        update(Job.__table__)
-        .where(*_HELD)
-        .values(
-            state=unless_cancelled("failed", "cancelled"),
-            error_code=unless_cancelled(bindparam("new_code", type_=Text())),
-            error_detail=unless_cancelled(bindparam("new_detail", type_=Text())),
-            error_step=unless_cancelled(bindparam("new_step", type_=Integer())),
-            finished_at=now,
-            **left(now),
-        )
-        .returning(jobs.state)
-    )
-
-
-@lru_cache(maxsize=16)
-def _release(now: ColumnElement[float]) -> Statement:
-    return (
-        update(Job.__table__)
-        .where(*_HELD)
-        .values(
-            state=WHERE_THE_WISH_POINTS,
-            attempt=jobs.attempt - 1,
-            fruitless_claims=case((jobs.fruitless_claims > 0, jobs.fruitless_claims - 1), else_=0),
-            finished_at=case((jobs.desired_state == "cancelled", now), else_=null()),
-            rung_at=null(),
-            **left(now),
-        )
-        .returning(jobs.state)
-    )

@@ -36,7 +36,9 @@ def upgrade(settings: Settings) -> None:
                 config.attributes["connection"] = connection
                 command.upgrade(config, "head")
     except DBAPIError as error:
-        raise unavailable(error) from error
+        where = engine.url.render_as_string(hide_password=True)
+        reason = str(error.orig).splitlines()[0]
+        raise DatabaseUnavailable(f"the database cannot be used: {reason} ({where})") from error
     finally:
         engine.dispose()
 
@@ -62,11 +64,6 @@ def check(connection: Connection) -> None:
         f"the database has schema revision {current}, this version of gradserve needs "
         f"{_head()}: run the migrations first"
     )
-
-
-def unavailable(error: DBAPIError) -> DatabaseUnavailable:
-    """The driver's reason in one line, without the statement and its values."""
-    return DatabaseUnavailable(f"the database cannot be used: {str(error.orig).splitlines()[0]}")
 
 
 def _config() -> Config:

