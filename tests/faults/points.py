@@ -6,6 +6,8 @@ import os
 from pathlib import Path
 
 FOLDER = "GRADSERVE_TEST_POINTS"
+PAGES = "pages"
+ALL_PAGES = 2**32 - 2
 
 
 class Points:
@@ -26,6 +28,13 @@ class Points:
         """The processes that came to the point while it was armed."""
         return [int(file.suffix[1:]) for file in self.folder.glob(f"{point}.taken.*")]
 
+    def limit_pages(self, pages: int | None) -> None:
+        """SQLite: the file may not grow beyond so many pages, as on a full disk."""
+        if pages is None:
+            (self.folder / PAGES).unlink()
+        else:
+            (self.folder / PAGES).write_text(str(pages))
+
     def clear(self) -> None:
         """Forgets what was armed and taken."""
         for file in self.folder.iterdir():
@@ -43,3 +52,11 @@ def take(point: str) -> str | None:
     except FileNotFoundError:
         return None
     return mine.read_text()
+
+
+def page_limit() -> int:
+    """How many pages an SQLite file may have."""
+    try:
+        return int((Path(os.environ[FOLDER]) / PAGES).read_text())
+    except FileNotFoundError:
+        return ALL_PAGES

@@ -24,7 +24,7 @@ from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from typing import Any
 
-from sqlalchemy import event
+from sqlalchemy import Connection, Engine, event
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Session
@@ -133,12 +133,22 @@ def wrap_clock() -> None:
         compiles(DatabaseTime, dialect)(compile_time)
 
 
+def limit_pages() -> None:
+    """A full disk: SQLite then refuses to let the file grow."""
+
+    @event.listens_for(Engine, "begin")
+    def limit(connection: Connection) -> None:
+        if connection.dialect.name == "sqlite":
+            connection.exec_driver_sql(f"PRAGMA max_page_count = {points.page_limit()}")
+
+
 def main() -> None:
     for name, (module, function) in REPOSITORY.items():
         wrap_repository(name, module, function)
     wrap_ring()
     wrap_train()
     wrap_clock()
+    limit_pages()
     without = os.environ.get("GRADSERVE_TEST_UNFENCED")
     if without:
         unfenced.remove(without)

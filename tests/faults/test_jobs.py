@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 
 import pytest
@@ -10,6 +11,7 @@ from sqlalchemy import text
 from tests.faults import audit, oracle
 from tests.faults.specs import make_spec
 from tests.faults.world import World
+from tests.processes import until
 
 
 def test_f10_a_job_that_kills_its_worker_fails_and_its_neighbours_finish(world: World) -> None:
@@ -29,7 +31,8 @@ def test_f10_a_job_that_kills_its_worker_fails_and_its_neighbours_finish(world: 
 def test_f18_a_damaged_checkpoint_costs_time_and_no_number(world: World, damaged: str) -> None:
     [id] = world.put(make_spec(2))
     world.await_steps(id)
-    world.strike(id, signal.SIGSTOP)  # nothing is written while the disk rots
+    world.points.arm("progress.before", "freeze")  # nothing is written while the disk rots
+    [frozen] = until(lambda: world.points.taken("progress.before"), 20, "frozen")
     pk = world.job(id).pk
     with world.sessions.begin() as session:
         steps = session.scalars(
@@ -41,7 +44,7 @@ def test_f18_a_damaged_checkpoint_costs_time_and_no_number(world: World, damaged
                 {"data": b"rot" * 100, "pk": pk, "step": step},
             )
         audit.forgive(session, "checkpoint written again", pk)
-    world.strike(id, signal.SIGKILL)
+    os.kill(frozen, signal.SIGKILL)
 
     world.assert_kept()
     assert world.job(id).attempt == 2

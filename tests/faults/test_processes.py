@@ -79,16 +79,20 @@ def test_f3_the_sweeper_may_die_anywhere(world: World) -> None:
 
 
 def test_f4_a_frozen_process_that_wakes_up_does_no_harm(world: World) -> None:
-    ids = world.put(*(make_spec(1, seed=seed) for seed in range(2)))
-    world.await_steps(*ids)
+    ids, frozen = [], []
+    for seed in range(2):
+        world.points.arm("progress.before", "freeze")
+        ids += world.put(make_spec(1, seed=seed))
+        frozen.append(until(lambda: world.points.taken("progress.before"), 20, "frozen")[0])
+        world.points.clear()
 
-    frozen = [world.strike(id, signal.SIGSTOP) for id in ids]
     for id in ids:
         world.await_claim(id, fence=2)
     for pid in frozen:
         os.kill(pid, signal.SIGCONT)
 
     world.assert_kept()
+    assert {world.job(id).attempt for id in ids} == {2}
 
 
 def test_f5_a_worker_that_is_told_to_go_puts_its_jobs_back(world: World) -> None:
