@@ -32,7 +32,7 @@ MAX_LOG_BYTES = 10 * 2**20
 
 
 class PartFailed(GradserveError):
-    """A part died so often that starting it again is no remedy."""
+    """A part cannot be started, or died so often that starting it again is no remedy."""
 
 
 @dataclass(slots=True)
@@ -92,9 +92,12 @@ class Supervisor:
         return self._stop_signals > 0
 
     def start(self, part: Part) -> None:
-        """Starts a part and keeps it running from now on."""
+        """Starts a part and keeps it running from now on.
+
+        Raises:
+            PartFailed: it cannot be started.
+        """
         self._parts.append(part)
-        rotate(self.log_of(part))
         self._spawn(part)
 
     def log_of(self, part: Part) -> Path:
@@ -106,7 +109,7 @@ class Supervisor:
         """Looks after the parts until an input can be read, a stop is asked for or time is up.
 
         Raises:
-            PartFailed: a part died `MAX_DEATHS` times within a minute.
+            PartFailed: a part died `MAX_DEATHS` times within a minute, or cannot be started.
         """
         deadline = None if seconds is None else time.monotonic() + seconds
         while not self.stopping:
@@ -167,13 +170,14 @@ class Supervisor:
         return [ready for ready in inputs if ready in readable]
 
     def _spawn(self, part: Part) -> None:
-        part.process = processes.spawn(
-            part.argv,
-            env=self._env,
-            cwd=self._cwd,
-            log=self.log_of(part),
-            pass_fds=part.pass_fds,
-        )
+        log = self.log_of(part)
+        try:
+            rotate(log)
+            part.process = processes.spawn(
+                part.argv, env=self._env, cwd=self._cwd, log=log, pass_fds=part.pass_fds
+            )
+        except OSError as error:
+            raise PartFailed(f"the {part.name} cannot be started: {error}") from error
         self._watchdog.started(part.process.pid)
 
     def _reap_children(self) -> list[tuple[Part, str]]:
@@ -218,7 +222,7 @@ class Supervisor:
 
 
 def rotate(log: Path) -> None:
-    """Puts a log that has grown large aside, once, when its part is started."""
+    """Puts a log that has grown large aside; called whenever its part is started."""
     if log.exists() and log.stat().st_size > MAX_LOG_BYTES:
         log.replace(log.with_suffix(".old.log"))
 

@@ -80,6 +80,12 @@ def test_a_folder_on_a_file_system_that_takes_nothing(refusal: Refusal) -> None:
     assert "cannot be written" in refusal("--data-dir", "/proc/gradserve")
 
 
+def test_a_log_that_cannot_be_written(refusal: Refusal, tmp_path: Path) -> None:
+    (tmp_path / "var" / "logs" / "worker.log").mkdir(parents=True)
+
+    assert "the worker cannot be started: " in refusal()
+
+
 def test_a_database_of_a_newer_version(refusal: Refusal, tmp_path: Path) -> None:
     (tmp_path / "var").mkdir()
     database = tmp_path / "var" / "gradserve.db"
