@@ -34,7 +34,7 @@ def thinned(
     if rows <= max_points:
         return history.read(session, job, after_step=after_step, limit=max_points)
     if rows <= IN_MEMORY_ROWS:
-        points = np.array(session.execute(_POINTS, here).all(), np.float64)
+        points = _array(session.execute(_POINTS, here).all())
         points = points[np.isfinite(points[:, 1])]
         steps = points[lttb(points, max_points)[1:-1], 0].astype(int).tolist()
     else:
@@ -69,7 +69,7 @@ def _by_ranges(session: Session, job: int, first: int, last: int, wanted: int) -
     width = -(-(last - first + 1) // max(MIN_RANGES, wanted))
     statement = _RANGES[session.get_bind().dialect.name]
     here = {"job": job, "first": first, "last": last, "width": width}
-    ranges = np.array(session.execute(statement, here).all(), np.float64)
+    ranges = _array(session.execute(statement, here).all())
     ranges = ranges[np.isfinite(ranges).all(axis=1)]
     # Where in its range an extreme stands makes no visible difference to the choice.
     low = np.column_stack([ranges[:, 0] + width / 3, ranges[:, 1]])
@@ -94,6 +94,11 @@ def _locate(
         f"(CAST(:s{i} AS INTEGER), CAST(:l{i} AS DOUBLE PRECISION))" for i in range(len(starts))
     )
     return list(session.scalars(text(_LOCATE.format(values=values)), given).all())
+
+
+def _array(rows: Sequence[Row[*tuple[Any, ...]]]) -> Floats:
+    # NumPy would ask each Row for attributes that it does not have.
+    return np.array([tuple(row) for row in rows], np.float64)
 
 
 _SELECTED = (History.job == bindparam("job"), History.step > bindparam("after"))
