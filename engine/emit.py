@@ -1,0 +1,281 @@
+"""The instructions of a program, from nodes that have their rows and slots.
+
+Neighbouring nodes of a batch become one instruction. Where an instruction needs rows side by
+side that are not, they are copied to where they are. Last, the instructions are gone through
+in the order of the backward pass to note which of them writes the gradient of a row first and
+need not add to anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from engine.layout import Fused, Node, Slots, Stage
+from engine.program import Field, Flag, Op, Program
+
+Instruction = list[int]
+
+# Which flag says that an operand needs a gradient, and that it is the first.
+NEEDS = (Flag.GRADIENT_A, Flag.GRADIENT_B)
+FIRST = (Flag.FIRST_A, Flag.FIRST_B)
+
+
+def lay_out(fused: Fused) -> Program:
+    """The program of a fused graph."""
+    body = Stage(fused.body, fused.inputs, {fused.loss, *fused.outputs})
+    prologue = Stage(fused.prologue, [], set())
+    slots = Slots(fused.parameters, fused.stored, [body])
+    writer = Writer(slots)
+    loss = fused.loss.base().row
+    before = writer.write(prologue, seeded=set())
+    after = writer.write(body, seeded={loss} if fused.loss.trained else set())
+    return Program(
+        code=np.array([*before, *after], np.int64).reshape(-1, len(Field)),
+        prologue=len(before),
+        constants=np.array([*writer.constants, 0.0, 0.0, 0.0]),
+        order=np.array(slots.order, np.int64),
+        slots=slots.count,
+        links=np.array(slots.links, np.int64).reshape(-1, 2),
+        inputs=len(fused.inputs),
+        rows=body.rows,
+        prologue_rows=prologue.rows,
+        fills=tuple(body.fills),
+        prologue_fills=tuple(prologue.fills),
+        loss=loss,
+        outputs=tuple(node.base().row for node in fused.outputs),
+    )
+
+
+class Writer:
+    """Writes the instructions of stages; constants are collected over all of them."""
+
+    def __init__(self, slots: Slots) -> None:
+        self.slots = slots
+        self.constants: list[float] = []
+        self.places: dict[tuple[float, ...], int] = {}
+
+    def write(self, stage: Stage, seeded: set[int]) -> list[Instruction]:
+        """The stage's instructions; the gradients of the rows in `seeded` are given."""
+        self.stage = stage
+        self.code: list[Instruction] = []
+        self.copies: dict[tuple[Node, ...], int] = {}
+        for batch in stage.batches:
+            match batch[0].op:
+                case Op.MATRIX:
+                    self.write_matrix(batch)
+                case Op.LOG_SUM_EXP:
+                    for node in batch:
+                        self.write_log_sum_exp(node)
+                case Op.LOAD | Op.STORE:
+                    self.write_moves(batch)
+                case _:
+                    self.write_elementwise(batch)
+        return with_first_writes(self.code, seeded)
+
+    def emit(
+        self,
+        op: Op,
+        out: int,
+        a: int = 0,
+        b: int = 0,
+        *,
+        count: int = 1,
+        width: int = 0,
+        slot: int = 0,
+        flags: int = 0,
+    ) -> None:
+        self.code.append([int(op), out, a, b, count, width, slot, int(flags)])
+
+    def write_matrix(self, batch: Sequence[Node]) -> None:
+        first = batch[0]
+        flags = Flag.TRAINED if first.trained else Flag(0)
+        flags |= Flag.BIAS if first.bias is not None else Flag(0)
+        flags |= Flag.RELU if first.relu else Flag(0)
+        flags |= Flag.GRADIENT_A if any(o.trained for o in first.operands) else Flag(0)
+        self.emit(
+            Op.MATRIX,
+            first.row,
+            self.side_by_side(first.operands),
+            count=len(batch),
+            width=len(first.operands),
+            slot=self.slots.start[first],
+            flags=flags,
+        )
+
+    def write_log_sum_exp(self, node: Node) -> None:
+        flags = Flag.GRADIENT_A if any(o.trained for o in node.operands) else Flag(0)
+        self.emit(
+            Op.LOG_SUM_EXP,
+            node.row,
+            self.side_by_side(node.operands),
+            width=len(node.operands),
+            flags=flags,
+        )
+
+    def write_moves(self, batch: Sequence[Node]) -> None:
+        """LOADs into rows and STOREs from rows, neighbours together."""
+        op = batch[0].op
+        assert op is not None
+        moves = []
+        for node in batch:
+            assert node.source is not None
+            row = (node if op is Op.LOAD else node.operands[0]).base().row
+            moves.append((row, self.slots.slot[node.source]))
+        for run in runs(sorted(moves)):
+            row, slot = run[0]
+            out, a = (row, 0) if op is Op.LOAD else (0, row)
+            self.emit(op, out, a, count=len(run), slot=slot, flags=Flag.GRADIENT_A)
+
+    def write_elementwise(self, batch: Sequence[Node]) -> None:
+        """One instruction for each run of neighbours, or one for every two terms of a LINEAR."""
+        op, numbers = batch[0].op, batch[0].numbers
+        assert op is not None
+        rows = sorted(
+            (node.base().row, *(operand.base().row for operand in node.operands)) for node in batch
+        )
+        needs = [operand.trained for operand in batch[0].operands]
+        if op is not Op.LINEAR:
+            slot = self.constant(numbers)
+            for run in runs(rows):
+                self.emit(op, *run[0], count=len(run), slot=slot, flags=gradients(needs))
+            return
+        constant, *coefficients = numbers
+        for run in runs(rows):
+            out, *operands = run[0]
+            for i in range(0, len(operands), 2):
+                first, *second = coefficients[i : i + 2]
+                flags = gradients(needs[i : i + 2])
+                if i:
+                    flags |= Flag.ACCUMULATE
+                elif operands[0] == out and first == 1.0:
+                    # In place: what comes for the sum is already there for the first term.
+                    flags &= ~Flag.GRADIENT_A
+                if second:
+                    flags |= Flag.SECOND
+                slot = self.constant((0.0 if i else constant, first, *(second or [0.0])))
+                self.emit(op, out, *operands[i : i + 2], count=len(run), slot=slot, flags=flags)
+
+    def constant(self, numbers: tuple[float, ...]) -> int:
+        """Where these numbers stand in the table of constants."""
+        if numbers not in self.places:
+            self.places[numbers] = len(self.constants)
+            self.constants += numbers
+        return self.places[numbers]
+
+    def side_by_side(self, nodes: tuple[Node, ...]) -> int:
+        """The first of neighbouring rows that hold the nodes, copied there if need be."""
+        rows = [node.base().row for node in nodes]
+        if rows == list(range(rows[0], rows[0] + len(rows))):
+            return rows[0]
+        if nodes not in self.copies:
+            start = self.copies[nodes] = self.stage.new_rows(len(nodes))
+            slot = self.constant((0.0, 1.0, 0.0))
+            for trained in (False, True):
+                pairs = [
+                    (start + i, row) for i, row in enumerate(rows) if nodes[i].trained is trained
+                ]
+                for run in runs(pairs):
+                    self.emit(
+                        Op.LINEAR, *run[0], count=len(run), slot=slot, flags=gradients([trained])
+                    )
+        return self.copies[nodes]
+
+
+def gradients(needs: Sequence[bool]) -> Flag:
+    flags = Flag(0)
+    for flag, needed in zip(NEEDS, needs, strict=False):
+        if needed:
+            flags |= flag
+    return flags
+
+
+def runs(rows: Sequence[tuple[int, ...]]) -> list[list[tuple[int, ...]]]:
+    """Splits where a tuple is not the one before with every row one further on."""
+    found: list[list[tuple[int, ...]]] = []
+    expected: tuple[int, ...] = ()
+    for row in rows:
+        if row == expected:
+            found[-1].append(row)
+        else:
+            found.append([row])
+        expected = tuple(number + 1 for number in row)
+    return found
+
+
+def with_first_writes(code: Sequence[Instruction], seeded: set[int]) -> list[Instruction]:
+    """Notes which instruction writes a gradient first in a backward pass.
+
+    Where an instruction meets rows of both kinds, the new ones are cleared before it. What the
+    loss does not depend on (an output that it does not look at) gets no gradient.
+    """
+    written = set(seeded)
+    backward: list[Instruction] = []
+
+    def clear(rows: Sequence[int]) -> None:
+        for run in runs([(row,) for row in rows]):
+            zero = [0] * len(Field)
+            zero[Field.OP], zero[Field.OUT], zero[Field.COUNT] = int(Op.ZERO), run[0][0], len(run)
+            backward.append(zero)
+        written.update(rows)
+
+    for instruction in reversed(code):
+        op, out, a, b, count, width, _, flags = instruction
+        results = range(out, out + count)
+        if op != Op.STORE:
+            reached = [row for row in results if row in written]
+            if not reached:
+                flags &= ~(Flag.GRADIENT_A | Flag.GRADIENT_B | Flag.TRAINED)
+            elif len(reached) < count:
+                clear([row for row in results if row not in written])
+        for start, needed, first in zip((a, b), NEEDS, FIRST, strict=True):
+            rows = range(start, start + (width or count))
+            if not flags & needed or op == Op.LOAD:
+                continue
+            fresh = [row for row in rows if row not in written]
+            if len(fresh) == len(rows) or (start == out and op != Op.STORE):
+                flags |= first
+            elif fresh:
+                clear(fresh)
+            written.update(rows)
+        instruction[Field.FLAGS] = int(flags)
+        backward.append(instruction)
+    mask_relus(backward)
+    return backward[::-1]
+
+
+def mask_relus(backward: Sequence[Instruction]) -> None:
+    """Lets the only matrix that reads a relu's rows apply the relu's rule as it writes them."""
+    writers: dict[int, int] = {}
+    for instruction in backward:
+        for row in gradient_rows(instruction):
+            writers[row] = writers.get(row, 0) + 1
+    relus = {
+        (i[Field.OUT], i[Field.COUNT]): i
+        for i in backward
+        if i[Field.OP] == Op.MATRIX and i[Field.FLAGS] & Flag.RELU
+    }
+    for instruction in backward:
+        if instruction[Field.OP] != Op.MATRIX or not instruction[Field.FLAGS] & Flag.FIRST_A:
+            continue
+        a, width = instruction[Field.A], instruction[Field.WIDTH]
+        relu = relus.get((a, width))
+        if relu is not None and all(writers[row] == 1 for row in range(a, a + width)):
+            instruction[Field.FLAGS] |= Flag.MASKS
+            relu[Field.FLAGS] |= Flag.MASKED
+
+
+def gradient_rows(instruction: Instruction) -> list[int]:
+    """The rows whose gradients an instruction writes or adds to."""
+    op, out, a, b, count, width, _, flags = instruction
+    if op == Op.ZERO:
+        return list(range(out, out + count))
+    if op == Op.LOAD:
+        return []
+    rows: list[int] = []
+    if flags & Flag.GRADIENT_A:
+        rows += range(a, a + (width or count))
+    if flags & Flag.GRADIENT_B:
+        rows += range(b, b + count)
+    return rows

@@ -1,0 +1,54 @@
+"""The native executor: recorded graphs at the speed of the machine.
+
+`engine.record` makes a program of a graph; this package runs programs. Everything that needs
+numba is below here and is imported when it is used for the first time.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING
+
+from engine.data import InvalidData
+
+if TYPE_CHECKING:
+    from engine.problem import Problem
+    from engine.progress import Executor, State
+
+
+class Unavailable(InvalidData):
+    """The native executor cannot run on this machine."""
+
+
+@cache
+def unavailable() -> str | None:
+    """Why the native executor cannot run here, in a sentence; None when it can."""
+    try:
+        from engine.native import support
+    except ImportError as error:
+        return f"numba cannot be imported ({error})"
+    return support.missing()
+
+
+def make_executor(problem: Problem, start: State | None = None) -> Executor:
+    """An executor for a problem. Raises Unavailable where `unavailable` gives a reason."""
+    reason = unavailable()
+    if reason is not None:
+        raise Unavailable(
+            f'the native executor cannot run here: {reason}; use "executor": "scalar"'
+        )
+    from engine.native.executor import NativeExecutor
+
+    return NativeExecutor(problem, start)
+
+
+def warm_up() -> None:
+    """Compiles or loads the kernels and takes a few steps, so that later jobs start at once.
+
+    Call it before forking: children share what it loaded. Does nothing where the native
+    executor is unavailable.
+    """
+    if unavailable() is None:
+        from engine.native import support
+
+        support.warm_up()

@@ -1,0 +1,122 @@
+"""What a step does to all parameters: penalties, the gradient's norm, clipping, the update.
+
+Parameters lie side by side from the first slot on, padded with zeros to whole vectors; every
+number here is the address of such a row or one of its settings. Formulas are those of
+`engine.losses` and `engine.optim`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from engine.native.tracing import (
+    BYTES,
+    ZEROS,
+    Int,
+    Lanes,
+    Number,
+    Variable,
+    fma,
+    load,
+    magnitude,
+    select,
+    store,
+    times,
+    total,
+    traced,
+    when,
+)
+
+
+def sum_over(vectors: Int, term: Callable[[Int], Lanes]) -> Number:
+    """The total of term(distance) over a row of vectors, in four running sums.
+
+    One running sum would wait for each addition to be done before the next.
+    """
+    sums = [Variable(ZEROS) for _ in range(4)]
+    for four in times(vectors // 4):
+        for i, part in enumerate(sums):
+            part.value = part.value + term((four * 4 + i) * BYTES)
+    for rest in times(vectors % 4):
+        sums[0].value = sums[0].value + term((vectors // 4 * 4 + rest) * BYTES)
+    first, second, third, fourth = (part.value for part in sums)
+    return total((first + second) + (third + fourth))
+
+
+@traced
+def sum_of_squares(row: Int, vectors: Int) -> Number:
+    def square(at: Int) -> Lanes:
+        x = load(row + at)
+        return x * x
+
+    return sum_over(vectors, square)
+
+
+@traced
+def sum_of_sizes(row: Int, vectors: Int) -> Number:
+    return sum_over(vectors, lambda at: magnitude(load(row + at)))
+
+
+@traced
+def add_penalties(p: Int, g: Int, kept: Int, vectors: Int, l2: Number, l1: Number) -> Number:
+    """g += 2·l2·p + l1·sign(p) + kept. The result is Σg²."""
+
+    def square(at: Int) -> Lanes:
+        x = load(p + at)
+        sign = select(x > 0.0, l1, select(x < 0.0, -l1, 0.0))
+        gradient = fma(x, l2 + l2, load(g + at)) + (sign + load(kept + at))
+        store(g + at, gradient)
+        return gradient * gradient
+
+    return sum_over(vectors, square)
+
+
+@traced
+def scale_gradient(g: Int, vectors: Int, factor: Number) -> None:
+    for vector in times(vectors):
+        at = g + vector * BYTES
+        store(at, load(at) * factor)
+
+
+@traced
+def copy(to: Int, source: Int, vectors: Int) -> None:
+    for vector in times(vectors):
+        store(to + vector * BYTES, load(source + vector * BYTES))
+
+
+@traced
+def erase(row: Int, vectors: Int) -> None:
+    for vector in times(vectors):
+        store(row + vector * BYTES, 0.0)
+
+
+@traced
+def descend(p: Int, g: Int, vectors: Int, rate: Number) -> Number:
+    """p -= rate·g. The result is 0, or NaN when a parameter is no longer finite."""
+    check = Variable(ZEROS)
+    for vector in times(vectors):
+        at = vector * BYTES
+        new = load(p + at) - load(g + at) * rate
+        store(p + at, new)
+        check.value = fma(new, 0.0, check.value)
+    return total(check.value)
+
+
+@traced
+def descend_with_momentum(
+    p: Int, g: Int, velocity: Int, vectors: Int, rate: Number, momentum: Number, nesterov: Int
+) -> Number:
+    """v = momentum·v + g, then p -= rate·v, or with Nesterov p -= rate·(g + momentum·v)."""
+    check = Variable(ZEROS)
+    for vector in times(vectors):
+        at = vector * BYTES
+        gradient = load(g + at)
+        new_velocity = load(velocity + at) * momentum + gradient
+        store(velocity + at, new_velocity)
+        direction = Variable(new_velocity)
+        with when(nesterov != 0):
+            direction.value = gradient + new_velocity * momentum
+        new = load(p + at) - direction.value * rate
+        store(p + at, new)
+        check.value = fma(new, 0.0, check.value)
+    return total(check.value)

@@ -1,0 +1,242 @@
+"""The three matrix products of training, for matrices of any shape.
+
+A fused matrix takes the rows of its inputs x (K rows of lanes, one lane an example) to the
+rows of its outputs y (M rows), with weights W (M × K, row by row in memory, the bias after
+each row when there is one):
+
+    outputs           y[m, l]  = Σₖ W[m, k]·x[k, l] + bias[m]
+    input gradients   gx[k, l] = Σₘ W[m, k]·gy[m, l]
+    weight gradients  gW[m, k] = Σₗ gy[m, l]·x[k, l],   gbias[m] = Σₗ gy[m, l]
+
+Each is covered with tiles: blocks of results small enough to stay in registers while the sum
+runs, so that every number loaded is used several times. The size of the tiles depends on the
+registers of the processor; no size changes the order of a sum. `engine.native.plain` has a
+twin of each in plain loops; tests hold one against the other.
+
+Addresses and distances are in bytes: `stride` from one row of lanes to the next, `pitch` from
+one row of weights to the next; `vectors` counts groups of eight lanes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from numba.core.registry import cpu_target
+
+from engine.native.tracing import (
+    BYTES,
+    WIDTH,
+    ZEROS,
+    Int,
+    Lanes,
+    Number,
+    Variable,
+    cases,
+    fma,
+    lane,
+    load,
+    read,
+    select,
+    store,
+    times,
+    totals,
+    traced,
+    write,
+)
+
+# How input gradients are written.
+OVERWRITE, ACCUMULATE, OVERWRITE_WHERE_POSITIVE = 0, 1, 2
+
+
+def has_wide_registers() -> bool:
+    """Whether a Lanes fits one register and there are 32 of them (AVX-512)."""
+    features = cpu_target.target_context.codegen().magic_tuple()[2]
+    return "+avx512f" in features.split(",")
+
+
+# Rows of the product tiles, their vectors, and rows × columns of the weight tile. With 32 wide
+# registers 24 hold sums; with 16 of half the size four or six sums of two registers each.
+WIDE = has_wide_registers()
+HEIGHTS = (8, 4, 2, 1) if WIDE else (4, 2, 1)
+WEIGHT_ROWS, WEIGHT_COLUMNS = (3, WIDTH) if WIDE else (3, 2)
+
+Tile = list[list[Lanes]]
+"""The results of a tile, [row][column]."""
+
+
+@traced
+def outputs(
+    y: Int, stride: Int, weights: Int, pitch: Int, x: Int, rows: Int, columns: Int,
+    vectors: Int, bias: Int, floor: Number,
+) -> None:  # fmt: skip
+    """y = max(floor, W·x + bias), without bias when `bias` is 0.
+
+    A floor of 0 makes a relu of the results, one of -inf leaves them; NaN stays NaN.
+    """
+    after = columns * 8
+    for row, height in row_tiles(rows):
+        numbers = [weights + (row + r) * pitch for r in range(height)]
+        start = [select(bias != 0, read(number + after), 0.0) for number in numbers]
+        for vector, width in vector_tiles(vectors):
+            at = vector * BYTES
+            tile = product(start, width, numbers, Int.of(8), x + at, stride, columns)
+            for address, result in places(y + row * stride + at, stride, tile):
+                store(address, select(Lanes.of(floor) > result, floor, result))
+
+
+@traced
+def input_gradients(
+    gx: Int, stride: Int, weights: Int, pitch: Int, gy: Int, rows: Int, columns: Int,
+    vectors: Int, mode: Int, distance: Int,
+) -> None:  # fmt: skip
+    """gx ← Wᵀ·gy, written as `mode` says.
+
+    The values that OVERWRITE_WHERE_POSITIVE looks at lie `distance` bytes after gx.
+    """
+    for column, height in row_tiles(columns):
+        numbers = [weights + (column + r) * 8 for r in range(height)]
+        for vector, width in vector_tiles(vectors):
+            at = vector * BYTES
+            tile = product([ZEROS] * height, width, numbers, pitch, gy + at, stride, rows)
+            to = gx + column * stride + at
+            for case in cases(mode, (OVERWRITE, ACCUMULATE, OVERWRITE_WHERE_POSITIVE)):
+                for address, result in places(to, stride, tile):
+                    if case == ACCUMULATE:
+                        store(address, load(address) + result)
+                    elif case == OVERWRITE_WHERE_POSITIVE:
+                        store(address, select(load(address + distance) > 0.0, result, 0.0))
+                    else:
+                        store(address, result)
+
+
+def row_tiles(rows: Int) -> Iterator[tuple[Int, int]]:
+    """Covers rows with the tallest tiles first: (first row, height)."""
+    tallest = HEIGHTS[0]
+    done = rows // tallest * tallest
+    for tile in times(rows // tallest):
+        yield tile * tallest, tallest
+    for height in HEIGHTS[1:]:
+        for _ in times((rows & height) // height):
+            yield done, height
+        done = done + (rows & height)
+
+
+def vector_tiles(vectors: Int) -> Iterator[tuple[Int, int]]:
+    """Covers vectors three at a time: (first vector, width).
+
+    Two and two are better than three and one. With few registers all go one by one.
+    """
+    if not WIDE:
+        for vector in times(vectors):
+            yield vector, 1
+        return
+    alone = (vectors == 1).as_int()
+    for _ in times(alone):
+        yield Int.of(0), 1
+    threes = vectors // 3 - (vectors % 3 == 1).as_int() + alone
+    for tile in times(threes):
+        yield tile * 3, 3
+    for tile in times((vectors - threes * 3) // 2):
+        yield threes * 3 + tile * 2, 2
+
+
+def product(
+    start: Sequence[Lanes],
+    width: int,
+    numbers: Sequence[Int],
+    step: Int,
+    lanes: Int,
+    stride: Int,
+    count: Int,
+) -> Tile:
+    """start[r] + Σₖ numbers[r][k]·lanes[k, v]; the numbers of a row are `step` bytes apart."""
+    sums = [[Variable(first) for _ in range(width)] for first in start]
+    for k in times(count):
+        columns = [load(lanes + k * stride + BYTES * v) for v in range(width)]
+        for row, address in zip(sums, numbers, strict=True):
+            number = Lanes.of(read(address + k * step))
+            for total, column in zip(row, columns, strict=True):
+                total.value = fma(number, column, total.value)
+    return [[total.value for total in row] for row in sums]
+
+
+def places(out: Int, stride: Int, tile: Tile) -> Iterator[tuple[Int, Lanes]]:
+    """Each vector of a tile with its address."""
+    for r, row in enumerate(tile):
+        for v, result in enumerate(row):
+            yield out + stride * r + BYTES * v, result
+
+
+@traced
+def weight_gradients(
+    gw: Int, pitch: Int, gy: Int, x: Int, stride: Int, rows: Int, columns: Int, vectors: Int,
+    bias: Int,
+) -> None:  # fmt: skip
+    """gW += gy·xᵀ, and gbias += the sums of gy unless `bias` is 0."""
+    whole = columns // WEIGHT_COLUMNS * WEIGHT_COLUMNS
+    for row, height in steps(rows, WEIGHT_ROWS):
+        for column in times(columns // WEIGHT_COLUMNS):
+            first = column * WEIGHT_COLUMNS
+            tile = outer_product(
+                gy + row * stride, x + first * stride, height, WEIGHT_COLUMNS, stride, vectors
+            )
+            add_totals(gw + row * pitch + first * 8, pitch, tile)
+    for row, height in steps(rows, WIDTH):
+        at, g = gw + row * pitch, gy + row * stride
+        for column in times(columns - whole):
+            first = whole + column
+            tile = outer_product(g, x + first * stride, height, 1, stride, vectors)
+            add_totals(at + first * 8, pitch, tile)
+        for _ in times(bias):
+            add_totals(at + columns * 8, pitch, row_sums(g, height, stride, vectors))
+
+
+def steps(count: Int, size: int) -> Iterator[tuple[Int, int]]:
+    """Covers 0 … count-1 in steps of `size`, the rest one by one: (first, size)."""
+    whole = count // size * size
+    for step in times(count // size):
+        yield step * size, size
+    if size > 1:
+        for step in times(count - whole):
+            yield whole + step, 1
+
+
+def outer_product(g: Int, x: Int, height: int, width: int, stride: Int, vectors: Int) -> Tile:
+    """Σ g[r, v]·x[c, v] over the vectors v, lane by lane."""
+    sums = [[Variable(ZEROS) for _ in range(width)] for _ in range(height)]
+    for vector in times(vectors):
+        at = vector * BYTES
+        left = [load(g + stride * r + at) for r in range(height)]
+        for c in range(width):
+            right = load(x + stride * c + at)
+            for r in range(height):
+                sums[r][c].value = fma(left[r], right, sums[r][c].value)
+    return [[total.value for total in row] for row in sums]
+
+
+def row_sums(g: Int, height: int, stride: Int, vectors: Int) -> Tile:
+    """Σ g[r, v] over the vectors v, lane by lane, as a tile of one column."""
+    sums = [Variable(ZEROS) for _ in range(height)]
+    for vector in times(vectors):
+        for r, total in enumerate(sums):
+            total.value = total.value + load(g + stride * r + vector * BYTES)
+    return [[total.value] for total in sums]
+
+
+def add_totals(out: Int, pitch: Int, tile: Tile) -> None:
+    """Adds the total over the lanes of each result to the number it belongs to."""
+    if len(tile[0]) == WIDTH:
+        for r, row in enumerate(tile):
+            at = out + pitch * r
+            store(at, load(at) + totals(row))
+        return
+    flat = [
+        (out + pitch * r + 8 * c, result)
+        for r, row in enumerate(tile)
+        for c, result in enumerate(row)
+    ]
+    for first in range(0, len(flat), WIDTH):
+        part = flat[first : first + WIDTH]
+        sums = totals([result for _, result in part])
+        for i, (address, _) in enumerate(part):
+            write(address, read(address) + lane(sums, i))

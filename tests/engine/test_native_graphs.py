@@ -1,0 +1,235 @@
+"""Whole graphs, drawn by Hypothesis or written to be awkward, run by the kernels."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from engine import Value
+from engine.gradcheck import check_program
+from engine.nn import ACTIVATIONS, Layer
+from engine.value import log_sum_exp
+from tests.engine.native_graphs import native_function, run_both
+
+# Smooth, and none leaves [-2, 2] when its operands do not.
+OPERATIONS: list[Callable[[Value, Value], Value]] = [
+    lambda a, b: (a + b) * 0.5,
+    lambda a, b: 0.5 * (a - b),
+    lambda a, b: a * b * 0.5,
+    lambda a, b: a / (b * b + 1.0),
+    lambda a, b: a.tanh(),
+    lambda a, b: a.sigmoid() * b,
+    lambda a, b: (a.softplus() + 0.1).log(),
+    lambda a, b: 0.5 * (a.sin() + b.cos()),
+    lambda a, b: a.gelu(),
+    lambda a, b: (a * a + b * b + 0.5).sqrt() * 0.5,
+    lambda a, b: (-(a * a)).exp(),
+    lambda a, b: (a * a + 1.0) ** b.tanh() * 0.3,
+    lambda a, b: a**3 * 0.25,
+    lambda a, b: log_sum_exp([a, b, a]) * 0.5,
+    lambda a, b: (2.5 - a) * 0.4,
+    lambda a, b: 0.5 * a + 1.0,
+]
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """An expression as steps over what is there: (operation, first operand, second operand)."""
+
+    parameters: int
+    inputs: int
+    constant: float
+    steps: tuple[tuple[int, int, int], ...]
+
+    def __call__(self, p: Sequence[Value], x: Sequence[Value]) -> Value:
+        there = [*p, *x, Value(self.constant)]
+        for operation, a, b in self.steps:
+            there.append(OPERATIONS[operation](there[a % len(there)], there[b % len(there)]))
+        weights = [*p, *x] * len(there)
+        total = there[-1]
+        for weight, value in zip(weights, there, strict=False):
+            total = total + weight * value * 0.1
+        return total
+
+
+expressions = st.builds(
+    Drawn,
+    parameters=st.integers(1, 5),
+    inputs=st.integers(1, 4),
+    constant=st.floats(-2, 2),
+    steps=st.lists(
+        st.tuples(st.integers(0, len(OPERATIONS) - 1), st.integers(0, 40), st.integers(0, 40)),
+        min_size=1,
+        max_size=20,
+    ).map(tuple),
+)
+
+
+def numbers(count: int, seed: int) -> list[float]:
+    drawn: list[float] = np.random.default_rng(seed).uniform(-1.5, 1.5, count).tolist()
+    return drawn
+
+
+@settings(deadline=None, max_examples=200)
+@given(expression=expressions, rows=st.integers(1, 20), seed=st.integers(0, 1000))
+def test_random_expressions(expression: Drawn, rows: int, seed: int) -> None:
+    """Scalar, native and finite differences agree on any graph."""
+    parameters = numbers(expression.parameters, seed)
+    data = [numbers(expression.inputs, seed + 1 + row) for row in range(rows)]
+    both = run_both(expression, parameters, data)
+    # A gradient may be a small difference of large terms.
+    scale = 1e-12 * max(1.0, float(both.scale.max()))
+    assert np.allclose(both.native_losses, both.losses, rtol=1e-12, atol=1e-12)
+    assert np.allclose(both.native_gradient, both.gradient, rtol=1e-12, atol=scale)
+    check = check_program(native_function(expression, parameters, data), parameters)
+    assert check.error < 1e-5, str(check)
+
+
+def network_of(p: Sequence[Value], sizes: Sequence[int], activations: Sequence[str]) -> list[Layer]:
+    """Layers over given parameters, in the order of `MLP.parameters`."""
+    taken = iter(p)
+    layers = []
+    for i, activation in enumerate(activations[: len(sizes) - 1]):
+        layer = Layer(sizes[i], sizes[i + 1], activation=activation)
+        for neuron in layer.neurons:
+            neuron.w = [next(taken) for _ in neuron.w]
+            neuron.b = next(taken)
+        layers.append(layer)
+    return layers
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    sizes=st.lists(st.integers(1, 9), min_size=2, max_size=4),
+    activations=st.lists(st.sampled_from(sorted(ACTIVATIONS)), min_size=3, max_size=3),
+    rows=st.integers(1, 30),
+    seed=st.integers(0, 1000),
+)
+def test_random_networks(sizes: list[int], activations: list[str], rows: int, seed: int) -> None:
+    def network(p: Sequence[Value], x: Sequence[Value]) -> Value:
+        out = list(x)
+        for layer in network_of(p, sizes, activations):
+            out = layer.outputs(out)
+        return log_sum_exp([value.tanh() for value in out])
+
+    count = sum((a + 1) * b for a, b in itertools.pairwise(sizes))
+    data = [numbers(sizes[0], seed + row) for row in range(rows)]
+    both = run_both(network, numbers(count, seed), data)
+    assert np.allclose(both.native_losses, both.losses, rtol=1e-12, atol=1e-12)
+    scale = 1e-12 * max(1.0, float(both.scale.max()))
+    assert np.allclose(both.native_gradient, both.gradient, rtol=1e-12, atol=scale)
+
+
+def test_a_node_used_a_hundred_times() -> None:
+    def expression(p: Sequence[Value], x: Sequence[Value]) -> Value:
+        node = (p[0] * x[0]).tanh()
+        total = node
+        for i in range(100):
+            total = total + node * (0.01 * i) + (node * p[1]).sin() * node
+        return total
+
+    assert run_both(expression, [0.7, -0.4], [[0.3], [1.2], [-2.0]]).agree()
+
+
+def test_inputs_and_parameters_that_are_not_used() -> None:
+    both = run_both(lambda p, x: p[1] * x[2], [1.0, 2.0, 3.0], [[1.0, 2.0, 3.0, 4.0]])
+    assert both.agree()
+    assert both.native_gradient.tolist() == [0.0, 3.0, 0.0]
+
+
+def test_a_loss_that_looks_at_no_input() -> None:
+    assert run_both(lambda p, x: (p[0] * p[1]).tanh() + p[0], [0.5, 2.0], [[1.0], [2.0]]).agree()
+
+
+def test_a_loss_that_is_a_leaf() -> None:
+    assert run_both(lambda p, x: p[0], [0.5], [[1.0]] * 3).agree()
+    assert run_both(lambda p, x: x[0], [0.5], [[1.0], [2.0]]).agree()
+    assert run_both(lambda p, x: Value(4.0), [0.5], [[1.0]]).agree()
+    assert run_both(lambda p, x: Value(4.0) + 1.0, [0.5], [[1.0]]).agree()
+    assert run_both(lambda p, x: x[0] * x[1] + 1.0, [0.5], [[1.0, 3.0]]).agree()
+
+
+def test_weight_normalisation() -> None:
+    """Weights that are themselves computed: once a step, then used as a matrix."""
+
+    def expression(p: Sequence[Value], x: Sequence[Value]) -> Value:
+        size = (p[0] * p[0] + p[1] * p[1] + p[2] * p[2] + p[3] * p[3]) ** 0.5
+        rows = [[w / size for w in p[:2]], [w / size for w in p[2:4]]]
+        hidden = [(p[4] + row[0] * x[0] + row[1] * x[1]).tanh() for row in rows]
+        return hidden[0] * p[0] + hidden[1] * hidden[0] + p[4] * p[4]
+
+    data = [numbers(2, i) for i in range(9)]
+    assert run_both(expression, [0.3, -0.8, 1.1, 0.4, 0.2], data).agree()
+
+
+def test_a_recurrent_network_shares_its_weights() -> None:
+    def expression(p: Sequence[Value], x: Sequence[Value]) -> Value:
+        state = [p[6], p[7]]
+        for xi in x:
+            state = [
+                (p[3 * i] * state[0] + p[3 * i + 1] * state[1] + p[3 * i + 2] * xi).tanh()
+                for i in range(2)
+            ]
+        return state[0] * state[1] + state[0]
+
+    assert run_both(expression, numbers(8, 1), [numbers(5, 2 + i) for i in range(10)]).agree()
+
+
+def test_a_convolution_shares_its_weights() -> None:
+    def expression(p: Sequence[Value], x: Sequence[Value]) -> Value:
+        hidden = [(p[0] * x[i] + p[1] * x[i + 1] + p[2] * x[i + 2] + p[3]).relu() for i in range(6)]
+        pooled = [hidden[i].maximum(hidden[i + 1]) for i in range(0, 6, 2)]
+        return pooled[0] * p[4] + pooled[1] * p[5] + pooled[2] * p[6] + p[3]
+
+    data = [numbers(8, 20 + i) for i in range(12)]
+    assert run_both(expression, numbers(7, 3), data).agree()
+
+
+def test_residuals_and_gates() -> None:
+    def expression(p: Sequence[Value], x: Sequence[Value]) -> Value:
+        h = [x[0], x[1]]
+        for i in range(3):
+            inner = [(p[i] * h[0] + p[i + 1] * h[1] + p[5]).relu() for _ in range(2)]
+            gate = (p[4] * h[0]).sigmoid()
+            h = [a + gate * b for a, b in zip(h, inner, strict=True)]
+        return h[0] * h[0] - h[1] * 3.0 + h[0]
+
+    assert run_both(expression, numbers(6, 9), [numbers(2, i) for i in range(17)]).agree()
+
+
+def test_operands_that_are_not_side_by_side() -> None:
+    def expression(p: Sequence[Value], x: Sequence[Value]) -> Value:
+        first = [(p[0] * v).tanh() for v in x]
+        mixed = [first[3], x[0], first[1], first[3], Value(0.5) * first[0]]
+        weights = [p[1], p[2], p[3], p[4], p[0]]
+        dot = p[5]
+        for w, v in zip(weights, mixed, strict=True):
+            dot = dot + w * v
+        return log_sum_exp([dot, first[2], x[1], first[0]]) + dot
+
+    assert run_both(expression, numbers(6, 4), [numbers(4, 40 + i) for i in range(5)]).agree()
+
+
+@pytest.mark.parametrize("rows", [1, 7, 8, 9, 100])
+def test_batches_that_are_no_whole_vector(rows: int) -> None:
+    def network(p: Sequence[Value], x: Sequence[Value]) -> Value:
+        hidden, last = network_of(p, [2, 3, 1], ["relu", "linear"])
+        return last.outputs(hidden.outputs(list(x)))[0] ** 2
+
+    assert run_both(network, numbers(13, 0), [numbers(2, i) for i in range(rows)]).agree()
+
+
+@pytest.mark.parametrize("number", [math.inf, math.nan])
+def test_what_is_not_finite_in_one_example_stays_there(number: float) -> None:
+    native = native_function(lambda p, x: p[0] * x[0], [1.0], [[1.0], [number], [3.0]])
+    losses = native.losses([2.0])
+    assert losses[[0, 2]].tolist() == [2.0, 6.0]
+    assert not math.isfinite(losses[1])
+    assert np.isnan(native.gradient([2.0])).all()

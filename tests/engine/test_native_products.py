@@ -1,0 +1,126 @@
+"""Register tiles against plain loops, for shapes that every tile and remainder has to cover."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from numba import njit
+
+from engine.native import plain, products
+from engine.native.setup import aligned, row_length
+from engine.progress import Array
+
+SHAPES = [
+    (m, k, n)
+    for m, k in [(1, 1), (1, 2), (2, 1), (3, 5), (4, 8), (7, 9), (8, 16), (13, 17), (16, 3)]
+    for n in (1, 7, 8, 16, 24, 25, 33, 40, 65)
+]  # fmt: skip
+"""Outputs, inputs, examples."""
+
+
+@njit
+def call_outputs(y, stride, w, pitch, x, m, k, vectors, bias, floor):  # type: ignore[no-untyped-def]
+    products.outputs(
+        y.ctypes.data, stride, w.ctypes.data, pitch, x.ctypes.data, m, k, vectors, bias, floor
+    )
+
+
+@njit
+def call_input_gradients(gx, stride, w, pitch, gy, m, k, vectors, mode, signs):  # type: ignore[no-untyped-def]
+    products.input_gradients(
+        gx.ctypes.data, stride, w.ctypes.data, pitch, gy.ctypes.data, m, k, vectors, mode,
+        signs.ctypes.data - gx.ctypes.data,
+    )  # fmt: skip
+
+
+@njit
+def call_weight_gradients(gw, pitch, gy, x, stride, m, k, vectors, bias):  # type: ignore[no-untyped-def]
+    products.weight_gradients(
+        gw.ctypes.data, pitch, gy.ctypes.data, x.ctypes.data, stride, m, k, vectors, bias
+    )
+
+
+class Case:
+    """Random arrays of a shape; lanes after the examples hold numbers too."""
+
+    def __init__(self, m: int, k: int, n: int, bias: int) -> None:
+        rng = np.random.default_rng(m * 10_000 + k * 100 + n)
+        lanes = row_length(n)
+        self.m, self.k, self.bias, self.stride = m, k, bias, 8 * lanes
+        self.vectors = -(-n // 8)
+        self.x, self.gx, self.y, self.gy = (aligned(rows, lanes) for rows in (k, k, m, m))
+        for array in (self.x, self.gx, self.y, self.gy):
+            array[:] = rng.standard_normal(array.shape)
+        self.pitch = 8 * (k + bias)
+        flat = aligned(m * (k + bias) + 8)
+        flat[:] = rng.standard_normal(flat.size)
+        self.flat = flat
+        table = flat[: m * (k + bias)].reshape(m, k + bias)
+        self.weights = table[:, :k]
+        self.biases = table[:, k] if bias else np.zeros(m)
+
+    def used(self, rows: Array) -> Array:
+        return rows[:, : 8 * self.vectors]
+
+
+def close(ours: Array, theirs: Array, terms: int) -> bool:
+    return bool(np.allclose(ours, theirs, rtol=1e-13, atol=1e-14 * terms))
+
+
+@pytest.mark.parametrize("bias", [0, 1])
+def test_outputs(bias: int) -> None:
+    for m, k, n in SHAPES:
+        for floor in (-math.inf, 0.0):
+            case = Case(m, k, n, bias)
+            expected = case.used(case.y).copy()
+            plain.outputs(expected, case.weights, case.biases, case.used(case.x), floor)
+            untouched = case.y[:, 8 * case.vectors :].copy()
+            call_outputs(
+                case.y, case.stride, case.flat, case.pitch, case.x, m, k, case.vectors, bias, floor
+            )
+            assert close(case.used(case.y), expected, k), (m, k, n)
+            assert np.array_equal(case.y[:, 8 * case.vectors :], untouched)
+
+
+@pytest.mark.parametrize("bias", [0, 1])
+@pytest.mark.parametrize(
+    "mode", [products.OVERWRITE, products.ACCUMULATE, products.OVERWRITE_WHERE_POSITIVE]
+)
+def test_input_gradients(bias: int, mode: int) -> None:
+    for m, k, n in SHAPES:
+        case = Case(m, k, n, bias)
+        before = case.used(case.gx).copy()
+        expected = before.copy()
+        plain.input_gradients(expected, case.weights, case.used(case.gy))
+        if mode == products.ACCUMULATE:
+            expected += before
+        if mode == products.OVERWRITE_WHERE_POSITIVE:
+            expected *= case.used(case.x) > 0.0
+        call_input_gradients(
+            case.gx, case.stride, case.flat, case.pitch, case.gy, m, k, case.vectors, mode, case.x
+        )
+        assert close(case.used(case.gx), expected, m), (m, k, n)
+
+
+@pytest.mark.parametrize("bias", [0, 1])
+def test_weight_gradients_are_added(bias: int) -> None:
+    for m, k, n in SHAPES:
+        case = Case(m, k, n, bias)
+        weights, biases = case.weights.copy(), case.biases.copy()
+        after = case.flat[m * (k + bias) :].copy()
+        plain.weight_gradients(weights, biases, case.used(case.gy), case.used(case.x))
+        call_weight_gradients(
+            case.flat, case.pitch, case.gy, case.x, case.stride, m, k, case.vectors, bias
+        )
+        assert close(case.weights, weights, n), (m, k, n)
+        assert close(case.biases, biases, n) or not bias
+        assert np.array_equal(case.flat[m * (k + bias) :], after)
+
+
+def test_a_relu_lets_nan_through() -> None:
+    case = Case(3, 2, 8, 1)
+    case.x[:] = math.nan
+    call_outputs(case.y, case.stride, case.flat, case.pitch, case.x, 3, 2, 1, 1, 0.0)
+    assert np.isnan(case.used(case.y)).all()
