@@ -1,17 +1,21 @@
-"""A Postgres cluster that is killed and started again, and a wire that is cut at a COMMIT."""
+"""A Postgres cluster that is killed, started again, cut off and moved to a full disk."""
 
 from __future__ import annotations
 
 import itertools
+import os
+import pwd
 import signal
-from contextlib import ExitStack
-from typing import Self
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import LiteralString, Self
 
 import psycopg
-from psycopg import sql
 from sqlalchemy.engine import make_url
 
 from tests import servers
+from tests.faults.wire import Wire
 
 
 class Cluster:
@@ -27,21 +31,44 @@ class Cluster:
             # The tests' servers answer before a commit is written, which is quick and would
             # lose commits here. Without fsync they survive all but the death of the machine.
             self.execute("ALTER ROLE postgres SET synchronous_commit = on")
+            wire_folder = stack.enter_context(servers.server_folder())
+            self.wire = stack.enter_context(Wire(wire_folder, self.folder))
             self._stack = stack.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
-    def execute(self, statement: str | sql.Composed) -> None:
-        with psycopg.connect(self._server.url, autocommit=True) as connection:
-            connection.execute(statement)  # type: ignore[arg-type]
+    def execute(self, *statements: LiteralString, database: str = "postgres") -> None:
+        with psycopg.connect(self._server.url, dbname=database, autocommit=True) as connection:
+            for statement in statements:
+                connection.execute(statement)
 
     def make_database(self) -> str:
-        """The address of a new, empty database."""
+        """The address of a new, empty database, by way of the wire."""
         name = f"faults_{next(self._numbers)}"
-        self.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-        return make_url(self._server.url).set(database=name).render_as_string(hide_password=False)
+        self.execute(f"CREATE DATABASE {name}")  # type: ignore[arg-type]
+        url = make_url(self._server.url).set(database=name, query={"host": str(self.wire.folder)})
+        return url.render_as_string(hide_password=False)
+
+    @contextmanager
+    def tables_on(self, disk: Path, url: str) -> Iterator[None]:
+        """The tables that grow stand on this disk; the write-ahead log stays where it was."""
+        database = str(make_url(url).database)
+        nobody = pwd.getpwnam("nobody")
+        os.chown(disk, nobody.pw_uid, nobody.pw_gid)
+        self.execute(f"CREATE TABLESPACE small LOCATION '{disk}'")  # type: ignore[arg-type]
+        self._move(database, "small")
+        yield
+        self._move(database, "pg_default")
+        self.execute("DROP TABLESPACE small")
+
+    def _move(self, database: str, space: str) -> None:
+        for table in ("jobs", "history", "checkpoints", "events"):
+            self.execute(
+                f"ALTER TABLE {table} SET TABLESPACE {space}",  # type: ignore[arg-type]
+                database=database,
+            )
 
     def stop(self, number: signal.Signals) -> None:
         """SIGINT ends it in order, SIGQUIT as a crash would."""

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import pytest
 from sqlalchemy import text
 
+from tests import servers
 from tests.faults.clusters import Cluster
 from tests.faults.specs import make_spec
 from tests.faults.world import World
@@ -68,6 +72,19 @@ def test_f11_a_restarted_postgres_costs_a_pause(
     world.assert_kept()
 
 
+@pytest.mark.parametrize("shared_world", ["postgres"], indirect=True)
+def test_f12_a_wire_that_breaks_between_a_commit_and_its_answer(
+    world: World, cluster: Cluster
+) -> None:
+    ids = world.put(*(make_spec(2, seed=seed) for seed in range(4)))
+    world.await_steps(*ids)
+    for cut in range(8):
+        cluster.wire.cut_at_commit()
+        until(lambda cut=cut: cluster.wire.cuts > cut, 20, "a cut")
+
+    world.assert_kept()
+
+
 @pytest.mark.parametrize("point", ["claim", "progress", "succeed", "free", "mark"])
 def test_f12_a_commit_whose_answer_is_lost_is_not_repeated(world: World, point: str) -> None:
     world.points.arm(f"{point}.committed", "lose answer")
@@ -122,3 +139,40 @@ def test_f13_a_full_disk_costs_a_pause_on_sqlite(world: World) -> None:
 
     assert world.post(make_spec(0.5)).status_code == 201
     world.assert_kept()
+
+
+@pytest.mark.parametrize("shared_world", ["postgres"], indirect=True)
+def test_f13_a_full_disk_costs_a_pause_on_postgres(world: World, cluster: Cluster) -> None:
+    ids = world.put(*(make_spec(2, seed=seed) for seed in range(3)))
+    world.await_steps(*ids)
+
+    with small_disk() as disk, cluster.tables_on(disk, world.settings.database_url):
+        fill(disk)
+        until(lambda: world.post(make_spec()).status_code == 503, 20, "the disk is full")
+        assert_refused_for_now(world)
+        assert world.http.get(f"/v1/jobs/{ids[0]}").status_code == 200
+        (disk / "filler").unlink()
+
+        assert world.post(make_spec(0.5)).status_code == 201
+        world.assert_kept()
+
+
+@contextmanager
+def small_disk() -> Iterator[Path]:
+    """A disk of 16 MB, where one can be mounted."""
+    with servers.server_folder() as folder:
+        disk = folder / "disk"
+        disk.mkdir()
+        mount = ["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", str(disk)]
+        if os.geteuid() != 0 or subprocess.run(mount, check=False, capture_output=True).returncode:
+            pytest.skip("a disk that is full: no tmpfs can be mounted here")
+        try:
+            yield disk
+        finally:
+            subprocess.run(["umount", "--lazy", str(disk)], check=True)
+
+
+def fill(disk: Path) -> None:
+    with suppress(OSError), (disk / "filler").open("wb", buffering=0) as filler:
+        while filler.write(bytes(4096)):
+            pass
