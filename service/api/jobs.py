@@ -18,7 +18,10 @@ from service.api.schemas import (
     NewJob,
     PageQuery,
     SubmitHeader,
+    SubmitQuery,
+    Validated,
     summary,
+    validated,
     view,
 )
 from service.api.services import current
@@ -39,12 +42,14 @@ blueprint = APIBlueprint(
 )
 
 
-@blueprint.post("", responses={201: JobView}, summary="Submit a job")
-def submit(header: SubmitHeader, body: NewJob) -> Response:
+@blueprint.post("", responses={200: Validated, 201: JobView}, summary="Submit a job")
+def submit(header: SubmitHeader, query: SubmitQuery, body: NewJob) -> Response:
     """Stores a job and tells the workers; the answer does not wait for them.
 
     Without a message broker the job is stored all the same and starts a little later.
     """
+    if query.validate_only:
+        return jsonify(validated(body.spec()))
     job, replayed = _store(body, header.idempotency_key)
     if not replayed:
         _ring(job)

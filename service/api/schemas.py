@@ -52,6 +52,12 @@ class SubmitHeader(BaseModel):
     )
 
 
+class SubmitQuery(Query):
+    validate_only: bool = Field(
+        default=False, description="answer with the specification as it would run; store nothing"
+    )
+
+
 class PageQuery(Query):
     limit: int = Field(default=20, ge=1, le=MAX_PAGE)
     cursor: str | None = Field(default=None, description="next_cursor of the page before")
@@ -114,6 +120,14 @@ class JobView(JobSummary):
     """A job as it is now."""
 
     spec: dict[str, Any] = Field(description="the specification with its defaults filled in")
+
+
+class Validated(BaseModel):
+    """What would be trained."""
+
+    spec: dict[str, Any] = Field(description="the specification with its defaults filled in")
+    parameters: int = Field(description="weights and biases of the network")
+    work: int = Field(description="about how many multiplications training takes")
 
 
 class JobPage(BaseModel):
@@ -215,6 +229,15 @@ def summary(job: Job) -> dict[str, Any]:
 def view(job: Job) -> dict[str, Any]:
     """A `JobView`."""
     return summary(job) | {"spec": json.loads(job.spec)}
+
+
+def validated(spec: JobSpec) -> dict[str, Any]:
+    """A `Validated`."""
+    return {
+        "spec": spec.model_dump(mode="json"),
+        "parameters": spec.parameters(),
+        "work": spec.work(),
+    }
 
 
 def event_view(event: Event) -> dict[str, Any]:

@@ -221,7 +221,9 @@ def test_a_job_may_repeat_another(client: FlaskClient, moons: Spec) -> None:
 def test_a_key_makes_one_job(client: FlaskClient, broker: str, moons: Spec) -> None:
     key = {"Idempotency-Key": "today's first"}
     first = client.post("/v1/jobs", json=moons, headers=key)
-    again = client.post("/v1/jobs", json=moons | {"executor": "scalar"}, headers=key)
+    again = client.post(
+        "/v1/jobs", json=moons | {"executor": first.json["spec"]["executor"]}, headers=key
+    )
     assert (first.status_code, again.status_code) == (201, 201)
     assert again.json["id"] == first.json["id"]
     assert again.headers["Location"] == first.headers["Location"]
@@ -256,3 +258,28 @@ def test_a_refused_job_uses_up_no_key(client: FlaskClient, moons: Spec) -> None:
     key = {"Idempotency-Key": "k"}
     assert client.post("/v1/jobs", json=moons | {"name": 1}, headers=key).status_code == 422
     assert client.post("/v1/jobs", json=moons, headers=key).status_code == 201
+
+
+def test_a_job_can_be_checked_without_being_stored(
+    client: FlaskClient, broker: str, moons: Spec
+) -> None:
+    answer = client.post("/v1/jobs?validate_only=true", json=moons)
+    spec = JobSpec.model_validate(moons)
+    assert answer.status_code == 200
+    assert answer.json == {
+        "spec": spec.model_dump(mode="json"),
+        "parameters": spec.parameters(),
+        "work": spec.work(),
+    }
+    wrong = moons | {"training": {"steps": -1}}
+    assert client.post("/v1/jobs?validate_only=true", json=wrong).status_code == 422
+    assert client.get("/v1/jobs").json["items"] == []
+    assert messages(broker) == []
+
+
+@pytest.mark.parametrize("query", ["validate_only=perhaps", "dry_run=true"])
+def test_a_parameter_that_posting_does_not_know_stores_nothing(
+    client: FlaskClient, moons: Spec, query: str
+) -> None:
+    assert client.post(f"/v1/jobs?{query}", json=moons).status_code == 422
+    assert client.get("/v1/jobs").json["items"] == []
