@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 
 from client.api import Client
 from client.demo import running_service
+from client.errors import ClientError
 
 
 @pytest.fixture(scope="session")
@@ -23,4 +25,5 @@ def service(service_url: str) -> Iterator[Client]:
         yield client
         for state in ("queued", "running", "paused"):
             for job in client.list(state=state, limit=1000):
-                client.cancel(job["id"])
+                with suppress(ClientError):  # it may end by itself meanwhile
+                    client.cancel(job["id"])
