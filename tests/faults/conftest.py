@@ -60,4 +60,6 @@ def world(shared_world: World) -> World:
     shared_world.start()
     shared_world.accepted.clear()
     shared_world.points.clear()
+    with shared_world.sessions.begin() as session:
+        audit.set_clock(session, 0.0)
     return shared_world

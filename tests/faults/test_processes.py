@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import signal
 
+from tests.faults.meeting import let_two_claims_meet, refused
 from tests.faults.specs import make_spec
 from tests.faults.world import World
 from tests.processes import until
@@ -79,20 +79,10 @@ def test_f3_the_sweeper_may_die_anywhere(world: World) -> None:
 
 
 def test_f4_a_frozen_process_that_wakes_up_does_no_harm(world: World) -> None:
-    ids, frozen = [], []
-    for seed in range(2):
-        world.points.arm("progress.before", "freeze")
-        ids += world.put(make_spec(1, seed=seed))
-        frozen.append(until(lambda: world.points.taken("progress.before"), 20, "frozen")[0])
-        world.points.clear()
-
-    for id in ids:
-        world.await_claim(id, fence=2)
-    for pid in frozen:
-        os.kill(pid, signal.SIGCONT)
+    id = let_two_claims_meet(world)
 
     world.assert_kept()
-    assert {world.job(id).attempt for id in ids} == {2}
+    assert refused(world, id)
 
 
 def test_f5_a_worker_that_is_told_to_go_puts_its_jobs_back(world: World) -> None:

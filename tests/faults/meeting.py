@@ -1,0 +1,35 @@
+"""The moment that the fence is for: two processes believe that one job is theirs."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+from tests.faults.specs import make_spec
+from tests.faults.world import World
+from tests.processes import until
+
+
+def let_two_claims_meet(world: World) -> str:
+    """Freezes a process for longer than its lease, and wakes it up while another has its job.
+
+    Both have the same steps to write; the one whose lease ran out comes first.
+    """
+    point = "progress.before"
+    world.points.arm(point, "freeze")
+    [id] = world.put(make_spec(1))
+    [first] = until(lambda: world.points.taken(point), 20, "the first is frozen")
+    world.points.arm(point, "freeze")
+    until(lambda: len(world.points.taken(point)) == 2, 20, "the second is frozen")
+    [second] = {*world.points.taken(point)} - {first}
+
+    os.kill(first, signal.SIGCONT)
+    until(lambda: refused(world, id) or world.job(id).step > 0, 20, "the first has written")
+    os.kill(second, signal.SIGCONT)
+    return id
+
+
+def refused(world: World, id: str) -> bool:
+    """Whether a worker was told that the job is no longer its own."""
+    lines = world.worker.log.read_text().splitlines()
+    return any(id in line and "lost to another worker" in line for line in lines)

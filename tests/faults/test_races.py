@@ -1,0 +1,85 @@
+"""Two that want the same job at the same moment: exactly one of them gets it.
+
+GRADSERVE_TEST_RACES sets how often.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session, sessionmaker
+
+from service.config import Settings
+from service.db import jobs, wishes
+from service.db.session import make_engine, make_sessions
+from service.errors import InvalidTransition
+from tests.faults import oracle
+from tests.faults.specs import make_spec
+from worker.training import Context, train_job
+
+RACES = int(os.environ.get("GRADSERVE_TEST_RACES", "100"))
+
+
+@pytest.fixture
+def settings(audited: str) -> Settings:
+    return Settings(database_url=audited)
+
+
+@pytest.fixture
+def engine(settings: Settings) -> Iterator[Engine]:
+    engine = make_engine(settings, "api")
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def sessions(engine: Engine) -> sessionmaker[Session]:
+    return make_sessions(engine)
+
+
+def test_f15_a_cancel_that_races_completion_wins_or_is_refused(
+    settings: Settings, sessions: sessionmaker[Session]
+) -> None:
+    spec = make_spec(steps=1)
+    context = Context(
+        settings=settings, sessions=sessions, worker="racer:1", draining=lambda: False
+    )
+    start = threading.Barrier(2)
+
+    def cancel(id: str, delay: int) -> bool:
+        start.wait()
+        for _ in range(delay):  # a little later each time, up to the job's whole length
+            pass
+        try:
+            with sessions.begin() as session:
+                wishes.request_cancel(session, id)
+        except InvalidTransition:
+            return False
+        return True
+
+    ids = []
+    outcomes: Counter[tuple[bool, str]] = Counter()
+    delay = 0
+    with ThreadPoolExecutor(1) as canceller:
+        for _ in range(RACES):
+            with sessions.begin() as session:
+                ids.append(jobs.create(session, spec).id)
+            accepted = canceller.submit(cancel, ids[-1], delay)
+            start.wait()
+            train_job(context, ids[-1])
+            won = accepted.result()
+            with sessions.begin() as session:
+                state = jobs.get(session, ids[-1]).state
+            outcomes[won, state] += 1
+            # Steers towards the moment at which either may win.
+            delay = delay + 2000 if won else max(0, delay - 2000)
+
+    assert set(outcomes) == {(True, "cancelled"), (False, "succeeded")}, outcomes
+    with sessions.begin() as session:
+        oracle.assert_kept(session, ids)
