@@ -8,7 +8,6 @@ progress and errors to standard error.
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
@@ -95,8 +94,6 @@ def up(host: str, port: int, data_dir: str, workers: int | None) -> NoReturn:
     """Run the whole service on this machine until Ctrl-C."""
     from service import embedded
 
-    # Where the client looks for a service is no setting of the service.
-    os.environ.pop(URL_VARIABLE, None)
     sys.exit(embedded.run(host, port, data_dir, workers))
 
 

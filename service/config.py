@@ -20,8 +20,10 @@ from sqlalchemy.exc import ArgumentError
 from service.errors import ConfigError
 
 PREFIX = "GRADSERVE_"
-# Read by the test suite only; a service started by a test inherits them.
+# Names that are not the service's: a service started by the tests or from a shell set up for
+# the `gradserve` command inherits them.
 TEST_PREFIX = "GRADSERVE_TEST_"
+CLIENT_NAME = "GRADSERVE_URL"
 
 BROKER_SCHEMES = ("redis", "rediss", "redis+socket")
 
@@ -94,7 +96,7 @@ class Settings:
         fields = {env_name(field.name): field for field in dataclasses.fields(cls)}
         values: dict[str, Any] = {}
         for name, text in environ.items():
-            if not name.startswith(PREFIX) or name.startswith(TEST_PREFIX):
+            if not name.startswith(PREFIX) or name.startswith(TEST_PREFIX) or name == CLIENT_NAME:
                 continue
             if name not in fields:
                 near = difflib.get_close_matches(name, fields, n=1)

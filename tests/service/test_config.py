@@ -84,8 +84,9 @@ def test_passwords_stay_out_of_messages_and_logs() -> None:
     assert "hunter2" not in repr(settings)
 
 
-def test_the_tests_own_variables_are_no_settings() -> None:
+def test_variables_of_the_tests_and_the_client_are_no_settings() -> None:
     Settings.from_env({"GRADSERVE_TEST_DATABASE_URL": "postgresql://db/test"})
+    Settings.from_env({"GRADSERVE_URL": "http://127.0.0.1:8000"})
 
 
 def test_the_table_tells_of_every_field() -> None:
