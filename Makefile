@@ -7,7 +7,7 @@
 RECENT := import sys; sys.exit(sys.version_info < (3, 11))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up env test compose-test lint format clean
+.PHONY: help setup demo up env test compose-test lint format docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -51,6 +51,9 @@ lint: setup ## check style, types and import contracts
 format: setup ## rewrite the code in the project's style
 	.venv/bin/ruff check --fix .
 	.venv/bin/ruff format .
+
+docs: setup ## write the table of settings in docs/operations.md anew
+	@.venv/bin/python -m docs.settings
 
 clean: ## remove everything that make has made; the service's data in var/ stays
 	rm -rf .venv demo dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -1,0 +1,77 @@
+"""Jobs for the stack, and whether they ended as they should have."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from client.api import Client
+from tests.compose.checks import expect, until
+
+SEEDS = (1, 2, 3, 4)
+# Steps of 3 ms or more: the scalar executor on one core. A short job ends before its first
+# checkpoint, a long one writes many.
+SHORT = 60
+LONG = 3000
+
+
+def spec(name: str, seed: int, steps: int = SHORT) -> dict[str, Any]:
+    return {
+        "name": name,
+        "dataset": {"kind": "moons", "n_samples": 20, "noise": 0.1, "seed": seed},
+        "model": {
+            "layers": [{"units": 4, "activation": "relu"}, {"units": 1}],
+            "init": {"kind": "uniform", "seed": seed},
+        },
+        "loss": {"kind": "max_margin", "l2": 1e-4},
+        "optimizer": {"learning_rate": 0.2, "momentum": 0.5},
+        "training": {"steps": steps, "log_every": 1},
+        "executor": "scalar",
+    }
+
+
+def submit(client: Client, name: str, seeds: Sequence[int], steps: int) -> list[str]:
+    return [client.submit(spec(name, seed, steps))["id"] for seed in seeds]
+
+
+def outcome(client: Client, id: str) -> tuple[list[Any], str]:
+    """The whole history and the parameters' SHA-256; equal for runs that are equal to the bit."""
+    return list(client.history(id)), client.parameters(id)["sha256"]
+
+
+def wait(client: Client, name: str, number: int, seconds: float) -> None:
+    """Waits until so many jobs of this name have ended."""
+
+    def ended() -> bool:
+        return sum(job["terminal"] for job in client.list(limit=1000, name=name)) >= number
+
+    until(ended, seconds, f"{number} jobs {name!r} end")
+
+
+class Undisturbed:
+    """Runs that nothing happened to, to compare all others with."""
+
+    def __init__(self, client: Client, steps: int) -> None:
+        self.steps = steps
+        name = f"undisturbed {steps}"
+        ids = submit(client, name, SEEDS, steps)
+        wait(client, name, len(SEEDS), 300)
+        self._outcomes = {seed: outcome(client, id) for seed, id in zip(SEEDS, ids, strict=True)}
+
+    def check(self, client: Client, name: str, number: int) -> int:
+        """All jobs of a name succeeded, to the bit; returns how many needed another attempt.
+
+        Raises:
+            Failed: one did not, or one is missing.
+        """
+        found = client.list(limit=1000, name=name)
+        expect(len(found) == number, f"{len(found)} jobs {name!r} instead of {number}")
+        for summary in found:
+            job = client.get(summary["id"])
+            expect(job["state"] == "succeeded", f"{job['id']} is {job['state']}: {job['error']}")
+            history, sha256 = outcome(client, job["id"])
+            steps = [row["step"] for row in history]
+            expect(steps == list(range(self.steps)), f"{job['id']} lacks or doubles steps")
+            same = (history, sha256) == self._outcomes[job["spec"]["dataset"]["seed"]]
+            expect(same, f"{job['id']} differs from the same job without disturbance")
+        return sum(summary["attempt"] > 1 for summary in found)
