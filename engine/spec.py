@@ -244,7 +244,7 @@ class JobSpec(Model):
     loss: LossSpec
     optimizer: OptimizerSpec
     training: TrainingSpec
-    executor: Literal["scalar"] = "scalar"
+    executor: Literal["native", "scalar"] = "native"
 
     @model_validator(mode="after")
     def parts_fit(self) -> Self:

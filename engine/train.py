@@ -29,6 +29,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from engine import native
 from engine.data import InvalidData
 from engine.problem import Problem, prepare
 from engine.progress import Diverged, Executor, HistoryRow, Progress, State
@@ -47,6 +48,7 @@ def train(spec: JobSpec, start: State | None = None) -> Iterator[Progress]:
 
     Raises:
         InvalidData: the data set cannot be made, or `start` is no state of this training.
+        native.Unavailable: an InvalidData; the native executor cannot run on this machine.
         Diverged: the loss became non-finite. All rows before that step were yielded.
     """
     executor = make_executor(prepare(spec), start)
@@ -59,7 +61,10 @@ def train(spec: JobSpec, start: State | None = None) -> Iterator[Progress]:
             yield Progress(executor.step, rows, executor.state, finished)
 
 
-EXECUTORS: dict[str, Callable[[Problem, State | None], Executor]] = {"scalar": ScalarExecutor}
+EXECUTORS: dict[str, Callable[[Problem, State | None], Executor]] = {
+    "native": native.make_executor,
+    "scalar": ScalarExecutor,
+}
 """What makes each executor that a specification may name."""
 
 

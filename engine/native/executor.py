@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import time
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from itertools import repeat
 
 import numpy as np
@@ -36,6 +37,8 @@ SLICE = 0.05
 
 FIRST_BUDGET = 64
 """Blocks of the first slice, when nothing is known yet about how long one takes."""
+
+UNLIMITED = 2**62
 
 
 class NativeExecutor:
@@ -91,56 +94,53 @@ class NativeExecutor:
         return numbers
 
     def run(self, until: int) -> Iterator[list[HistoryRow]]:
+        if self.step >= until or self.stopped:
+            yield []
         while self.step < until and not self.stopped:
-            last = min(until, self.step + max(1, self._budget // self._blocks))
-            if self.patience is None:
-                yield from self._take(last)
-            else:
-                yield from self._take_patiently(last, self.patience)
+            yield from self._take(min(until, self.step + max(1, self._budget // self._blocks)))
 
     def _take(self, last: int) -> Iterator[list[HistoryRow]]:
-        """Goes on to `last` finished updates; ticks in a step that takes longer than a slice."""
+        """Goes on to `last` finished updates, or to where early stopping ends it."""
         window = make_window(self.problem, self.step, last)
+        patience, before = copy.copy(self.patience), self._copies()
         progress = yield from self._run(window)
         rows = self._rows(window, progress)
-        self.step += int(progress[STEP])
+        finished = self.step + int(progress[STEP])
+        stop = look(patience, window, rows, finished)
+        if stop < finished:
+            # It went too far: once more from where it began, to the right place.
+            self._restore(before)
+            progress = yield from self._run(make_window(self.problem, self.step, stop))
+            rows = [row for row in rows if row.step < stop]
+            finished = stop
+        self.step, self.patience = finished, patience
         yield rows
         if progress[STATUS] != GOING_ON:
             raise Diverged(self.step)
 
-    def _take_patiently(self, last: int, patience: Patience) -> Iterator[list[HistoryRow]]:
-        """The same under early stopping, which may find that the window went too far.
+    def _copies(self) -> list[Array]:
+        """What the kernels change, where it may have to be put back."""
+        job = self.job
+        changed = (job.slots, job.velocity, job.kept) if self.patience else ()
+        return [array.copy() for array in changed]
 
-        Then the parameters are put back and the steps up to that point taken once more.
-        """
-        job, first = self.job, self.step
-        before = [array.copy() for array in (job.slots, job.velocity, job.kept)]
-        window = make_window(self.problem, first, last)
-        progress = yield from self._run(window)
-        rows = self._rows(window, progress)
-        for seen, loss in enumerate(window.history[: len(rows), VALIDATION_LOSS].tolist()):
-            if rows[seen].step >= first + progress[STEP]:
-                break
-            patience.look(loss)
-            if patience.exhausted:
-                rows = rows[: seen + 1]
-                last = rows[-1].step + 1
-                for array, old in zip((job.slots, job.velocity, job.kept), before, strict=True):
-                    array[:] = old
-                progress = yield from self._run(make_window(self.problem, first, last))
-                break
-        self.step += int(progress[STEP])
-        yield rows
-        if progress[STATUS] != GOING_ON:
-            raise Diverged(self.step)
+    def _restore(self, copies: Sequence[Array]) -> None:
+        job = self.job
+        for array, old in zip((job.slots, job.velocity, job.kept), copies, strict=True):
+            array[:] = old
 
     def _run(self, window: Window) -> Generator[list[HistoryRow], None, Integers]:
-        """Takes the steps of a window, and says how far it came."""
+        """Takes the steps of a window, and says how far it came.
+
+        Ticks in the middle of a step that takes longer than a slice; such a step is a window
+        of its own, so the parameters are always those of `step` when it does.
+        """
         progress, sums = np.zeros(6, np.int64), np.zeros((2, WIDTH))
         while True:
+            budget = self._budget if len(window.rates) == 1 else UNLIMITED
             begun = time.perf_counter()
-            left = run(self.job, window, progress, sums, self._budget)
-            self._pace(self._budget - left, time.perf_counter() - begun)
+            left = run(self.job, window, progress, sums, budget)
+            self._pace(budget - left, time.perf_counter() - begun)
             if progress[STEP] == len(window.rates) or progress[STATUS] != GOING_ON:
                 return progress
             yield []
@@ -177,6 +177,20 @@ class NativeExecutor:
         with np.errstate(divide="ignore", invalid="ignore"):
             shares = totals / scale
         return finite(shares if self.problem.spec.classifies() else 1.0 - shares)
+
+
+def look(
+    patience: Patience | None, window: Window, rows: Sequence[HistoryRow], finished: int
+) -> int:
+    """Shows early stopping the logged steps; answers where it ends the training."""
+    losses = window.history[:, VALIDATION_LOSS].tolist()
+    for row, loss in zip(rows, losses, strict=False):
+        # A step that diverged is not finished, though it has a row.
+        if patience is not None and row.step < finished:
+            patience.look(loss)
+            if patience.exhausted:
+                return row.step + 1
+    return finished
 
 
 def finite(numbers: Array) -> list[float | None]:

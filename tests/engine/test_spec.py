@@ -23,7 +23,7 @@ def test_the_demo_is_accepted_and_normalised() -> None:
     normal = spec.model_dump(mode="json")
     assert normal["training"]["log_every"] == 1
     assert normal["training"]["checkpoint_every"] == 2
-    assert normal["executor"] == "scalar"
+    assert normal["executor"] == "native"
     assert JobSpec.model_validate(normal) == spec
     assert JobSpec.model_validate_json(spec.model_dump_json()) == spec
     assert (spec.parameters(), spec.sizes()) == (337, [2, 16, 16, 1])
