@@ -5,13 +5,16 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field, PrivateAttr, model_validator
+from pydantic import FailFast, Field, PrivateAttr, model_validator
 
 from engine.schema import MAX_CELLS, MAX_INPUTS, MAX_ROWS, Model, Seed, at
 from engine.table import Table, TableError, parse_table
 
 Rows = Annotated[int, Field(ge=2, le=MAX_ROWS)]
 Noise = Annotated[float, Field(ge=0, le=1e6)]
+# One mistake a row is told: a row of text would otherwise become an error a cell, and a large
+# data set of them a minute of work.
+Row = Annotated[list[float], FailFast()]
 PlaygroundNoise = Annotated[float, Field(ge=0, le=0.5)]
 
 
@@ -296,7 +299,7 @@ class Inline(DatasetSpec):
     """Rows sent with the job: `x` is rows × inputs, `y` one target a row."""
 
     kind: Literal["inline"]
-    x: list[list[float]] = Field(min_length=1, max_length=MAX_ROWS)
+    x: list[Row] = Field(min_length=1, max_length=MAX_ROWS)
     y: list[float] = Field(min_length=1, max_length=MAX_ROWS)
 
     @model_validator(mode="after")

@@ -13,7 +13,13 @@ from collections.abc import Iterator
 from typing import Any
 
 from flask import Request
-from werkzeug.exceptions import BadRequest, UnsupportedMediaType
+from gunicorn.http.errors import ParseException
+from werkzeug.exceptions import (
+    BadRequest,
+    ClientDisconnected,
+    RequestEntityTooLarge,
+    UnsupportedMediaType,
+)
 
 from engine.schema import pointer
 from service.errors import InvalidRequest
@@ -24,6 +30,9 @@ NO_TEXT = re.compile("[\x00\ud800-\udfff]")
 
 # Longer integers are read as floating point; no whole number of a job is that large.
 INTEGER_DIGITS = 18
+# No part of a job has nearly so many. A million unknown fields would each become an error with
+# its place, which takes longer than the server lets a request take.
+MAX_KEYS = 1_000
 
 
 class StrictRequest(Request):
@@ -34,7 +43,8 @@ class StrictRequest(Request):
 
         Raises:
             UnsupportedMediaType: the body does not claim to be JSON.
-            BadRequest: it is no JSON.
+            BadRequest: it is no JSON, or did not arrive whole.
+            RequestEntityTooLarge: it is longer than the app allows.
             InvalidRequest: it is JSON but no object, or holds text that cannot be stored.
         """
         if not self.is_json:
@@ -43,7 +53,18 @@ class StrictRequest(Request):
             raise UnsupportedMediaType(
                 f"{self.content_encoding} bodies are not read: send it plain"
             )
-        return parse_object(self.get_data(cache=False))
+        return parse_object(self._body())
+
+    def _body(self) -> bytes:
+        try:
+            body = self.get_data(cache=False)
+        except (ClientDisconnected, ParseException) as error:
+            raise BadRequest("the body did not arrive whole") from error
+        # Without a Content-Length the body is cut off at the limit, not refused.
+        limit = self.max_content_length
+        if self.content_length is None and limit is not None and len(body) >= limit:
+            raise RequestEntityTooLarge
+        return body
 
 
 def parse_object(body: bytes) -> dict[str, Any]:
@@ -73,6 +94,8 @@ def parse_object(body: bytes) -> dict[str, Any]:
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     made = dict(pairs)
+    if len(made) > MAX_KEYS:
+        raise BadRequest(f"an object has {len(made):,} keys; no part of a job has so many")
     if len(made) != len(pairs):
         twice, _ = Counter(key for key, _ in pairs).most_common(1)[0]
         raise BadRequest(f"the key {twice[:100]!r} stands twice in one object")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import io
 import json
 import shutil
 from pathlib import Path
@@ -10,8 +11,10 @@ from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
+from gunicorn.http.errors import InvalidChunkSize
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from typing_extensions import Buffer
 from werkzeug.test import TestResponse
 
 from service.app import create_app
@@ -158,11 +161,51 @@ def test_a_hundred_thousand_mistakes_are_not_all_told(sender: FlaskClient, moons
     assert "and 4999 more" in problem["detail"]
 
 
+def test_one_mistake_a_row_is_told(sender: FlaskClient, moons: Spec) -> None:
+    x = json.dumps([["a", "b"], ["c", "d"]])
+    body = changed(moons, "/dataset", f'{{"kind": "inline", "x": {x}, "y": [0, 1]}}')
+    problem = assert_problem(post(sender, body), 422)
+    assert [e["pointer"] for e in problem["errors"]] == ["/dataset/x/0/0", "/dataset/x/1/0"]
+
+
+def test_a_body_without_a_length_is_read(sender: FlaskClient, moons: Spec) -> None:
+    assert chunked(sender, io.BytesIO(json.dumps(moons).encode())).status_code == 201
+
+
+def test_a_body_without_a_length_that_is_too_large_is_413(
+    sqlite_database: str, moons: Spec
+) -> None:
+    body = json.dumps(moons).encode()
+    small = Settings(database_url=sqlite_database, max_body_bytes=len(body) + 1000)
+    answer = chunked(create_app(small).test_client(), io.BytesIO(body + b" " * 2000))
+    assert f"{len(body) + 1000:,} bytes" in assert_problem(answer, 413)["detail"]
+
+
+@pytest.mark.parametrize("error", [ConnectionResetError(), InvalidChunkSize(b"zz")])
+def test_a_body_that_breaks_off_is_400(sender: FlaskClient, error: Exception) -> None:
+    class Broken(io.BytesIO):
+        def readinto(self, buffer: Buffer) -> int:
+            raise error
+
+    assert "whole" in assert_problem(chunked(sender, Broken()), 400)["detail"]
+
+
+def chunked(sender: FlaskClient, body: io.BytesIO) -> TestResponse:
+    """A post whose server reads the body without knowing its length."""
+    return sender.post(
+        "/v1/jobs",
+        input_stream=body,
+        content_type="application/json",
+        environ_overrides={"wsgi.input_terminated": True},
+    )
+
+
 @pytest.mark.parametrize(
     "body",
     [
         "",
         "{",
+        json.dumps({str(i): i for i in range(1001)}),
         "{} {}",
         '{"a": 1,}',
         "{'a': 1}",
