@@ -7,12 +7,12 @@ import time
 
 from tests.compose import jobs
 from tests.compose.checks import expect
-from tests.compose.jobs import SEEDS, SHORT
+from tests.compose.jobs import LONG, SEEDS, SHORT
 from tests.compose.refusals import sentence
 from tests.compose.stack import ROOT, docker
 from tests.compose.world import World, busy_worker, tables
 
-UPGRADED = 100
+QUEUED = 100
 
 MIGRATION = '''"""A column that nothing reads: what an upgrade may bring."""
 
@@ -48,20 +48,21 @@ def next_version_built(world: World) -> str:
 def upgraded(world: World) -> str:
     stack = world.stack
     with stack.client() as client:
-        jobs.submit(client, "upgrade", SEEDS * (UPGRADED // len(SEEDS)), SHORT)
+        jobs.submit(client, "running", SEEDS, LONG)
+        jobs.submit(client, "queued", SEEDS * (QUEUED // len(SEEDS)), SHORT)
     busy_worker(stack)
     stack.use_image(2)
     stack.up()
     (schema,) = stack.sql("SELECT version_num FROM alembic_version")
     expect(schema == "compose_test", f"the schema is {schema}")
-    (after,) = stack.sql(
-        "SELECT count(*) FROM jobs WHERE name = 'upgrade' AND state IN ('queued', 'running')"
-    )
-    expect(int(after) > 0, "no job was left for the new version")
+    (left,) = stack.sql("SELECT count(*) FROM jobs WHERE state IN ('queued', 'running')")
+    expect(int(left) > 0, "no job was left for the new version")
     with stack.client() as client:
-        jobs.wait(client, "upgrade", UPGRADED, 300)
-        world.short.check(client, "upgrade", UPGRADED)
-    return f"{after} of {UPGRADED} jobs were left for the new version; all succeeded"
+        jobs.wait(client, "running", len(SEEDS), 300)
+        jobs.wait(client, "queued", QUEUED, 300)
+        world.long.check(client, "running", len(SEEDS))
+        world.short.check(client, "queued", QUEUED)
+    return f"the old version left {left} of {QUEUED + len(SEEDS)} jobs, the new one ended them"
 
 
 def old_version_refused(world: World) -> str:
