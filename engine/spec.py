@@ -29,6 +29,8 @@ DEFAULT_LOGGED_STEPS = 10_000
 DEFAULT_CHECKPOINTS = 50
 
 Activation = Literal["linear", "relu", "leaky_relu", "tanh", "sigmoid", "softplus", "gelu", "sin"]
+# Defaults that depend on other fields: the JSON schema has none for them.
+Filled = Annotated[int, Field(ge=1, json_schema_extra=lambda schema: schema.pop("default", None))]
 Rate = Annotated[float, Field(gt=0, le=1e6)]
 Strength = Annotated[float, Field(ge=0, le=1e6)]
 
@@ -206,8 +208,8 @@ class TrainingSpec(Model):
     validation_fraction: float = Field(default=0.0, ge=0, lt=1)
     early_stopping: EarlyStoppingSpec | None = None
     deadline_seconds: float | None = Field(default=None, gt=0)
-    log_every: int = Field(default=0, ge=1)
-    checkpoint_every: int = Field(default=0, ge=1)
+    log_every: Filled = 0  # until `fill_defaults`
+    checkpoint_every: Filled = 0
 
     @model_validator(mode="after")
     def fill_defaults(self) -> Self:

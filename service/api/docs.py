@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from http import HTTPStatus
 from importlib.metadata import version
+from typing import Any
 
 from flask import Response, jsonify
 from flask_openapi3.models.info import Info
 from flask_openapi3.openapi import OpenAPI
+from flask_openapi3.types import ResponseDict
 from flask_openapi3_swagger.plugins import RegisterPlugin  # type: ignore[import-untyped]
+from pydantic import BaseModel
 
 from service.api.problems import MEDIA_TYPE
 
@@ -17,20 +22,42 @@ INFO = Info(
     description="Train small neural networks as jobs over HTTP.",
 )
 
-PROBLEM = {
-    "description": "Problem details, RFC 9457",
-    "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
-}
+
+def answers(models: Mapping[int, type[BaseModel]], *problems: HTTPStatus) -> ResponseDict:
+    """What an operation answers: a model for each good status, and the problems it knows."""
+    content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    made: ResponseDict = dict(models.items())
+    for status in problems:
+        made[status] = {"description": status.phrase, "content": content}
+    return made
 
 
 def register(app: OpenAPI) -> None:
+    """Adds the document and the page. Call it when every resource is registered."""
     # The plugin's page lives at /swagger and finds its files relative to the folder of the
     # address that it is called by, so the same page works at /docs.
     app.register_blueprint(RegisterPlugin.register(doc_url="openapi.json"))
     app.add_url_rule("/docs", endpoint="docs", view_func=app.view_functions["swagger.swagger"])
-    # Without this the page asks a validator on the internet about the document.
-    app.config["SWAGGER_CONFIG"] = {"validatorUrl": None}
+    # Without the first the page asks a validator on the internet about the document. The others
+    # open a request ready to be sent, and leave the schemas to where they are used.
+    app.config["SWAGGER_CONFIG"] = {
+        "validatorUrl": None,
+        "tryItOutEnabled": True,
+        "defaultModelsExpandDepth": 0,
+    }
+    made = document(app)
 
     @app.route("/openapi.json")
     def openapi() -> Response:
-        return jsonify(app.api_doc)
+        return jsonify(made)
+
+
+def document(app: OpenAPI) -> dict[str, Any]:
+    """flask-openapi3's document without the answer 422 that it adds where none was declared."""
+    made: dict[str, Any] = app.api_doc
+    for operations in made["paths"].values():
+        for operation in operations.values():
+            answers = operation["responses"]
+            if MEDIA_TYPE not in answers["422"]["content"]:
+                del answers["422"]
+    return made

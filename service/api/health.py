@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus as Status
+
 from flask import Response, jsonify
 from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.models.tag import Tag
@@ -10,6 +12,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from service import queue
+from service.api.docs import answers
 from service.api.problems import problem
 from service.api.services import Services, current
 from service.db import migrate
@@ -34,12 +37,22 @@ class Ready(Alive):
     checks: dict[str, str]
 
 
-@blueprint.get("/healthz", responses={200: Alive}, summary="Is the process alive?")
+@blueprint.get(
+    "/healthz",
+    operation_id="healthz",
+    summary="Is the process alive?",
+    responses={200: Alive},
+)
 def healthz() -> Response:
     return jsonify({"status": OK})
 
 
-@blueprint.get("/readyz", responses={200: Ready}, summary="Can the service work?")
+@blueprint.get(
+    "/readyz",
+    operation_id="readyz",
+    summary="Can the service work?",
+    responses=answers({200: Ready}, Status.SERVICE_UNAVAILABLE),
+)
 def readyz() -> Response:
     """503 names the part that is missing: database, schema or broker."""
     services = current()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+from http import HTTPStatus as Status
 
 from flask import Response, jsonify, url_for
 from flask_openapi3.blueprint import APIBlueprint
@@ -11,6 +12,7 @@ from flask_openapi3.models.tag import Tag
 from sqlalchemy.orm import Session
 
 from service import queue
+from service.api.docs import answers
 from service.api.schemas import (
     JobPage,
     JobPath,
@@ -34,6 +36,8 @@ log = logging.getLogger(__name__)
 # How soon a client that polls should ask again.
 POLL_SECONDS = 1
 
+ACTION_PROBLEMS = (Status.NOT_FOUND, Status.CONFLICT, Status.SERVICE_UNAVAILABLE)
+
 blueprint = APIBlueprint(
     "jobs",
     __name__,
@@ -42,7 +46,19 @@ blueprint = APIBlueprint(
 )
 
 
-@blueprint.post("", responses={200: Validated, 201: JobView}, summary="Submit a job")
+@blueprint.post(
+    "",
+    operation_id="submit_job",
+    summary="Submit a job",
+    responses=answers(
+        {200: Validated, 201: JobView},
+        Status.BAD_REQUEST,
+        Status.REQUEST_ENTITY_TOO_LARGE,
+        Status.UNSUPPORTED_MEDIA_TYPE,
+        Status.UNPROCESSABLE_ENTITY,
+        Status.SERVICE_UNAVAILABLE,
+    ),
+)
 def submit(header: SubmitHeader, query: SubmitQuery, body: NewJob) -> Response:
     """Stores a job and tells the workers; the answer does not wait for them.
 
@@ -61,7 +77,12 @@ def submit(header: SubmitHeader, query: SubmitQuery, body: NewJob) -> Response:
     return answer
 
 
-@blueprint.get("", responses={200: JobPage}, summary="List jobs, newest first")
+@blueprint.get(
+    "",
+    operation_id="list_jobs",
+    summary="List jobs, newest first",
+    responses=answers({200: JobPage}, Status.UNPROCESSABLE_ENTITY, Status.SERVICE_UNAVAILABLE),
+)
 def page(query: PageQuery) -> Response:
     with current().database.read() as session:
         found = jobs.page(
@@ -75,13 +96,23 @@ def page(query: PageQuery) -> Response:
     return jsonify({"items": items, "next_cursor": found.next_cursor})
 
 
-@blueprint.get("/<string:id>", responses={200: JobView}, summary="Look at a job")
+@blueprint.get(
+    "/<string:id>",
+    operation_id="get_job",
+    summary="Look at a job",
+    responses=answers({200: JobView}, Status.NOT_FOUND, Status.SERVICE_UNAVAILABLE),
+)
 def show(path: JobPath) -> Response:
     with current().database.read() as session:
         return _answer(jobs.get(session, path.id))
 
 
-@blueprint.post("/<string:id>/cancel", responses={200: JobView}, summary="Cancel a job")
+@blueprint.post(
+    "/<string:id>/cancel",
+    operation_id="cancel_job",
+    summary="Cancel a job",
+    responses=answers({200: JobView}, *ACTION_PROBLEMS),
+)
 def cancel(path: JobPath) -> Response:
     """A queued or paused job is cancelled at once, a running one at its next step."""
     with current().database.write() as session:
@@ -89,7 +120,12 @@ def cancel(path: JobPath) -> Response:
     return _answer(job)
 
 
-@blueprint.post("/<string:id>/pause", responses={200: JobView}, summary="Pause a job")
+@blueprint.post(
+    "/<string:id>/pause",
+    operation_id="pause_job",
+    summary="Pause a job",
+    responses=answers({200: JobView}, *ACTION_PROBLEMS),
+)
 def pause(path: JobPath) -> Response:
     """A running job stops at its next step, to be resumed to the bit."""
     with current().database.write() as session:
@@ -97,7 +133,12 @@ def pause(path: JobPath) -> Response:
     return _answer(job)
 
 
-@blueprint.post("/<string:id>/resume", responses={200: JobView}, summary="Resume a job")
+@blueprint.post(
+    "/<string:id>/resume",
+    operation_id="resume_job",
+    summary="Resume a job",
+    responses=answers({200: JobView}, *ACTION_PROBLEMS),
+)
 def resume(path: JobPath) -> Response:
     """A paused job is queued again; a wish to pause that was not met yet is taken back."""
     with current().database.write() as session:

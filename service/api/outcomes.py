@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from http import HTTPStatus as Status
 
 from flask import Response, jsonify
 from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.models.tag import Tag
 
+from service.api.docs import answers
 from service.api.schemas import (
     EventList,
     EventsQuery,
@@ -20,6 +22,8 @@ from service.api.schemas import (
 from service.api.services import current
 from service.db import events, history, jobs, results, thinning
 
+LIST_PROBLEMS = (Status.NOT_FOUND, Status.UNPROCESSABLE_ENTITY, Status.SERVICE_UNAVAILABLE)
+
 blueprint = APIBlueprint(
     "outcomes",
     __name__,
@@ -28,7 +32,12 @@ blueprint = APIBlueprint(
 )
 
 
-@blueprint.get("/history", responses={200: HistoryPage}, summary="Loss history")
+@blueprint.get(
+    "/history",
+    operation_id="get_history",
+    summary="Loss history",
+    responses=answers({200: HistoryPage}, *LIST_PROBLEMS),
+)
 def history_page(path: JobPath, query: HistoryQuery) -> Response:
     """Logged steps after `after_step`, in order. To follow a job that runs, ask again with the
     last step that you have.
@@ -53,7 +62,14 @@ def history_page(path: JobPath, query: HistoryQuery) -> Response:
     return jsonify({"items": items, "next_after_step": items[-1]["step"] if more else None})
 
 
-@blueprint.get("/parameters", responses={200: ParametersView}, summary="Final parameters")
+@blueprint.get(
+    "/parameters",
+    operation_id="get_parameters",
+    summary="Final parameters",
+    responses=answers(
+        {200: ParametersView}, Status.NOT_FOUND, Status.CONFLICT, Status.SERVICE_UNAVAILABLE
+    ),
+)
 def parameters(path: JobPath) -> Response:
     """The weights and biases that training ended with; 409 while there are none."""
     with current().database.read() as session:
@@ -71,7 +87,12 @@ def parameters(path: JobPath) -> Response:
     return jsonify({"step": result.step, "sha256": result.sha256, "layers": layers})
 
 
-@blueprint.get("/events", responses={200: EventList}, summary="Events")
+@blueprint.get(
+    "/events",
+    operation_id="list_events",
+    summary="Events",
+    responses=answers({200: EventList}, *LIST_PROBLEMS),
+)
 def event_list(path: JobPath, query: EventsQuery) -> Response:
     """Everything that happened to the job, and who did it."""
     with current().database.read() as session:

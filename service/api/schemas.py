@@ -20,8 +20,49 @@ MAX_INTEGER = 2**31 - 1
 NO_NUL = r"^[^\x00]*$"
 
 
+# What the page at /docs offers to be sent.
+EXAMPLES: dict[str, Any] = {
+    "moons": {
+        "summary": "Two half moons, as in micrograd's demo",
+        "value": {
+            "name": "moons",
+            "dataset": {"kind": "moons", "n_samples": 100, "noise": 0.1, "seed": 1337},
+            "model": {
+                "layers": [
+                    {"units": 16, "activation": "relu"},
+                    {"units": 16, "activation": "relu"},
+                    {"units": 1, "activation": "linear"},
+                ],
+                "init": {"kind": "uniform", "seed": 1337},
+            },
+            "loss": {"kind": "max_margin", "l2": 1e-4},
+            "optimizer": {"learning_rate": {"kind": "linear", "start": 1.0, "end": 0.1}},
+            "training": {"steps": 100},
+        },
+    },
+    "inline": {
+        "summary": "Rows of your own",
+        "value": {
+            "name": "four rows",
+            "dataset": {
+                "kind": "inline",
+                "x": [[2.0, 3.0, -1.0], [3.0, -1.0, 0.5], [0.5, 1.0, 1.0], [1.0, 1.0, -1.0]],
+                "y": [1.0, -1.0, -1.0, 1.0],
+            },
+            "model": {"layers": [{"units": 4, "activation": "tanh"}, {"units": 1}]},
+            "loss": {"kind": "mse"},
+            "optimizer": {"learning_rate": 0.05},
+            "training": {"steps": 200},
+        },
+    },
+}
+
+
 class NewJob(JobSpec):
     """A job specification, and the job that it repeats or varies, if any."""
+
+    # Read by flask-openapi3.
+    model_config = ConfigDict(openapi_extra={"examples": EXAMPLES})  # type: ignore[typeddict-unknown-key]
 
     parent_id: str | None = None
 
