@@ -7,11 +7,10 @@ from collections.abc import Iterator
 import pytest
 
 from service.config import Settings
-from service.db.migrate import upgrade
 from service.db.session import make_engine
 from tests.faults import audit
 from tests.faults.clusters import Cluster
-from tests.faults.world import World
+from tests.faults.world import World, make_audited_database
 
 # A service takes seconds to start: the tests of a kind of database share one, in one process.
 KINDS = [
@@ -41,16 +40,8 @@ def shared_world(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[World]:
     folder = tmp_path_factory.mktemp(f"world-{request.param}")
-    if request.param == "postgres":
-        url = request.getfixturevalue("cluster").make_database()
-    else:
-        url = f"sqlite:///{folder}/gradserve.db"
-    settings = Settings(database_url=url)
-    upgrade(settings)
-    engine = make_engine(settings, "migrate")
-    audit.install(engine)
-    engine.dispose()
-    with World(folder, url) as world:
+    cluster = request.getfixturevalue("cluster") if request.param == "postgres" else None
+    with World(folder, make_audited_database(folder, cluster), cluster=cluster) as world:
         yield world
 
 

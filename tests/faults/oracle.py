@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
+from typing import NamedTuple
 
 import numpy as np
 from sqlalchemy import select
@@ -60,59 +60,56 @@ def _undisturbed(spec: str) -> Undisturbed:
     return Undisturbed(JobSpec.model_validate_json(spec))
 
 
-@dataclass
-class Verdict:
-    """Complaints by kind; none of them for a service that keeps its promise."""
+class Complaint(NamedTuple):
+    """A promise that was broken. `kind` is `lost`, `doubled`, `unequal` or `unordered`."""
 
-    jobs: int = 0
-    lost: list[str] = field(default_factory=list)
-    doubled: list[str] = field(default_factory=list)
-    unequal: list[str] = field(default_factory=list)
-    unordered: list[str] = field(default_factory=list)
-
-    @property
-    def complaints(self) -> list[str]:
-        return [*self.lost, *self.doubled, *self.unequal, *self.unordered]
+    kind: str
+    job: str
+    text: str
 
 
-def judge(session: Session, ids: Iterable[str], endings: Sequence[str] = ORDERLY) -> Verdict:
-    """Looks at the jobs, which should have ended in one of `endings`."""
-    verdict = Verdict()
+def judge(
+    session: Session, ids: Iterable[str], endings: Sequence[str] = ORDERLY
+) -> list[Complaint]:
+    """Looks at the jobs, which should have ended in one of `endings`, and at the whole audit."""
+    complaints: list[Complaint] = []
     for id in ids:
-        verdict.jobs += 1
         job = session.scalars(select(Job).where(Job.id == id)).one_or_none()
         if job is None:
-            verdict.lost.append(f"{id} was accepted and is not there")
+            complaints.append(Complaint("lost", id, "was accepted and is not there"))
             continue
         if job.state not in TERMINAL or job.state not in endings:
-            verdict.lost.append(f"{id} is {job.state} at step {job.step}: {job.error_detail}")
-        _judge_history(session, job, verdict)
-        _judge_events(session, job, verdict)
+            why = f"is {job.state} at step {job.step}: {job.error_detail}"
+            complaints.append(Complaint("lost", id, why))
+        complaints += _of_history(session, job)
+        complaints += _of_events(session, job)
     for fault in audit.faults(session):
-        kind = verdict.doubled if fault.what.startswith("step") else verdict.unordered
-        kind.append(f"job {fault.job}: {fault.what} ({fault.detail})")
-    return verdict
+        kind = "doubled" if fault.what.startswith("step") else "unordered"
+        name = session.scalar(select(Job.id).where(Job.pk == fault.job)) or str(fault.job)
+        complaints.append(Complaint(kind, name, f"{fault.what} ({fault.detail})"))
+    return complaints
 
 
 def assert_kept(session: Session, ids: Iterable[str], endings: Sequence[str] = ORDERLY) -> None:
     """The promise as an assertion."""
-    verdict = judge(session, ids, endings)
-    assert not verdict.complaints, "\n".join(verdict.complaints)
+    complaints = judge(session, ids, endings)
+    assert not complaints, "\n".join(map(str, complaints))
 
 
-def _judge_history(session: Session, job: Job, verdict: Verdict) -> None:
+def _of_history(session: Session, job: Job) -> Iterator[Complaint]:
     spec = JobSpec.model_validate_json(job.spec)
     rows = [tuple(row) for row in history.read(session, job.pk, after_step=-1, limit=EVERYTHING)]
     steps = [row[0] for row in rows]
     doubled = [step for step, times in Counter(steps).items() if times > 1]
     if doubled:
-        verdict.doubled.append(f"{job.id} has steps {doubled[:5]} more than once")
+        yield Complaint("doubled", job.id, f"has steps {doubled[:5]} more than once")
     expected = undisturbed(spec)
     logged = [tuple(row) for row in expected.history if row.step < job.step]
     if steps != [row[0] for row in logged]:
-        verdict.lost.append(f"{job.id} at step {job.step} has {len(steps)} of {len(logged)} rows")
+        why = f"has {len(steps)} rows at step {job.step}, should have {len(logged)}"
+        yield Complaint("lost", job.id, why)
     elif rows != logged:
-        verdict.unequal.append(f"{job.id} has another history than an undisturbed run")
+        yield Complaint("unequal", job.id, "has another history than an undisturbed run")
     if job.state == "succeeded":
         result = results.get(session, job)
         flat = [
@@ -120,25 +117,25 @@ def _judge_history(session: Session, job: Job, verdict: Verdict) -> None:
             for layer in results.unpack(result.data)
         ]
         if result.sha256 != hashlib.sha256(np.concatenate(flat).tobytes()).hexdigest():
-            verdict.unequal.append(f"{job.id} has parameters that do not fit their checksum")
+            yield Complaint("unequal", job.id, "has parameters that do not fit their checksum")
         if result.sha256 != expected.sha256:
-            verdict.unequal.append(f"{job.id} has other parameters than an undisturbed run")
+            yield Complaint("unequal", job.id, "has other parameters than an undisturbed run")
 
 
-def _judge_events(session: Session, job: Job, verdict: Verdict) -> None:
+def _of_events(session: Session, job: Job) -> Iterator[Complaint]:
     told = events.of_job(session, job.pk, limit=EVERYTHING)
     changes = [event for event in told if event.from_state != event.to_state]
     seen = [entry.state for entry in audit.states(session, job.pk)]
     if [event.to_state for event in changes] != seen:
         kinds = [event.kind for event in changes]
-        verdict.unordered.append(f"{job.id} was {seen}, its events tell {kinds}")
+        yield Complaint("unordered", job.id, f"was {seen}, its events tell {kinds}")
     before = [None, *(event.to_state for event in changes[:-1])]
     if [event.from_state for event in changes] != before:
-        verdict.unordered.append(f"{job.id} has events that do not follow from one another")
-    _judge_actors(job, told, verdict)
+        yield Complaint("unordered", job.id, "has events that do not follow from one another")
+    yield from _of_actors(job, told)
 
 
-def _judge_actors(job: Job, told: Sequence[Event], verdict: Verdict) -> None:
+def _of_actors(job: Job, told: Sequence[Event]) -> Iterator[Complaint]:
     """Only the newest claim may end or leave a running job, besides the sweeper."""
     claims = 0
     owner = None
@@ -148,9 +145,8 @@ def _judge_actors(job: Job, told: Sequence[Event], verdict: Verdict) -> None:
             owner = event.actor
         elif event.from_state == "running" and event.to_state != "running":
             if event.actor not in (owner, "sweeper"):
-                verdict.unordered.append(
-                    f"{job.id} was {owner}'s when {event.actor} made it {event.to_state}"
-                )
+                why = f"was {owner}'s when {event.actor} made it {event.to_state}"
+                yield Complaint("unordered", job.id, why)
             owner = None
     if claims != job.fence:
-        verdict.unordered.append(f"{job.id} has fence {job.fence} after {claims} claims")
+        yield Complaint("unordered", job.id, f"has fence {job.fence} after {claims} claims")

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+import math
 
 from engine.spec import JobSpec
 
+STEPS_A_SLICE = 4
+LONGEST_SLEEP_SECONDS = 0.1
 
-def make_spec(seconds: float = 0.0, *, steps: int = 200, seed: int = 0, **training: Any) -> JobSpec:
-    """A job that takes about `seconds`, most of them asleep; 50 slices of a fiftieth each."""
+
+def make_spec(seconds: float = 0.0, *, seed: int = 0) -> JobSpec:
+    """A job that takes about `seconds`, nearly all of them asleep between short slices."""
+    slices = max(50, math.ceil(seconds / LONGEST_SLEEP_SECONDS))
     return JobSpec.model_validate(
         {
-            "name": f"pace:{seconds / 50:g}" if seconds else None,
+            "name": f"pace:{seconds / slices:g}" if seconds else None,
             "dataset": {"kind": "xor", "n_samples": 4},
             "model": {
                 "layers": [{"units": 2, "activation": "tanh"}, {"units": 1}],
@@ -19,7 +23,29 @@ def make_spec(seconds: float = 0.0, *, steps: int = 200, seed: int = 0, **traini
             },
             "loss": {"kind": "mse", "l2": 1e-4},
             "optimizer": {"learning_rate": 0.05, "momentum": 0.9},
-            "training": {"steps": steps, "batch_size": 3, "seed": seed, **training},
+            "training": {
+                "steps": slices * STEPS_A_SLICE,
+                "batch_size": 3,
+                "seed": seed,
+                "checkpoint_every": STEPS_A_SLICE,
+            },
             "executor": "scalar",
         }
     )
+
+
+def make_tiny_spec(seed: int = 0) -> JobSpec:
+    """A job of a few milliseconds."""
+    training = {"steps": 2, "seed": seed}
+    return JobSpec.model_validate(make_spec(seed=seed).model_dump() | {"training": training})
+
+
+def make_poison() -> JobSpec:
+    """A job that kills the process that trains it."""
+    return make_spec().model_copy(update={"name": "poison"})
+
+
+def make_diverging_spec() -> JobSpec:
+    """A job whose loss soon is no number."""
+    changes = {"optimizer": {"learning_rate": 1e5, "momentum": 0.0}}
+    return JobSpec.model_validate(make_spec().model_dump() | changes)

@@ -9,14 +9,14 @@ import pytest
 from sqlalchemy import text
 
 from tests.faults import audit, oracle
-from tests.faults.specs import make_spec
+from tests.faults.specs import make_diverging_spec, make_poison, make_spec
 from tests.faults.world import World
 from tests.processes import until
 
 
 def test_f10_a_job_that_kills_its_worker_fails_and_its_neighbours_finish(world: World) -> None:
     neighbours = world.put(*(make_spec(2, seed=seed) for seed in range(3)))
-    [poison] = world.put(make_spec().model_copy(update={"name": "poison"}))
+    [poison] = world.put(make_poison())
 
     failed = world.await_state(poison, "failed")
 
@@ -51,9 +51,7 @@ def test_f18_a_damaged_checkpoint_costs_time_and_no_number(world: World, damaged
 
 
 def test_f19_a_loss_that_is_no_number_ends_the_job_as_diverged(world: World) -> None:
-    spec = make_spec(1).model_copy(deep=True)
-    changed = spec.model_dump() | {"optimizer": {"learning_rate": 1e5, "momentum": 0.0}}
-    spec = type(spec).model_validate(changed)
+    spec = make_diverging_spec()
     expected = oracle.undisturbed(spec).diverges_at
     assert expected is not None
 

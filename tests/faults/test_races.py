@@ -20,7 +20,7 @@ from service.db import jobs, wishes
 from service.db.session import make_engine, make_sessions
 from service.errors import InvalidTransition
 from tests.faults import oracle
-from tests.faults.specs import make_spec
+from tests.faults.specs import make_tiny_spec
 from worker.training import Context, train_job
 
 RACES = int(os.environ.get("GRADSERVE_TEST_RACES", "100"))
@@ -46,7 +46,7 @@ def sessions(engine: Engine) -> sessionmaker[Session]:
 def test_f15_a_cancel_that_races_completion_wins_or_is_refused(
     settings: Settings, sessions: sessionmaker[Session]
 ) -> None:
-    spec = make_spec(steps=1)
+    spec = make_tiny_spec()
     context = Context(
         settings=settings, sessions=sessions, worker="racer:1", draining=lambda: False
     )

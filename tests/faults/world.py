@@ -26,11 +26,13 @@ from engine.spec import JobSpec
 from service import parts
 from service.config import Settings
 from service.db import jobs
+from service.db.migrate import upgrade
 from service.db.models import TERMINAL, Job
 from service.db.session import make_engine, make_sessions
 from service.queue import make_publisher, ring, waiting
 from tests import servers
 from tests.faults import audit, oracle
+from tests.faults.clusters import Cluster
 from tests.faults.points import Points
 from tests.processes import until
 
@@ -103,19 +105,27 @@ class Program:
 
 
 class World:
-    """One service. `accepted` are the jobs that it has promised to bring to an end."""
+    """One service. `accepted` are the jobs that it has promised to bring to an end.
+
+    Its database has been migrated and is audited; `cluster` is the Postgres that it stands on.
+    """
 
     def __init__(
         self,
         folder: Path,
         database_url: str,
+        *,
+        cluster: Cluster | None = None,
         periods: Mapping[str, float] = QUICK,
+        slots: int = 4,
         unfenced: str = "",
     ) -> None:
         self.folder = folder
+        self.cluster = cluster
         self.periods = periods
         self.accepted: list[str] = []
         self.points = Points(folder / "points")
+        self._slots = slots
         self._unfenced = unfenced
         self._programs: list[Program] = []
         with ExitStack() as stack:
@@ -152,7 +162,9 @@ class World:
     # Programs
 
     def start(self) -> None:
-        """Starts what does not run: broker, sweeper, worker, API."""
+        """Starts what does not run: database server, broker, sweeper, worker, API."""
+        if self.cluster is not None:
+            self.cluster.start()
         self.broker.start()
         for role, start in (
             ("sweeper", self.start_sweeper),
@@ -182,8 +194,8 @@ class World:
     def sweeper(self) -> Program:
         return self.running("sweeper")[0]
 
-    def start_worker(self, slots: int = 4) -> Program:
-        return self._start("worker", parts.worker(slots).argv)
+    def start_worker(self) -> Program:
+        return self._start("worker", parts.worker(self._slots).argv)
 
     def start_sweeper(self) -> Program:
         return self._start("sweeper", parts.sweeper().argv)
@@ -301,3 +313,17 @@ class World:
         pid = self.owner(id)
         os.kill(pid, number)
         return pid
+
+
+def make_audited_database(folder: Path, cluster: Cluster | None) -> str:
+    """The address of a new database with our tables and the audit's triggers.
+
+    A file in the folder, or a database on the cluster.
+    """
+    url = cluster.make_database() if cluster else f"sqlite:///{folder}/gradserve.db"
+    settings = Settings(database_url=url)
+    upgrade(settings)
+    engine = make_engine(settings, "migrate")
+    audit.install(engine)
+    engine.dispose()
+    return url

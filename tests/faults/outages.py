@@ -1,0 +1,81 @@
+"""What can be wrong with a database for a while."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from sqlalchemy import text
+
+from tests import servers
+from tests.faults.clusters import Cluster
+from tests.faults.world import World
+
+DISK_BYTES = 16 * 2**20
+
+
+class NoDisk(Exception):
+    """No small disk can be mounted here."""
+
+
+@contextmanager
+def locked(world: World) -> Iterator[None]:
+    """Somebody else has the tables to write."""
+    with world.sessions.begin() as session:
+        if not world.settings.sqlite:
+            session.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
+            session.execute(text("LOCK TABLE jobs IN EXCLUSIVE MODE"))
+        session.connection()
+        yield
+
+
+@contextmanager
+def down(cluster: Cluster, end: signal.Signals) -> Iterator[None]:
+    """Postgres has ended: SIGINT in order, SIGQUIT as in a crash."""
+    cluster.stop(end)
+    try:
+        yield
+    finally:
+        cluster.start()
+
+
+@contextmanager
+def disk_full(world: World) -> Iterator[None]:
+    """The tables cannot grow.
+
+    Raises:
+        NoDisk: Postgres would need a small disk, and none can be mounted.
+    """
+    if world.cluster is None:
+        world.points.limit_pages(1)  # of SQLite's own: what it has is the least
+        try:
+            yield
+        finally:
+            world.points.limit_pages(None)
+    else:
+        with _small_disk() as disk, world.cluster.tables_on(disk, world.settings.database_url):
+            with suppress(OSError), (disk / "filler").open("wb", buffering=0) as filler:
+                while filler.write(bytes(4096)):
+                    pass
+            try:
+                yield
+            finally:
+                (disk / "filler").unlink()
+
+
+@contextmanager
+def _small_disk() -> Iterator[Path]:
+    with servers.server_folder() as folder:
+        disk = folder / "disk"
+        disk.mkdir()
+        mount = ["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "tmpfs", str(disk)]
+        if os.geteuid() != 0 or subprocess.run(mount, check=False, capture_output=True).returncode:
+            raise NoDisk
+        try:
+            yield disk
+        finally:
+            subprocess.run(["umount", "--lazy", str(disk)], check=True)
