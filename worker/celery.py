@@ -38,6 +38,8 @@ WARM_UP = {
 }
 
 LAST_READ_SECONDS = 2.0
+# What has not let go of its job by then hangs; a supervisor's patience ends at 10 s.
+STOP_SECONDS = 8
 
 try:
     settings = Settings.from_env(os.environ)
@@ -78,9 +80,21 @@ def die_with_parent(**kwargs: Any) -> None:
 @signals.worker_shutting_down.connect
 def let_go(**kwargs: Any) -> None:
     """Runs in the parent's signal handler."""
+    if not drain.started():
+        signal.signal(signal.SIGALRM, leave)
+        signal.alarm(STOP_SECONDS)
     drain.start()
     # On its way out Celery reads the answer to its last BRPOP. A broker that lives gives it
     # within a second; a frozen one must not hold up the stop for the whole socket timeout.
     connection = getattr(getattr(_controller, "consumer", None), "connection", None)
     if connection is not None:
         bound_open_broker_sockets(connection, LAST_READ_SECONDS)
+
+
+def leave(*_: Any) -> None:
+    """Ends the worker although a process of it hangs: frozen, or waiting for a locked database.
+
+    The kernel ends the pool with its parent, and the sweeper frees what it held.
+    """
+    log.error("a job did not let go in time", extra={"seconds": STOP_SECONDS})
+    os._exit(1)

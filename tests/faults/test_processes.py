@@ -98,6 +98,18 @@ def test_f5_a_worker_that_is_told_to_go_puts_its_jobs_back(world: World) -> None
     assert [(world.job(id).attempt, world.job(id).fence) for id in ids] == [(1, 2)] * 4
 
 
+def test_f5_a_process_that_is_stuck_does_not_hold_up_the_stop(world: World) -> None:
+    world.points.arm("progress.before", "freeze")
+    ids = world.put(*(make_spec(2, seed=seed) for seed in range(3)))
+    until(lambda: world.points.taken("progress.before"), 20, "one is frozen")
+
+    world.worker.stop(seconds=10)
+
+    world.start_worker()
+    world.assert_kept()
+    assert sorted(world.job(id).attempt for id in ids) == [1, 1, 2]
+
+
 def test_f20_rolling_restarts_are_not_noticed(world: World) -> None:
     ids = world.put(*(make_spec(2, seed=seed) for seed in range(4)))
     for round in range(2):
