@@ -25,7 +25,6 @@ from numba.core.registry import cpu_target
 
 from engine.native.tracing import (
     BYTES,
-    WIDTH,
     ZEROS,
     Int,
     Lanes,
@@ -33,7 +32,6 @@ from engine.native.tracing import (
     Variable,
     cases,
     fma,
-    lane,
     load,
     read,
     select,
@@ -41,7 +39,6 @@ from engine.native.tracing import (
     times,
     totals,
     traced,
-    write,
 )
 
 # How input gradients are written.
@@ -54,11 +51,11 @@ def has_wide_registers() -> bool:
     return "+avx512f" in features.split(",")
 
 
-# Rows of the product tiles, their vectors, and rows × columns of the weight tile. With 32 wide
-# registers 24 hold sums; with 16 of half the size four or six sums of two registers each.
+# Rows of the product tiles, and rows × columns of the weight tile. With 32 wide registers 24
+# hold sums; with 16 of half the size four or six sums of two registers each.
 WIDE = has_wide_registers()
 HEIGHTS = (8, 4, 2, 1) if WIDE else (4, 2, 1)
-WEIGHT_ROWS, WEIGHT_COLUMNS = (3, WIDTH) if WIDE else (3, 2)
+WEIGHT_ROWS, WEIGHT_COLUMNS = (4, 6) if WIDE else (2, 3)
 
 Tile = list[list[Lanes]]
 """The results of a tile, [row][column]."""
@@ -172,23 +169,25 @@ def weight_gradients(
     gw: Int, pitch: Int, gy: Int, x: Int, stride: Int, rows: Int, columns: Int, vectors: Int,
     bias: Int,
 ) -> None:  # fmt: skip
-    """gW += gy·xᵀ, and gbias += the sums of gy unless `bias` is 0."""
+    """gW += gy·xᵀ, and gbias += the sums of gy unless `bias` is 0.
+
+    The bias is one more column, whose inputs are all 1. Results are added eight at a time;
+    where a row has fewer left, zeros are added to what follows, which must be there.
+    """
     whole = columns // WEIGHT_COLUMNS * WEIGHT_COLUMNS
+    # What is left of a row, and a bias: one number for both.
+    endings = {2 * left + b: (left, b) for left in range(WEIGHT_COLUMNS) for b in (0, 1)}
+    del endings[0]
     for row, height in steps(rows, WEIGHT_ROWS):
-        for column in times(columns // WEIGHT_COLUMNS):
-            first = column * WEIGHT_COLUMNS
-            tile = outer_product(
-                gy + row * stride, x + first * stride, height, WEIGHT_COLUMNS, stride, vectors
-            )
-            add_totals(gw + row * pitch + first * 8, pitch, tile)
-    for row, height in steps(rows, WIDTH):
-        at, g = gw + row * pitch, gy + row * stride
-        for column in times(columns - whole):
-            first = whole + column
-            tile = outer_product(g, x + first * stride, height, 1, stride, vectors)
-            add_totals(at + first * 8, pitch, tile)
-        for _ in times(bias):
-            add_totals(at + columns * 8, pitch, row_sums(g, height, stride, vectors))
+        to, g = gw + row * pitch, gy + row * stride
+        for tile in times(columns // WEIGHT_COLUMNS):
+            first = tile * WEIGHT_COLUMNS
+            sums = outer_product(g, x + first * stride, height, WEIGHT_COLUMNS, 0, stride, vectors)
+            add_totals(to + first * 8, pitch, sums)
+        for ending in cases((columns - whole) * 2 + bias, [*endings]):
+            left, b = endings[ending]
+            sums = outer_product(g, x + whole * stride, height, left, b, stride, vectors)
+            add_totals(to + whole * 8, pitch, sums)
 
 
 def steps(count: Int, size: int) -> Iterator[tuple[Int, int]]:
@@ -196,14 +195,15 @@ def steps(count: Int, size: int) -> Iterator[tuple[Int, int]]:
     whole = count // size * size
     for step in times(count // size):
         yield step * size, size
-    if size > 1:
-        for step in times(count - whole):
-            yield whole + step, 1
+    for step in times(count - whole):
+        yield whole + step, 1
 
 
-def outer_product(g: Int, x: Int, height: int, width: int, stride: Int, vectors: Int) -> Tile:
-    """Σ g[r, v]·x[c, v] over the vectors v, lane by lane."""
-    sums = [[Variable(ZEROS) for _ in range(width)] for _ in range(height)]
+def outer_product(
+    g: Int, x: Int, height: int, width: int, bias: int, stride: Int, vectors: Int
+) -> Tile:
+    """Σ g[r, v]·x[c, v] over the vectors v, lane by lane; a bias adds a column of Σ g[r, v]."""
+    sums = [[Variable(ZEROS) for _ in range(width + bias)] for _ in range(height)]
     for vector in times(vectors):
         at = vector * BYTES
         left = [load(g + stride * r + at) for r in range(height)]
@@ -211,32 +211,13 @@ def outer_product(g: Int, x: Int, height: int, width: int, stride: Int, vectors:
             right = load(x + stride * c + at)
             for r in range(height):
                 sums[r][c].value = fma(left[r], right, sums[r][c].value)
+        for r in range(height * bias):
+            sums[r][width].value = sums[r][width].value + left[r]
     return [[total.value for total in row] for row in sums]
-
-
-def row_sums(g: Int, height: int, stride: Int, vectors: Int) -> Tile:
-    """Σ g[r, v] over the vectors v, lane by lane, as a tile of one column."""
-    sums = [Variable(ZEROS) for _ in range(height)]
-    for vector in times(vectors):
-        for r, total in enumerate(sums):
-            total.value = total.value + load(g + stride * r + vector * BYTES)
-    return [[total.value] for total in sums]
 
 
 def add_totals(out: Int, pitch: Int, tile: Tile) -> None:
     """Adds the total over the lanes of each result to the number it belongs to."""
-    if len(tile[0]) == WIDTH:
-        for r, row in enumerate(tile):
-            at = out + pitch * r
-            store(at, load(at) + totals(row))
-        return
-    flat = [
-        (out + pitch * r + 8 * c, result)
-        for r, row in enumerate(tile)
-        for c, result in enumerate(row)
-    ]
-    for first in range(0, len(flat), WIDTH):
-        part = flat[first : first + WIDTH]
-        sums = totals([result for _, result in part])
-        for i, (address, _) in enumerate(part):
-            write(address, read(address) + lane(sums, i))
+    for r, row in enumerate(tile):
+        at = out + pitch * r
+        store(at, load(at) + totals(row))

@@ -122,7 +122,7 @@ def run(job: Job, window: Window, state: Integers, sums: Array, budget: int) -> 
         logged = window.logged[step] != 0
         if state[PHASE] == BEGIN:
             begin_step(job)
-            sums[:] = 0.0
+            descent.erase(sums.ctypes.data, 2)
             state[DONE] = 0
             state[PHASE] = VALIDATE if logged and job.validation_size > 0 else TRAIN
         training = state[PHASE] == TRAIN
@@ -143,7 +143,7 @@ def run(job: Job, window: Window, state: Integers, sums: Array, budget: int) -> 
             entry = window.history[state[LOGGED]]
             entry[VALIDATION_LOSS] = batch_loss(job, sums, size)
             entry[VALIDATION_SCORE] = rows.sum_of(sums.ctypes.data + 64 * SCORES)
-            sums[:] = 0.0
+            descent.erase(sums.ctypes.data, 2)
             state[DONE] = 0
             state[PHASE] = TRAIN
     return budget
@@ -152,8 +152,10 @@ def run(job: Job, window: Window, state: Integers, sums: Array, budget: int) -> 
 @inlined
 def begin_step(job: Job) -> None:
     """Clears gradients, and computes what depends on parameters alone."""
-    slots = job.slots.ctypes.data
-    descent.erase(job.gradients.ctypes.data, job.gradients.size // WIDTH)
+    slots, gradients = job.slots.ctypes.data, job.gradients.ctypes.data
+    descent.erase(gradients, job.gradients.size // WIDTH)
+    if not job.zero_grad:
+        descent.copy(gradients, job.kept.ctypes.data, job.vectors)
     if job.prologue > 0:
         constants, once = job.constants.ctypes.data, job.once.ctypes.data
         forward(job.code, 0, job.prologue, constants, once, 8 * WIDTH, 1, slots)
@@ -212,10 +214,8 @@ def batch_loss(job: Job, sums: Array, size: int) -> float:
     total = sums.ctypes.data
     weight = 1.0 / size if job.mean else 1.0
     loss = rows.sum_of(total + 64 * LOSSES) * weight
-    if job.l2 > 0.0:
-        loss += job.l2 * descent.sum_of_squares(job.slots.ctypes.data, job.vectors)
-    if job.l1 > 0.0:
-        loss += job.l1 * descent.sum_of_sizes(job.slots.ctypes.data, job.vectors)
+    if job.l2 > 0.0 or job.l1 > 0.0:
+        loss += descent.penalty(job.slots.ctypes.data, job.vectors, job.l2, job.l1)
     return loss  # type: ignore[no-any-return]
 
 
@@ -239,7 +239,7 @@ def finish_step(job: Job, window: Window, state: Integers, sums: Array) -> None:
             job.code, 0, job.prologue, job.constants.ctypes.data, once,
             once + job.once_rows * 8 * WIDTH, 8 * WIDTH, 1, slots, gradients,
         )  # fmt: skip
-    norm = math.sqrt(descent.add_penalties(slots, gradients, kept, job.vectors, job.l2, job.l1))
+    norm = math.sqrt(descent.add_penalties(slots, gradients, job.vectors, job.l2, job.l1))
     if logged:
         window.history[entry, LOSS] = loss
         window.history[entry, SCORE] = rows.sum_of(sums.ctypes.data + 64 * SCORES)

@@ -367,25 +367,30 @@ def per_lane(function: str, *args: Lanes) -> Lanes:
 
 
 def totals(vectors: Sequence[Lanes]) -> Lanes:
-    """Lane i is the sum over the lanes of vector i, of eight or fewer.
+    """Lane i is the sum over the lanes of vector i, of eight or fewer; 0 where there is none.
 
-    Every sum is ((0+4) + (2+6)) + ((1+5) + (3+7)). Folding eight vectors together takes a
-    third of the shuffles of folding them one by one.
+    Every sum is ((0+4) + (2+6)) + ((1+5) + (3+7)). Folding eight vectors into each other takes
+    a fraction of the shuffles of folding them one by one.
     """
-    folded = [*vectors, *[vectors[0]] * (WIDTH - len(vectors))]
-    width = WIDTH // 2
-    while width:
-        folded = [fold(folded[i], folded[i + 1], width) for i in range(0, len(folded), 2)]
-        width //= 2
-    return folded[0]
+    eight = [*vectors, *[ZEROS] * (WIDTH - len(vectors))]
+    four = [fold(eight[i], eight[i + 4], 4) for i in range(4)]
+    two = [fold(four[i], four[i + 2], 2) for i in range(2)]
+    return fold(two[0], two[1], 1)
 
 
 def fold(a: Lanes, b: Lanes, width: int) -> Lanes:
-    """Adds every second group of `width` lanes of a and b to the group before it."""
-    first = [start + i for start in range(0, 2 * WIDTH, 2 * width) for i in range(width)]
-    second = [place + width for place in first]
-    left = builder().shuffle_vector(a.ir, b.ir, indices(first))
-    right = builder().shuffle_vector(a.ir, b.ir, indices(second))
+    """In groups of `width` lanes: a's first and second, b's second and first, a's third and …
+
+    One of the two operands of this sum takes lanes from where they are: a blend, which
+    processors can do in more places than a shuffle.
+    """
+    own, other = [], []
+    for place in range(WIDTH):
+        source = WIDTH if place // width % 2 else 0
+        own.append(source + place)
+        other.append(source + (place ^ width))
+    left = builder().shuffle_vector(a.ir, b.ir, indices(own))
+    right = builder().shuffle_vector(a.ir, b.ir, indices(other))
     return Lanes(builder().fadd(left, right))
 
 
