@@ -33,7 +33,6 @@ def create_app(settings: Settings) -> OpenAPI:
         "service",
         info=docs.INFO,
         doc_ui=False,
-        security_schemes={},  # left out it becomes null, which the document may not hold
         validation_error_model=problems.Problem,
         validation_error_callback=problems.validation_failed,
     )
