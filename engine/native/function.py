@@ -2,8 +2,9 @@
 
     function = NativeFunction(record(loss, parameters, inputs), rows)
     function.loss(numbers), function.gradient(numbers)
+    parameters, losses = function.descend(numbers, rates)
 
-`engine.gradcheck.check_program` takes one.
+Any graph, not only a network. `engine.gradcheck.check_program` takes one.
 """
 
 from __future__ import annotations
@@ -13,7 +14,15 @@ from collections.abc import Sequence
 import numpy as np
 
 from engine.native.setup import allocate
-from engine.native.steps import LOSS_NOT_FINITE, STATUS, Window, run
+from engine.native.steps import (
+    LOSS,
+    LOSS_NOT_FINITE,
+    STATUS,
+    STEP,
+    VALIDATION_SCORE,
+    Window,
+    run,
+)
 from engine.native.tracing import WIDTH
 from engine.native.windows import padded
 from engine.program import Program
@@ -21,46 +30,63 @@ from engine.progress import Array
 
 
 class NativeFunction:
-    """The sum of a program's loss over examples, and its gradient.
+    """The sum of a program's loss over examples, or its mean, and its gradient.
 
     Args:
         program: what to run.
         rows: examples × inputs, in the order in which the program was recorded.
+        mean: whether to take the mean.
     """
 
-    def __init__(self, program: Program, rows: Array) -> None:
+    def __init__(self, program: Program, rows: Array, *, mean: bool = False) -> None:
         self.program = program
-        self.job = allocate(program, np.ascontiguousarray(rows.T), len(rows))
+        data = np.ascontiguousarray(rows.T)
+        self.job = allocate(program, data, len(rows))._replace(mean=mean)
+        self.examples = padded(np.arange(len(rows)))
 
     def losses(self, parameters: Sequence[float] | Array) -> Array:
         """The loss of each example."""
-        self._run(parameters)
+        self._run(parameters, np.zeros(1))
         losses: Array = self.job.values[0, self.program.loss, : self.job.block].copy()
         return losses
 
     def loss(self, parameters: Sequence[float] | Array) -> float:
-        return float(self.losses(parameters).sum())
+        total = float(self.losses(parameters).sum())
+        return total / self.job.block if self.job.mean else total
 
     def gradient(self, parameters: Sequence[float] | Array) -> Array:
         """The derivative of `loss` by each parameter; NaN where the loss is not finite."""
-        order = self.program.order
-        gradient = np.full(len(order), np.nan)
-        if self._run(parameters):
-            gradient[order] = self.job.gradients[: len(order)]
+        gradient = np.full(len(self.program.order), np.nan)
+        if self._run(parameters, np.zeros(1))[1] != LOSS_NOT_FINITE:
+            gradient[self.program.order] = self.job.gradients[: len(gradient)]
         return gradient
 
-    def _run(self, parameters: Sequence[float] | Array) -> bool:
-        """One step at a learning rate of 0; answers whether the loss is finite."""
-        order, examples = self.program.order, self.job.block
+    def descend(
+        self, parameters: Sequence[float] | Array, rates: Sequence[float] | Array
+    ) -> tuple[Array, Array]:
+        """Gradient descent: one step for each learning rate.
+
+        Returns the parameters after the last step, and the loss before each. Where a number
+        is no longer finite it ends early, with as many losses as steps were finished.
+        """
+        losses, _ = self._run(parameters, np.asarray(rates, np.float64))
+        last = np.empty(len(self.program.order))
+        last[self.program.order] = self.job.slots[: len(last)]
+        return last, losses
+
+    def _run(self, parameters: Sequence[float] | Array, rates: Array) -> tuple[Array, int]:
+        """Takes steps; answers with the losses of those finished, and how it ended."""
+        order = self.program.order
         self.job.slots[: len(order)] = np.asarray(parameters, np.float64)[order]
+        steps = len(rates)
         window = Window(
-            order=padded(np.arange(examples)),
-            starts=np.zeros(1, np.int64),
-            sizes=np.full(1, examples),
-            rates=np.zeros(1),
-            logged=np.zeros(1, np.int64),
-            history=np.zeros((0, 5)),
+            order=self.examples,
+            starts=np.zeros(steps, np.int64),
+            sizes=np.full(steps, self.job.block),
+            rates=rates,
+            logged=np.ones(steps, np.int64),
+            history=np.zeros((steps, VALIDATION_SCORE + 1)),
         )
-        progress = np.zeros(6, np.int64)
-        run(self.job, window, progress, np.zeros((2, WIDTH)), 2)
-        return bool(progress[STATUS] != LOSS_NOT_FINITE)
+        progress = np.zeros(STATUS + 1, np.int64)
+        run(self.job, window, progress, np.zeros((2, WIDTH)), steps + 1)
+        return window.history[: progress[STEP], LOSS], int(progress[STATUS])

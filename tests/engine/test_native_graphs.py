@@ -233,3 +233,28 @@ def test_what_is_not_finite_in_one_example_stays_there(number: float) -> None:
     assert losses[[0, 2]].tolist() == [2.0, 6.0]
     assert not math.isfinite(losses[1])
     assert np.isnan(native.gradient([2.0])).all()
+
+
+def test_descent_on_a_graph_that_is_no_network() -> None:
+    """a·sin(b·x) + c·exp(-d·x²), as many steps of the scalar engine."""
+
+    def expression(p: Sequence[Value], x: Sequence[Value]) -> Value:
+        a, b, c, d = p
+        return (a * (b * x[0]).sin() + c * (-d * x[0] ** 2).exp() - x[1]) ** 2
+
+    data = [numbers(2, i) for i in range(50)]
+    native = native_function(expression, [1.0, 2.0, 0.5, 0.3], data)
+    rates = [0.01 / (1 + k) for k in range(30)]
+    last, losses = native.descend([1.0, 2.0, 0.5, 0.3], rates)
+    parameters = [Value(p) for p in (1.0, 2.0, 0.5, 0.3)]
+    for rate, loss in zip(rates, losses, strict=True):
+        for p in parameters:
+            p.grad = 0.0
+        total = Value(0.0)
+        for row in data:
+            total = total + expression(parameters, [Value(x) for x in row])
+        total.backward()
+        assert loss == pytest.approx(total.data, rel=1e-12)
+        for p in parameters:
+            p.data -= rate * p.grad
+    assert last.tolist() == pytest.approx([p.data for p in parameters], rel=1e-12)
