@@ -51,6 +51,8 @@ def run(host: str, port: int, data_dir: str | Path, workers: int | None = None) 
         The exit code: 0 after a stop that was asked for, 1 after one sentence on stderr.
     """
     try:
+        if not str(data_dir):
+            raise StartFailed("the data folder has no name: choose one with --data-dir")
         _run(host, port, Path(data_dir), workers or usable_cores())
     except GradserveError as error:
         print(f"gradserve: {error}", file=sys.stderr, flush=True)

@@ -67,10 +67,7 @@ def open_folder(path: Path) -> Iterator[DataFolder]:
         (absolute / "logs").mkdir(parents=True, exist_ok=True)
         lock_fd = os.open(absolute / "lock", os.O_RDWR | os.O_CREAT, 0o644)
     except OSError as error:
-        raise FolderUnusable(
-            f"the data folder {path} cannot be written ({error.strerror}): "
-            "choose another one with --data-dir"
-        ) from error
+        raise _not_writable(path, error) from error
     try:
         _lock(lock_fd, path)
         folder = DataFolder(absolute, lock_fd, _socket_path(absolute))
@@ -83,6 +80,13 @@ def open_folder(path: Path) -> Iterator[DataFolder]:
             os.ftruncate(lock_fd, 0)
     finally:
         os.close(lock_fd)
+
+
+def _not_writable(path: Path, error: OSError) -> FolderUnusable:
+    return FolderUnusable(
+        f"the data folder {path} cannot be written ({error.strerror}): "
+        "choose another one with --data-dir"
+    )
 
 
 def remove(path: Path) -> None:
@@ -105,8 +109,11 @@ def _lock(lock_fd: int, path: Path) -> None:
                 f"{path}: stop it, or choose another folder with --data-dir"
             )
         time.sleep(0.1)
-    os.ftruncate(lock_fd, 0)
-    os.pwrite(lock_fd, str(os.getpid()).encode(), 0)
+    try:
+        os.ftruncate(lock_fd, 0)
+        os.pwrite(lock_fd, str(os.getpid()).encode(), 0)
+    except OSError as error:  # a full disk
+        raise _not_writable(path, error) from error
 
 
 def _try_lock(lock_fd: int, path: Path) -> bool:

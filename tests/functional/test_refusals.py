@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+import resource
 import socket
 import sqlite3
 import subprocess
@@ -18,12 +20,15 @@ from tests.processes import running_in
 
 Refusal = Callable[..., str]
 
+PR_CAPBSET_DROP = 24
+CAP_DAC_OVERRIDE = 1
+
 
 @pytest.fixture
 def refusal(tmp_path: Path) -> Refusal:
     """Runs `gradserve up` and returns its sentence."""
 
-    def refusal(*options: str, **environ: str) -> str:
+    def refusal(*options: str, before: Callable[[], None] | None = None, **environ: str) -> str:
         done = subprocess.run(
             [GRADSERVE, "up", "--port", "0", *options],
             cwd=tmp_path,
@@ -32,6 +37,7 @@ def refusal(tmp_path: Path) -> Refusal:
             text=True,
             timeout=30,
             check=False,
+            preexec_fn=before,
         )
         assert done.returncode != 0
         assert done.stdout == ""
@@ -69,11 +75,37 @@ def test_a_file_in_place_of_the_folder(refusal: Refusal, tmp_path: Path) -> None
     assert "--data-dir" in sentence
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def heed_modes() -> None:
+    """Lets the program that follows write no more than modes allow, also when root runs it."""
+    if os.geteuid() == 0:
+        assert ctypes.CDLL(None).prctl(PR_CAPBSET_DROP, CAP_DAC_OVERRIDE, 0, 0, 0) == 0
+
+
+def take_no_byte() -> None:
+    """Any write to a file fails, as it does on a full disk."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+
+
 def test_a_folder_that_is_not_writable(refusal: Refusal, tmp_path: Path) -> None:
     (tmp_path / "var").mkdir(mode=0o500)
 
-    assert "cannot be written (Permission denied)" in refusal()
+    assert "cannot be written (Permission denied)" in refusal(before=heed_modes)
+
+
+def test_a_database_that_is_not_writable(refusal: Refusal, tmp_path: Path) -> None:
+    (tmp_path / "var").mkdir()
+    database = tmp_path / "var" / "gradserve.db"
+    database.touch(mode=0o400)
+
+    assert "readonly database" in refusal(before=heed_modes)
+
+
+def test_a_disk_without_room(refusal: Refusal) -> None:
+    assert "the data folder var cannot be written" in refusal(before=take_no_byte)
+
+
+def test_a_folder_without_a_name(refusal: Refusal) -> None:
+    assert "--data-dir" in refusal("--data-dir", "")
 
 
 def test_a_folder_on_a_file_system_that_takes_nothing(refusal: Refusal) -> None:
