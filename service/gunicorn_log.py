@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from typing import Any
+
 from gunicorn.config import Config
 from gunicorn.glogging import Logger
 
@@ -16,3 +19,9 @@ class JsonLogger(Logger):  # type: ignore[misc]  # gunicorn ships no types
         log.configure()
         self.error_log.handlers.clear()
         self.error_log.propagate = True
+
+    def exception(self, msg: str, *args: Any, **kwargs: Any) -> None:
+        if isinstance(sys.exception(), BlockingIOError):  # service.gunicorn_worker let go of it
+            self.info("a client stopped in the middle of a request")
+        else:
+            super().exception(msg, *args, **kwargs)

@@ -44,7 +44,8 @@ def api(listener: socket.socket) -> Part:
     """The API, behind the listener that the parent holds."""
     argv = [*PYTHON, "gunicorn", "service.wsgi:app"]
     argv += ["--bind", f"fd://{listener.fileno()}"]
-    argv += ["--worker-class", "gthread", "--workers", "1", "--threads", str(API_THREADS)]
+    argv += ["--worker-class", "service.gunicorn_worker.Worker"]
+    argv += ["--workers", "1", "--threads", str(API_THREADS)]
     argv += ["--graceful-timeout", str(API_GRACE_SECONDS)]
     # Its default lies in the home folder, where a second instance would fail on it.
     argv += ["--no-control-socket"]

@@ -1,0 +1,43 @@
+"""Clients that stop in the middle do not keep others out."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+from service.gunicorn_worker import CLIENT_SECONDS
+from service.parts import API_THREADS
+from tests.functional.conftest import Up
+
+HALF_A_HEAD = b"GET /healthz HTTP/1.1\r\nHost: x\r\n"
+HALF_A_BODY = (
+    b"POST /v1/jobs HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+    b"Content-Length: 100\r\n\r\n{"
+)
+
+
+@contextmanager
+def stalled(up: Up, number: int) -> Iterator[list[socket.socket]]:
+    """So many clients of either kind that send no more."""
+    with ExitStack() as closing:
+        clients = []
+        for beginning in number * [HALF_A_HEAD, HALF_A_BODY]:
+            address = (up.http.base_url.host, up.http.base_url.port or 80)
+            client = closing.enter_context(socket.create_connection(address))
+            client.sendall(beginning)
+            clients.append(client)
+        yield clients
+
+
+def test_others_are_answered(up: Up) -> None:
+    with stalled(up, API_THREADS) as clients:
+        assert up.http.get("/healthz", timeout=4 * CLIENT_SECONDS).status_code == 200
+
+        head, body = clients[:2]
+        for client in head, body:
+            client.settimeout(2 * CLIENT_SECONDS)
+        assert head.recv(100) == b""
+        assert body.recv(100).startswith(b"HTTP/1.1 400 ")
+
+    assert "Traceback" not in up.log("api")
