@@ -2,12 +2,15 @@
 #
 # Needs Python 3.11 or newer and nothing else: the packages of uv.lock go into .venv.
 # PYTHON=/path/to/python3.12 chooses the interpreter that .venv is made with, ARGS="…" adds
-# arguments to `make up` and `make test`.
+# arguments to `make up`, `make test` and `make bench-engine`. TORCH_INDEX is the index of
+# PyTorch without CUDA, for `make bench-engine` and `make test-torch` where pip finds none itself.
+
+export TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 
 RECENT := import sys; sys.exit(sys.version_info < (3, 11))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up env test compose-test lint format docs clean
+.PHONY: help setup demo up env test test-torch bench-engine compose-test lint format docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -35,6 +38,14 @@ env: ## write .env with random passwords for docker compose; one that is there s
 test: setup ## run all tests, against real SQLite, Postgres and a real broker
 	@.venv/bin/python -m pytest -n 2 $(ARGS)
 
+test-torch: setup ## compare operations, losses and steps with PyTorch's
+	@.venv/bin/python benchmarks/environment.py
+	@.venv-bench/bin/python -m pytest tests/engine/test_torch.py $(ARGS)
+
+bench-engine: setup ## measure the engine against its peers, write docs/benchmarks.md
+	@.venv/bin/python benchmarks/environment.py
+	@.venv-bench/bin/python -m benchmarks.engine $(ARGS)
+
 compose-test: setup ## build the image and try docker-compose.yml in a real engine
 	@.venv/bin/python -m tests.compose
 
@@ -56,5 +67,6 @@ docs: setup ## write the table of settings in docs/operations.md anew
 	@.venv/bin/python -m docs.settings
 
 clean: ## remove everything that make has made; the service's data in var/ stays
-	rm -rf .venv demo dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .venv .venv-bench demo dist
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,70 @@
+"""python -m benchmarks.engine: the engine against its peers, written to docs/benchmarks.md.
+
+With names of heats only those are run, and nothing is written.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from benchmarks import machine
+from benchmarks.heats import HEATS, Heat
+from benchmarks.limits import measure_limits
+from benchmarks.race import Unfair, Workers, compare, measure
+from benchmarks.report import Outcome, heats_table, page
+from benchmarks.scaling import measure_growth
+from engine import native
+
+ROOT = Path(__file__).resolve().parent.parent
+LEAST_TURNS = 7
+
+
+def main() -> None:
+    arguments = parse()
+    reason = native.unavailable()
+    if reason is not None:
+        sys.exit(f"There is nothing to measure: {reason}.")
+    heats = [heat for heat in HEATS if heat.name in (arguments.heats or names())]
+    if not machine.has("avx2"):
+        heats = [heat for heat in heats if heat.name != "avx2"]
+    try:
+        with Workers() as workers:
+            run(workers, heats, arguments.turns, write=not arguments.heats)
+    except Unfair as unfair:
+        sys.exit(f"The peers cannot be compared: {unfair}. Nothing was written.")
+    except KeyboardInterrupt:
+        sys.exit("Interrupted. Nothing was written.")
+
+
+def run(workers: Workers, heats: list[Heat], turns: int, write: bool) -> None:
+    finished, difference = [], 0.0
+    for heat in heats:
+        difference = max(difference, compare(workers, heat.contestants))
+        finished.append((heat, measure(workers, heat.contestants, turns)))
+        print(heats_table(finished[-1:]), end="\n\n", flush=True)
+    if write:
+        limits = measure_limits(workers, turns)
+        growth = measure_growth(workers, turns)
+        text = page(Outcome(finished, limits, growth, difference, turns))
+        (ROOT / "docs" / "benchmarks.md").write_text(text)
+        print(text)
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("heats", nargs="*", choices=[[], *names()], help="all by default")
+    parser.add_argument("--turns", type=int, default=9, help="at least 7; 9 by default")
+    arguments = parser.parse_args()
+    if arguments.turns < LEAST_TURNS:
+        parser.error(f"--turns is at least {LEAST_TURNS}")
+    return arguments
+
+
+def names() -> list[str]:
+    return [heat.name for heat in HEATS]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,53 @@
+"""What takes gradserve no longer than a given time: the beginning of a job, and tiny jobs."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from benchmarks.cases import WIDE, XOR
+from benchmarks.race import ONE_THREAD, Contestant, Peer, Series, Unfair, Workers, measure
+
+FORKED = Peer("gradserve, native", "", "")
+
+
+@dataclass(frozen=True)
+class Limit:
+    """A time in seconds; `most` None is for information."""
+
+    title: str
+    series: Series
+    most: float | None
+
+
+RECORDINGS = Contestant(Peer("gradserve, native", "gradserve", "recordings"), WIDE, 1)
+STARTS = Contestant(Peer("gradserve, native", "gradserve", "starts"), WIDE, 1)
+JOBS = Contestant(Peer("gradserve, native", "gradserve", "jobs"), XOR, 100)
+
+
+def measure_limits(workers: Workers, turns: int) -> Sequence[Limit]:
+    recordings, starts, jobs = measure(workers, (RECORDINGS, STARTS, JOBS), turns)
+    return (
+        Limit("recording and fusing 100,234 parameters", recordings, 0.4),
+        Limit("the same with drawing weights and calling the model on Values", starts, None),
+        Limit("20 steps of xor 2-8-1 in `train()`, warm", jobs, 1e-3),
+        Limit("the same as the first job of a forked child", in_forked_children(turns), 1e-3),
+    )
+
+
+def in_forked_children(count: int) -> Series:
+    """The first job of children that a process forks after `native.warm_up()`."""
+    process = subprocess.run(
+        [sys.executable, "-m", "benchmarks.forks", str(count)],
+        env=os.environ | ONE_THREAD,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    if process.returncode != 0:
+        raise Unfair(f"the process that forks has ended with {process.returncode}")
+    cpu, wall = zip(*json.loads(process.stdout), strict=True)
+    return Series(FORKED, 1, list(cpu), list(wall), wall[0])

@@ -1,0 +1,12 @@
+"""The peers, a module each.
+
+A peer is a function (case, steps) → Work. Before it returns it prepares what no peer is
+measured by: data, first parameters, the order of the rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+Work = Callable[[], Sequence[float]]
+"""What is timed. It takes the steps and gives the loss of each; the first call may compile."""

@@ -1,0 +1,118 @@
+"""gradserve itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from benchmarks.cases import CURVE_RATE, CURVE_START, Case, curve_rows, specify
+from benchmarks.peers import Work
+from engine import Value, native
+from engine.native.setup import allocate
+from engine.native.steps import LOSS, Window, run
+from engine.native.tracing import WIDTH
+from engine.nn import build
+from engine.problem import prepare
+from engine.record import record
+from engine.train import train
+
+native.warm_up()
+
+
+def train_natively(case: Case, steps: int) -> Work:
+    return training(case, steps, "native")
+
+
+def train_on_values(case: Case, steps: int) -> Work:
+    return training(case, steps, "scalar")
+
+
+def training(case: Case, steps: int, executor: str) -> Work:
+    """A call of `engine.train.train` with everything it does, from data to history."""
+    spec = specify(case, steps, executor)
+
+    def work() -> Sequence[float]:
+        return [row.loss for progress in train(spec) for row in progress.rows]
+
+    return work
+
+
+def steps_alone(case: Case, steps: int) -> Work:
+    """Steps without what stands before the first one; every call goes on with the training."""
+    endless = case | {"training": case["training"] | {"log_every": 1}}
+    executor = native.make_executor(prepare(specify(endless, 1_000_000)))
+
+    def work() -> Sequence[float]:
+        return [row.loss for rows in executor.run(executor.step + steps) for row in rows]
+
+    return work
+
+
+def jobs(case: Case, count: int) -> Work:
+    """Whole jobs of 20 steps; a step of this series is a job."""
+    spec = specify(case, 20)
+
+    def work() -> Sequence[float]:
+        for _ in range(count):
+            for progress in train(spec):
+                last = progress.rows[-1].loss
+        return [last]
+
+    return work
+
+
+def curve(case: Case, steps: int) -> Work:
+    """A graph of its own making: recorded once, then run by the kernels as a job would be."""
+    x, y = curve_rows()
+    a, b, c, d = parameters = [Value(number) for number in CURVE_START]
+    at, target = Value(float(x[0])), Value(float(y[0]))
+    answer = a * (b * at).sin() + c * (-d * at**2).exp()
+    program = record((answer - target) ** 2, parameters, [at, target])
+    rows = np.stack([x, y])
+
+    def work() -> Sequence[float]:
+        job = allocate(program, rows, len(x))._replace(mean=True)
+        job.slots[: len(parameters)] = np.array(CURVE_START)[program.order]
+        window = Window(
+            order=np.arange(len(x)),
+            starts=np.zeros(steps, np.int64),
+            sizes=np.full(steps, len(x)),
+            rates=np.full(steps, CURVE_RATE),
+            logged=np.ones(steps, np.int64),
+            history=np.zeros((steps, 5)),
+        )
+        run(job, window, np.zeros(6, np.int64), np.zeros((2, WIDTH)), steps)
+        losses: list[float] = window.history[:, LOSS].tolist()
+        return losses
+
+    return work
+
+
+def recordings(case: Case, count: int) -> Work:
+    """Reading and fusing the graph of one example; a step of this series is a recording."""
+    problem = prepare(specify(case, 1))
+    model = build(problem.spec.model, problem.training.x.shape[1])
+    inputs = [Value(number) for number in problem.training.x[0].tolist()]
+    targets = [Value(number) for number in problem.training.targets[0].tolist()]
+    outputs = model.outputs(inputs)
+    loss, parameters = problem.loss(outputs, targets), model.parameters()
+
+    def work() -> Sequence[float]:
+        for _ in range(count):
+            program = record(loss, parameters, [*inputs, *targets], outputs)
+        return [float(len(program.code))]
+
+    return work
+
+
+def starts(case: Case, count: int) -> Work:
+    """All that stands between data and the first step: weights, graph, program, memory."""
+    problem = prepare(specify(case, 1))
+
+    def work() -> Sequence[float]:
+        for _ in range(count):
+            executor = native.make_executor(problem)
+        return [float(executor.step)]
+
+    return work

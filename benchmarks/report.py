@@ -1,0 +1,193 @@
+"""docs/benchmarks.md: what was measured, against what, and whether it is enough."""
+
+from __future__ import annotations
+
+import datetime
+import statistics
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from string import Template
+
+from benchmarks import machine
+from benchmarks.heats import Heat
+from benchmarks.limits import Limit
+from benchmarks.race import Series
+from benchmarks.scaling import Growth
+
+LINEAR = 1.1
+"""The largest exponent that still counts as linear."""
+
+PAGE = Template("""\
+# How fast the engine is
+
+`make bench-engine` measures this and writes this page. Measured on $date on $processor, with
+$software, all numbers float64, one thread each.
+
+## Against its peers
+
+Processor time of a training step. The ratio says how many times longer the peer takes.
+
+$heats
+
+Before a case is timed, gradserve and its peers train it from the same parameters on the same
+rows in the same order, and their losses are compared step by step; the largest relative
+difference was $difference.
+
+## Beginnings and tiny jobs
+
+$limits
+
+## Growth
+
+Seconds grow with a size as size^exponent; 1 is linear. Parameters and rows: a step of a network
+16-*h*-*h*-1; steps: a whole call of `train()` on the moons demo.
+
+$growth
+
+## How to read this
+
+- **gradserve, native** on the moons demo and in the mini-batches is a whole call of
+  `engine.train.train`: data, recording the graph, every slice, the history. In the wide network
+  it is the steps alone, as it is for JAX and PyTorch, because recording 100,000 parameters takes
+  as long as hundreds of steps; "Beginnings" has that time. The curve is a graph of a user's own,
+  recorded and run by the same kernels.
+- **JAX, compiled loop** is `lax.scan` over all steps inside one `jit`, in the layout that was
+  fastest of those tried. Its compilation is not counted: $compilation. **JAX, compiled step** is
+  a jitted step that is called from Python. **PyTorch, eager** is `torch.nn` and
+  `torch.optim.SGD`. **NumPy, by hand** has its gradients written out. **micrograd** is its demo
+  notebook. **dgemm** does as many floating-point operations as the step has in its matrix
+  products, in one large product.
+- Peers run turn by turn in processes of their own, $turns turns; a figure is the median, and a
+  ratio the median of the ratios of each turn. Times are processor time, which other programs on
+  the machine hardly change; with one thread it is what the clock shows when nothing else runs.
+- "With AVX2" compiles gradserve and JAX for processors without AVX-512. The other targets are
+  meant for a processor that has it.
+
+## Every series
+
+Microseconds a step, or a job, or a recording: the median, the smallest and the largest of
+$turns turns in processor time, and the median by the clock.
+
+$series
+""")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Everything that was measured."""
+
+    heats: Sequence[tuple[Heat, Sequence[Series]]]
+    limits: Sequence[Limit]
+    growth: Sequence[Growth]
+    difference: float
+    turns: int
+
+
+def page(outcome: Outcome) -> str:
+    today = datetime.datetime.now(datetime.UTC).date()
+    return PAGE.substitute(
+        date=today.isoformat(),
+        processor=machine.processor(),
+        software=machine.software(),
+        heats=heats_table(outcome.heats),
+        difference=f"{outcome.difference:.0e}",
+        limits=limits_table(outcome.limits),
+        growth=growth_table(outcome.growth),
+        compilation=compilation(outcome.heats),
+        turns=outcome.turns,
+        series=series_table(outcome),
+    )
+
+
+def heats_table(heats: Iterable[tuple[Heat, Sequence[Series]]]) -> str:
+    rows = []
+    for heat, (ours, *others) in heats:
+        for contestant, series in zip(heat.contestants[1:], others, strict=True):
+            ratio, target = series.over(ours), contestant.target
+            rows.append(
+                (
+                    heat.title,
+                    time(ours.step),
+                    series.peer.name,
+                    time(series.step),
+                    times(ratio),
+                    "" if target is None else f"≥ {times(target)}",
+                    "" if target is None else verdict(ratio >= target),
+                )
+            )
+    return table(("case", "gradserve", "peer", "peer's time", "ratio", "target", ""), rows)
+
+
+def limits_table(limits: Iterable[Limit]) -> str:
+    rows = [
+        (
+            limit.title,
+            time(limit.series.step),
+            "" if limit.most is None else f"≤ {time(limit.most)}",
+            "" if limit.most is None else verdict(limit.series.step <= limit.most),
+        )
+        for limit in limits
+    ]
+    return table(("what", "time", "target", ""), rows)
+
+
+def growth_table(growths: Iterable[Growth]) -> str:
+    rows = [
+        (
+            growth.axis,
+            " · ".join(f"{size:,}" for size in growth.sizes),
+            " · ".join(map(time, growth.seconds)),
+            f"{growth.exponent:.2f}",
+            f"≤ {LINEAR}",
+            verdict(growth.exponent <= LINEAR),
+        )
+        for growth in growths
+    ]
+    return table(("size", "sizes", "times", "exponent", "target", ""), rows)
+
+
+def series_table(outcome: Outcome) -> str:
+    named = [(heat.title, series) for heat, all_of_it in outcome.heats for series in all_of_it]
+    named += [(limit.title, limit.series) for limit in outcome.limits]
+    rows = []
+    for title, series in named:
+        cpu = [seconds / series.steps * 1e6 for seconds in series.cpu]
+        wall = statistics.median(series.wall) / series.steps * 1e6
+        numbers = (statistics.median(cpu), min(cpu), max(cpu), wall)
+        rows.append((title, series.peer.name, *map(digits, numbers)))
+    return table(("case", "peer", "median", "smallest", "largest", "clock"), rows)
+
+
+def compilation(heats: Iterable[tuple[Heat, Sequence[Series]]]) -> str:
+    """How long the first call of JAX's loop took, without the time of the steps themselves."""
+    return ", ".join(
+        f"{time(series.first - statistics.median(series.wall))} for {heat.name}"
+        for heat, all_of_it in heats
+        for series in all_of_it
+        if series.peer.name == "JAX, compiled loop"
+    )
+
+
+def verdict(met: bool) -> str:
+    return "met" if met else "**missed**"
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def time(seconds: float) -> str:
+    for unit, name in ((1.0, "s"), (1e-3, "ms")):
+        if seconds >= unit:
+            return f"{digits(seconds / unit)} {name}"
+    return f"{digits(seconds / 1e-6)} µs"
+
+
+def times(ratio: float) -> str:
+    return f"{digits(ratio)}×"
+
+
+def digits(number: float) -> str:
+    """Three digits that matter."""
+    return f"{number:,.{max(0, 2 - len(str(int(number))) + 1)}f}"
