@@ -59,9 +59,11 @@ class Cluster:
         os.chown(disk, nobody.pw_uid, nobody.pw_gid)
         self.execute(f"CREATE TABLESPACE small LOCATION '{disk}'")  # type: ignore[arg-type]
         self._move(database, "small")
-        yield
-        self._move(database, "pg_default")
-        self.execute("DROP TABLESPACE small")
+        try:
+            yield
+        finally:  # or every later test of this cluster would look for its tables there
+            self._move(database, "pg_default")
+            self.execute("DROP TABLESPACE small")
 
     def _move(self, database: str, space: str) -> None:
         for table in ("jobs", "history", "checkpoints", "events"):
