@@ -137,7 +137,8 @@ def list_jobs(state: str | None, name: str | None, limit: int, url: str, as_json
     if as_json:
         print_json(jobs)
     elif jobs:
-        output().print(jobs_table(jobs))
+        console = output()
+        console.print(jobs_table(jobs, console.width))
     else:
         click.echo("No jobs.", err=True)
 

@@ -8,25 +8,42 @@ from rich.text import Text
 from client import text
 from client.api import Job, Jobs, JobSummary
 
+# The terminal's width from which a list has the column. Cut to fit, all of them would say nothing.
+COLUMNS = {
+    "ID": 0,
+    "NAME": 70,
+    "STATE": 0,
+    "STEP": 55,
+    "LOSS": 80,
+    "ACCURACY": 95,
+    "CREATED": 115,
+}
+NUMBERS = ("STEP", "LOSS", "ACCURACY")
 
-def jobs_table(jobs: Jobs) -> Table:
+
+def jobs_table(jobs: Jobs, width: int) -> Table:
+    """A line a job, with as many columns as a terminal of this width has room for."""
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in ("ID", "NAME", "STATE"):
-        table.add_column(title, no_wrap=title == "ID", overflow="fold")
-    for title in ("STEP", "LOSS", "ACCURACY"):
-        table.add_column(title, justify="right", no_wrap=True)
-    table.add_column("CREATED", no_wrap=True)
-    for job in jobs:
-        table.add_row(
-            job["id"],
-            # Text, not markup: a name may hold square brackets.
-            Text(job["name"] or text.UNKNOWN),
-            state(job),
-            f"{job['step']:,}/{job['steps']:,}",
-            text.number(job["loss"]),
-            text.number(job["accuracy"], digits=3),
-            text.when(job["created_at"]),
+    shown = [title for title, from_width in COLUMNS.items() if width >= from_width]
+    for title in shown:
+        table.add_column(
+            title,
+            justify="right" if title in NUMBERS else "left",
+            no_wrap=title != "NAME",
+            overflow="fold",
         )
+    for job in jobs:
+        cells: dict[str, str | Text] = {
+            "ID": job["id"],
+            # Text, not markup: a name may hold square brackets.
+            "NAME": Text(job["name"] or text.UNKNOWN),
+            "STATE": state(job),
+            "STEP": f"{job['step']:,}/{job['steps']:,}",
+            "LOSS": text.number(job["loss"]),
+            "ACCURACY": text.number(job["accuracy"], digits=3),
+            "CREATED": text.when(job["created_at"]),
+        }
+        table.add_row(*(cells[title] for title in shown))
     return table
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import signal
 import socket
@@ -14,9 +15,11 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from rich.console import Console
 
 from client.api import Client
 from client.cli import main
+from client.tables import jobs_table
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 GRADSERVE = [sys.executable, "-m", "client"]
@@ -127,6 +130,27 @@ def test_the_list_shows_a_line_for_each_job(gradserve: Command, tmp_path: Path) 
     header, line = gradserve("list", "--name", "[a] name").stdout.splitlines()
     assert header.split() == ["ID", "NAME", "STATE", "STEP", "LOSS", "ACCURACY", "CREATED"]
     assert line.split()[:6] == [id, "[a]", "name", "succeeded", "200/200", "0"]
+
+
+@pytest.mark.parametrize(
+    ("width", "titles"),
+    [
+        (40, ["ID", "STATE"]),
+        (60, ["ID", "STATE", "STEP"]),
+        (80, ["ID", "NAME", "STATE", "STEP", "LOSS"]),
+        (120, ["ID", "NAME", "STATE", "STEP", "LOSS", "ACCURACY", "CREATED"]),
+    ],
+)
+def test_a_narrow_list_has_fewer_columns_but_whole_ones(
+    gradserve: Command, service: Client, width: int, titles: list[str]
+) -> None:
+    id = gradserve("submit", str(EXAMPLES / "xor.json"), "--watch").stdout.split()[0]
+    console = Console(width=width, record=True, file=io.StringIO())
+    console.print(jobs_table([service.get(id)], width))
+    header, line = console.export_text().splitlines()
+    assert header.split() == titles
+    assert line.split()[0] == id
+    assert "succeeded" in line.split()
 
 
 def test_the_list_can_be_of_one_state(gradserve: Command) -> None:
