@@ -12,6 +12,9 @@ from service.supervisor import Part
 
 API_THREADS = 64
 API_GRACE_SECONDS = 3
+# Longer than clients pause between polls: a connection that is closed just as a request is sent
+# is an error to the client.
+API_KEEP_ALIVE_SECONDS = 15
 # A worker told to stop writes the checkpoints of its jobs and puts them back within this time.
 WORKER_GRACE_SECONDS = 10.0
 
@@ -47,6 +50,7 @@ def api(listener: socket.socket) -> Part:
     argv += ["--worker-class", "service.gunicorn_worker.Worker"]
     argv += ["--workers", "1", "--threads", str(API_THREADS)]
     argv += ["--graceful-timeout", str(API_GRACE_SECONDS)]
+    argv += ["--keep-alive", str(API_KEEP_ALIVE_SECONDS)]
     # Its default lies in the home folder, where a second instance would fail on it.
     argv += ["--no-control-socket"]
     argv += ["--logger-class", "service.gunicorn_log.JsonLogger"]
