@@ -9,9 +9,7 @@ import numpy as np
 from benchmarks.cases import CURVE_RATE, CURVE_START, Case, curve_rows, specify
 from benchmarks.peers import Work
 from engine import Value, native
-from engine.native.setup import allocate
-from engine.native.steps import LOSS, Window, run
-from engine.native.tracing import WIDTH
+from engine.native.function import NativeFunction
 from engine.nn import build
 from engine.problem import prepare
 from engine.record import record
@@ -63,27 +61,16 @@ def jobs(case: Case, count: int) -> Work:
 
 
 def curve(case: Case, steps: int) -> Work:
-    """A graph of its own making: recorded once, then run by the kernels as a job would be."""
+    """A graph of a user's own: recorded once, then run by the kernels."""
     x, y = curve_rows()
     a, b, c, d = parameters = [Value(number) for number in CURVE_START]
     at, target = Value(float(x[0])), Value(float(y[0]))
     answer = a * (b * at).sin() + c * (-d * at**2).exp()
     program = record((answer - target) ** 2, parameters, [at, target])
-    rows = np.stack([x, y])
+    function = NativeFunction(program, np.stack([x, y], axis=1), mean=True)
 
     def work() -> Sequence[float]:
-        job = allocate(program, rows, len(x))._replace(mean=True)
-        job.slots[: len(parameters)] = np.array(CURVE_START)[program.order]
-        window = Window(
-            order=np.arange(len(x)),
-            starts=np.zeros(steps, np.int64),
-            sizes=np.full(steps, len(x)),
-            rates=np.full(steps, CURVE_RATE),
-            logged=np.ones(steps, np.int64),
-            history=np.zeros((steps, 5)),
-        )
-        run(job, window, np.zeros(6, np.int64), np.zeros((2, WIDTH)), steps)
-        losses: list[float] = window.history[:, LOSS].tolist()
+        losses: list[float] = function.descend(CURVE_START, [CURVE_RATE] * steps)[1].tolist()
         return losses
 
     return work
