@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session, sessionmaker
 
@@ -18,7 +18,8 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-UNREACHABLE = (OperationalError, InterfaceError, PoolTimeout)
+# InternalError: Postgres has ended a transaction that stood idle, in a frozen process, say.
+UNREACHABLE = (OperationalError, InterfaceError, InternalError, PoolTimeout)
 FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 2.0
 
@@ -40,7 +41,7 @@ def persist(
         hurry: whether to give up after a failed try, because the process has to stop.
 
     Raises:
-        OperationalError, InterfaceError, PoolTimeout: the last failure.
+        OperationalError, InterfaceError, InternalError, PoolTimeout: the last failure.
     """
     pause = FIRST_PAUSE_SECONDS
     again = False

@@ -51,7 +51,8 @@ class Sweeper:
         """Frees what is lost, then rings for what waits.
 
         Raises:
-            OperationalError, InterfaceError, TimeoutError: the database does not answer.
+            OperationalError, InterfaceError, InternalError, TimeoutError: the database does not
+                answer.
         """
         self.free()
         self.ring()

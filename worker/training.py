@@ -23,6 +23,7 @@ from service.errors import LeaseLost
 from worker import checkpoint
 from worker.ledger import Ledger
 from worker.outage import UNREACHABLE, persist, reason
+from worker.pulse import Pulse
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +32,9 @@ STRETCH_ABOVE_BYTES = 1_000_000
 LONGEST_PROGRESS_SECONDS = 5.0
 # Checkpoints for looking back wait for the next progress commit up to this size together.
 MAX_WAITING_BYTES = 4_000_000
+
+# A slice that takes longer than this part of the lease has the lease renewed beside it.
+BEATS_A_LEASE = 4
 
 INTERNAL_ERROR = "an unexpected error in the worker; its log says more"
 
@@ -86,6 +90,9 @@ class Run:
             lease_seconds=context.settings.lease_seconds,
             draining=context.draining,
         )
+        self._pulse = Pulse(
+            self._ledger.renew, every=context.settings.lease_seconds / BEATS_A_LEASE
+        )
         self._started = time.monotonic()
         self._interval = context.settings.progress_seconds
         self._look_at = self._commit_at = time.monotonic() + self._interval
@@ -95,7 +102,8 @@ class Run:
 
         Raises:
             LeaseLost: the job is no longer this claim's.
-            OperationalError, InterfaceError, TimeoutError: the database stayed away.
+            OperationalError, InterfaceError, InternalError, TimeoutError: the database stayed
+                away.
         """
         try:
             return self._train(JobSpec.model_validate_json(self.claim.spec))
@@ -114,18 +122,19 @@ class Run:
     def _train(self, spec: JobSpec) -> State:
         training = spec.training
         keep_every = checkpoints.retained_every(training.steps, training.checkpoint_every)
-        for progress in train(spec, self._ledger.resume_point()):
-            self._collect(progress, keep_every)
-            if progress.finished:
-                parameters = results.pack(spec.sizes(), progress.snapshot().parameters)
-                return self._ledger.succeed(progress.step, self.rows, self.kept, parameters)
-            if (
-                training.deadline_seconds is not None
-                and self._seconds() > training.deadline_seconds
-            ):
-                return self._miss(progress, training.deadline_seconds)
-            if self._is_to_leave(progress):
-                return self._ledger.release()
+        with self._pulse as pulse:
+            for progress in pulse.watch(train(spec, self._ledger.resume_point())):
+                self._collect(progress, keep_every)
+                if progress.finished:
+                    parameters = results.pack(spec.sizes(), progress.snapshot().parameters)
+                    return self._ledger.succeed(progress.step, self.rows, self.kept, parameters)
+                if (
+                    training.deadline_seconds is not None
+                    and self._seconds() > training.deadline_seconds
+                ):
+                    return self._miss(progress, training.deadline_seconds)
+                if self._is_to_leave(progress):
+                    return self._ledger.release()
         raise RuntimeError("training ended without a last progress")
 
     def _collect(self, progress: Progress, keep_every: int) -> None:

@@ -71,7 +71,9 @@ def open_world(kind: str, periods: Mapping[str, float], slots: int) -> Iterator[
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="faults-")))
         cluster = stack.enter_context(Cluster()) if kind == "postgres" else None
         url = make_audited_database(folder, cluster)
-        yield stack.enter_context(World(folder, url, cluster=cluster, periods=periods, slots=slots))
+        yield stack.enter_context(
+            World(folder, url, cluster=cluster, periods=periods, slots=slots, cold=False)
+        )
 
 
 def soak(kind: str, kills: int, seed: int) -> Outcome:

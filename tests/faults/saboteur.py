@@ -6,9 +6,9 @@ The program is the one that runs in service; the functions it calls are wrapped 
 production code has no switch for any of this. A test arms a point by writing a file
 (`tests.faults.points`); the process that comes there first removes it and does what it says.
 
-Jobs may ask for two things by their names: `poison` kills the process that trains it, and
-`pace:0.05` makes it sleep that long after each slice, so that many jobs can run at once for as
-long as a test needs, on a few cores.
+Jobs may ask for a thing by their names: `poison` kills the process that trains it, `slow:5`
+takes that long for its first slice, and `pace:0.05` sleeps that long after each slice, so that
+many jobs can run at once for as long as a test needs, on a few cores.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from typing import Any
 
-from sqlalchemy import Connection, Engine, event
+from sqlalchemy import Connection, Engine, event, text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Session
@@ -55,23 +55,30 @@ REPOSITORY: dict[str, tuple[Any, str]] = {
 }
 
 
-def reach(point: str) -> None:
+def reach(point: str, session: Session | None = None) -> None:
     """Does what the test wants at this point, if anything."""
     action = points.take(point)
     if action is not None:
-        ACTIONS[action]()
+        ACTIONS[action](session)
 
 
-def lose_answer() -> None:
+def lose_answer(_: Session | None) -> None:
     """What a driver reports when the connection breaks between the COMMIT and its answer."""
     raise OperationalError("COMMIT", None, sqlite3.OperationalError("disk I/O error"))
 
 
-ACTIONS: dict[str, Callable[[], None]] = {
-    "kill": lambda: os.kill(os.getpid(), signal.SIGKILL),
-    "kill parent": lambda: os.kill(os.getppid(), signal.SIGKILL),
-    "freeze": lambda: os.kill(os.getpid(), signal.SIGSTOP),
+def outstay(session: Session | None) -> None:
+    """Stands idle in a transaction until Postgres ends it."""
+    assert session is not None
+    session.execute(text("SET LOCAL idle_in_transaction_session_timeout = '20ms'"))
+    time.sleep(0.3)
+
+
+ACTIONS: dict[str, Callable[[Session | None], None]] = {
+    "kill": lambda _: os.kill(os.getpid(), signal.SIGKILL),
+    "freeze": lambda _: os.kill(os.getpid(), signal.SIGSTOP),
     "lose answer": lose_answer,
+    "outstay": outstay,
 }
 
 
@@ -80,11 +87,11 @@ def wrap_repository(name: str, module: Any, function: str) -> None:
 
     @functools.wraps(wrapped)
     def wrapper(session: Session, *args: Any, **options: Any) -> Any:
-        reach(f"{name}.before")
+        reach(f"{name}.before", session)
         claim = args[0] if args and isinstance(args[0], Claim) else None
         with audit.writing_as(session, claim.fence) if claim else nullcontext():
             value = wrapped(session, *args, **options)
-        reach(f"{name}.after")
+        reach(f"{name}.after", session)
         event.listen(session, "after_commit", lambda _: reach(f"{name}.committed"), once=True)
         return value
 
@@ -109,13 +116,15 @@ def wrap_train() -> None:
 
     @functools.wraps(train)
     def wrapper(spec: JobSpec, *args: Any) -> Iterator[Any]:
-        name = spec.name or ""
-        pace = float(name.removeprefix("pace:")) if name.startswith("pace:") else 0.0
+        what, _, seconds = (spec.name or "").partition(":")
+        if what == "slow":
+            time.sleep(float(seconds))
         for progress in train(spec, *args):
-            if name == "poison":
-                ACTIONS["kill"]()
+            if what == "poison":
+                ACTIONS["kill"](None)
             yield progress
-            time.sleep(pace)
+            if what == "pace":
+                time.sleep(float(seconds))
 
     engine.train.train = wrapper
 
@@ -142,6 +151,13 @@ def limit_pages() -> None:
             connection.exec_driver_sql(f"PRAGMA max_page_count = {points.page_limit()}")
 
 
+def start_cold() -> None:
+    """Spares a worker the import of scikit-learn and the compiled kernels before it is ready."""
+    import worker.celery
+
+    worker.celery.WARM_UP |= {"dataset": {"kind": "xor", "n_samples": 4}, "executor": "scalar"}
+
+
 def main() -> None:
     for name, (module, function) in REPOSITORY.items():
         wrap_repository(name, module, function)
@@ -153,6 +169,8 @@ def main() -> None:
     if without:
         unfenced.remove(without)
     program = sys.argv[1]
+    if program == "celery" and os.environ.get("GRADSERVE_TEST_COLD"):
+        start_cold()
     sys.argv = sys.argv[1:]
     runpy.run_module(program, run_name="__main__", alter_sys=True)
 

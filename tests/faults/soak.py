@@ -28,6 +28,10 @@ from tests.faults.world import World
 AWAY = (DBAPIError, PoolTimeout)
 WATCH_SECONDS = 0.1
 
+EXECUTORS = ("native", "scalar")
+# So many different jobs of each, whose undisturbed runs are computed once.
+SEEDS = 6
+
 
 @dataclass
 class Blow:
@@ -112,7 +116,9 @@ class Soak:
                 if not self._feeding.is_set():
                     return
                 self._number += 1
-                self.post(make_spec(self._job_seconds, seed=self._number % 12))
+                executor = EXECUTORS[self._number % 2]
+                seed = self._number % SEEDS
+                self.post(make_spec(self._job_seconds, seed=seed, executor=executor))
 
     # Strikes
 

@@ -10,7 +10,7 @@ STEPS_A_SLICE = 4
 LONGEST_SLEEP_SECONDS = 0.1
 
 
-def make_spec(seconds: float = 0.0, *, seed: int = 0) -> JobSpec:
+def make_spec(seconds: float = 0.0, *, seed: int = 0, executor: str = "scalar") -> JobSpec:
     """A job that takes about `seconds`, nearly all of them asleep between short slices."""
     slices = max(50, math.ceil(seconds / LONGEST_SLEEP_SECONDS))
     return JobSpec.model_validate(
@@ -29,7 +29,7 @@ def make_spec(seconds: float = 0.0, *, seed: int = 0) -> JobSpec:
                 "seed": seed,
                 "checkpoint_every": STEPS_A_SLICE,
             },
-            "executor": "scalar",
+            "executor": executor,
         }
     )
 
@@ -38,6 +38,11 @@ def make_tiny_spec(seed: int = 0) -> JobSpec:
     """A job of a few milliseconds."""
     training = {"steps": 2, "seed": seed}
     return JobSpec.model_validate(make_spec(seed=seed).model_dump() | {"training": training})
+
+
+def make_slow(seconds: float) -> JobSpec:
+    """A job whose first slice takes so long."""
+    return make_spec().model_copy(update={"name": f"slow:{seconds:g}"})
 
 
 def make_poison() -> JobSpec:

@@ -78,14 +78,17 @@ def test_f12_a_wire_that_breaks_between_a_commit_and_its_answer(
     world.assert_kept()
 
 
+@pytest.mark.parametrize(
+    "point", ["claim.after", "insert.before", "progress.after", "succeed.after"]
+)
 @pytest.mark.parametrize("shared_world", ["postgres"], indirect=True)
-def test_f12_a_transaction_that_postgres_ends_is_tried_again(world: World) -> None:
+def test_f12_a_transaction_that_postgres_ends_is_tried_again(world: World, point: str) -> None:
     # As happens to a process that is frozen in a transaction for longer than ten seconds.
-    world.points.arm("progress.after", "outstay")
+    world.points.arm(point, "outstay")
 
-    [id] = world.put(make_spec(1))
+    [id] = world.put(make_spec(0.5))
 
-    until(lambda: world.points.taken("progress.after"), 20, "a transaction stands idle")
+    until(lambda: world.points.taken(point), 20, "a transaction stands idle")
     world.assert_kept()
     assert world.job(id).attempt == 1
 

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text
 
 from tests.faults import audit, oracle
-from tests.faults.specs import make_diverging_spec, make_poison, make_spec
+from tests.faults.specs import make_diverging_spec, make_poison, make_slow, make_spec
 from tests.faults.world import World
 from tests.processes import until
 
@@ -25,6 +25,13 @@ def test_f10_a_job_that_kills_its_worker_fails_and_its_neighbours_finish(world: 
     world.accepted = neighbours
     world.assert_kept()
     assert {world.job(id).attempt for id in neighbours} == {1}
+
+
+def test_a_slice_that_takes_longer_than_the_lease_keeps_its_job(world: World) -> None:
+    [id] = world.put(make_slow(3 * world.settings.lease_seconds))
+
+    world.assert_kept()
+    assert (world.job(id).attempt, world.job(id).fence) == (1, 1)
 
 
 @pytest.mark.parametrize("damaged", ["newest", "all"])

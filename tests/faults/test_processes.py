@@ -35,14 +35,13 @@ SWEEPER_POINTS = (
 
 
 def test_f1_a_killed_pool_process_loses_nothing(world: World) -> None:
-    ids = world.put(make_spec(1), make_spec(1, seed=1))
-    world.await_steps(*ids)
-
-    for id in ids:
+    for executor in ("scalar", "native"):
+        [id] = world.put(make_spec(1, executor=executor))
+        world.await_steps(id)
         world.strike(id, signal.SIGKILL)
 
     world.assert_kept()
-    assert [world.job(id).attempt for id in ids] == [2, 2]
+    assert [world.job(id).attempt for id in world.accepted] == [2, 2]
 
 
 def test_f2_a_killed_worker_loses_nothing(world: World) -> None:

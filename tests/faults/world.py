@@ -7,6 +7,7 @@ periods are a tenth of the defaults, unless a test is about the defaults.
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import signal
 import socket
@@ -24,7 +25,7 @@ from sqlalchemy import func, select
 
 from engine.spec import JobSpec
 from service import parts
-from service.config import Settings
+from service.config import Settings, env_name
 from service.db import jobs
 from service.db.migrate import upgrade
 from service.db.models import TERMINAL, Job
@@ -118,6 +119,7 @@ class World:
         cluster: Cluster | None = None,
         periods: Mapping[str, float] = QUICK,
         slots: int = 4,
+        cold: bool = True,
         unfenced: str = "",
     ) -> None:
         self.folder = folder
@@ -126,7 +128,11 @@ class World:
         self.accepted: list[str] = []
         self.points = Points(folder / "points")
         self._slots = slots
-        self._unfenced = unfenced
+        self._environ = {
+            "GRADSERVE_TEST_COLD": "1" if cold else "",
+            "GRADSERVE_TEST_UNFENCED": unfenced,
+            "PYTHONPATH": str(ROOT),
+        }
         self._programs: list[Program] = []
         with ExitStack() as stack:
             broker_folder = stack.enter_context(servers.server_folder())
@@ -138,6 +144,7 @@ class World:
                 broker_url=self.broker.url,
                 **periods,  # type: ignore[arg-type]
             )
+            self._environ |= self.points.environ | self._settings_environ()
             self.publisher = make_publisher(self.settings)
             stack.callback(self.publisher.close)
             engine = make_engine(self.settings, "worker")
@@ -214,7 +221,7 @@ class World:
         with log.open("wb") as output:
             process = subprocess.Popen(
                 [*SABOTEUR, *argv[argv.index("-m") + 1 :]],
-                env=os.environ | self._environ(),
+                env=os.environ | self._environ,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
@@ -225,17 +232,9 @@ class World:
         self._programs.append(Program(role, process, log))
         return self._programs[-1]
 
-    def _environ(self) -> dict[str, str]:
-        periods = {f"GRADSERVE_{name.upper()}": str(value) for name, value in self.periods.items()}
-        return {
-            **self.points.environ,
-            **periods,
-            "GRADSERVE_DATA_DIR": str(self.folder),
-            "GRADSERVE_DATABASE_URL": self.settings.database_url,
-            "GRADSERVE_BROKER_URL": self.settings.broker_url,
-            "GRADSERVE_TEST_UNFENCED": self._unfenced,
-            "PYTHONPATH": str(ROOT),
-        }
+    def _settings_environ(self) -> dict[str, str]:
+        fields = dataclasses.fields(self.settings)
+        return {env_name(field.name): str(getattr(self.settings, field.name)) for field in fields}
 
     # Jobs
 

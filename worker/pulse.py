@@ -1,0 +1,70 @@
+"""Keeps the lease while a slice of training takes long.
+
+Slices take about 50 ms, and the step loop renews the lease between them. But the first one of a
+network of millions of parameters, or a single example of it, takes up to a minute on a busy
+machine: without this the job would be taken from a worker that is hard at work on it.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextvars import copy_context
+from typing import Self, TypeVar
+
+from service.errors import LeaseLost
+from worker.outage import UNREACHABLE
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+# What is not done with a slice by then hangs, and loses its job.
+LONGEST_SLICE_SECONDS = 600.0
+
+
+class Pulse:
+    """A thread that calls `renew` every so many seconds, while a slice lasts longer than that."""
+
+    def __init__(self, renew: Callable[[], object], *, every: float) -> None:
+        self._renew = renew
+        self._every = every
+        self._slice_began: float | None = None
+        self._over = threading.Event()
+
+    def __enter__(self) -> Self:
+        context = copy_context()  # so that its log lines name the job
+        threading.Thread(target=context.run, args=[self._beat], daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        # Not waited for: what it still sends is refused by the fence once the job is left.
+        self._over.set()
+
+    def watch(self, slices: Iterator[T]) -> Iterator[T]:
+        """Passes the slices on."""
+        while True:
+            self._slice_began = time.monotonic()
+            try:
+                slice = next(slices)
+            except StopIteration:
+                return
+            self._slice_began = None
+            yield slice
+
+    def _beat(self) -> None:
+        while not self._over.wait(self._every):
+            began = self._slice_began
+            if began is None or time.monotonic() - began < self._every:
+                continue
+            if time.monotonic() - began > LONGEST_SLICE_SECONDS:
+                log.error("a slice takes too long, the job is let go")
+                return
+            try:
+                self._renew()
+            except LeaseLost:
+                return  # the step loop will find out
+            except UNREACHABLE:
+                continue
