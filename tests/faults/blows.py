@@ -62,7 +62,7 @@ def kill_pool_process(soak: Soak) -> None:
 
 
 def kill_worker(soak: Soak) -> None:
-    worker = soak.random.choice(soak.world.running("worker"))
+    worker = _busiest(soak)
     pool = children(worker.pid)
     worker.kill()
     _await_death(pool)
@@ -91,7 +91,7 @@ def freeze_beyond_lease(soak: Soak) -> None:
 
 
 def tell_worker_to_go(soak: Soak) -> None:
-    worker = soak.random.choice(soak.world.running("worker"))
+    worker = _busiest(soak)
     ids = soak.owned_by(children(worker.pid))
     _stop(worker)
     soak.struck("F5", ids)
@@ -120,7 +120,7 @@ def freeze_broker(soak: Soak) -> None:
 
 
 def start_without_broker(soak: Soak) -> None:
-    worker = soak.random.choice(soak.world.running("worker"))
+    worker = _busiest(soak)
     with soak.outage():
         soak.world.broker.kill()
         _stop(worker)
@@ -189,12 +189,10 @@ def post_fifty_times(soak: Soak) -> None:
 
 
 def kill_api_before_publish(soak: Soak) -> None:
-    pid = _at(soak, "create.committed", "kill")
-    _await_death([pid])
-    with soak.world.sessions.begin() as session:
-        newest = jobs.page(session, limit=1).items
-    soak.struck("F17", [job.id for job in newest])
-    soak.world.await_api()
+    with ThreadPoolExecutor(1) as client:
+        posted = client.submit(soak.post, make_spec(1))
+        _await_death([_at(soak, "create.committed", "kill")])
+        soak.struck("F17", [posted.result()])
 
 
 def damage_checkpoint(soak: Soak) -> None:
@@ -253,6 +251,12 @@ BLOWS: Blows = {
 def _everybody(soak: Soak, fault: str) -> None:
     ids = (job.id for job in soak.unfinished())
     soak.struck(fault, [id for id in ids if id not in soak.expected])
+
+
+def _busiest(soak: Soak) -> Program:
+    """The worker that trains the most jobs."""
+    workers = soak.world.running("worker")
+    return max(workers, key=lambda worker: len(soak.owned_by(children(worker.pid))))
 
 
 def _at(soak: Soak, point: str, action: str) -> int:
