@@ -246,7 +246,10 @@ def with_first_writes(code: Sequence[Instruction], seeded: set[int]) -> list[Ins
 
 
 def mask_relus(backward: Sequence[Instruction]) -> None:
-    """Lets the only matrix that reads a relu's rows apply the relu's rule as it writes them."""
+    """Lets the only matrix that reads a relu's rows apply the relu's rule.
+
+    It can write their gradients over them, and half the memory stays in a closer cache.
+    """
     writers: dict[int, int] = {}
     for instruction in backward:
         for row in gradient_rows(instruction):

@@ -71,8 +71,8 @@ class Field(IntEnum):
 class Flag(IntFlag):
     BIAS = 1  # MATRIX: a bias follows each row of weights
     RELU = 2  # MATRIX: negative results become 0
-    MASKED = 4  # MATRIX with RELU: its consumer has applied the relu's rule already
-    MASKS = 8  # MATRIX: the inputs are such a relu; apply its rule while writing gradients
+    MASKED = 4  # MATRIX with RELU: gradients lie over the values, the relu's rule is applied
+    MASKS = 8  # MATRIX: the inputs are such a relu, lay their gradients over them
     ACCUMULATE = 16  # LINEAR: add to out
     SECOND = 32  # LINEAR: there is a b
     GRADIENT_A = 64  # a needs a gradient

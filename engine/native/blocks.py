@@ -1,7 +1,7 @@
 """A program over one block of examples: every instruction forward, or backward.
 
 Values and gradients are two tables of rows, `stride` bytes a row, eight examples a vector. An
-instruction names its rows; `engine.program` says what its fields mean. All other arguments are
+instruction names its rows; `engine.program` says what its fields mean. All arguments are
 addresses and sizes.
 """
 
@@ -23,34 +23,43 @@ from engine.native.products import (
     outputs,
     weight_gradients,
 )
-from engine.program import Field, Flag, Integers, Op
+from engine.native.tracing import Int, read_int, traced
+from engine.program import Field, Flag, Op
 
 kernel = njit(error_model="numpy", nogil=True, inline="always")
 
 MATRIX, LINEAR, LOG_SUM_EXP = int(Op.MATRIX), int(Op.LINEAR), int(Op.LOG_SUM_EXP)
 LOAD, STORE, ZERO = int(Op.LOAD), int(Op.STORE), int(Op.ZERO)
 
-OP, OUT, A, B = int(Field.OP), int(Field.OUT), int(Field.A), int(Field.B)
-COUNT, WIDTH, SLOT, FLAGS = map(int, (Field.COUNT, Field.WIDTH, Field.SLOT, Field.FLAGS))
+# An instruction is SIZE bytes, and each field begins so many bytes after it.
+SIZE = 8 * len(Field)
+OP, OUT, A, B, COUNT, WIDTH, SLOT, FLAGS = (8 * field for field in Field)
 
 BIAS, RELU, MASKED, MASKS = map(int, (Flag.BIAS, Flag.RELU, Flag.MASKED, Flag.MASKS))
 TRAINED, NEEDS_A, NEEDS_B = map(int, (Flag.TRAINED, Flag.GRADIENT_A, Flag.GRADIENT_B))
 FIRST_A = int(Flag.FIRST_A)
 
 
+@traced
+def field(address: Int) -> Int:
+    return read_int(address)
+
+
 @kernel
 def forward(
-    code: Integers, first: int, last: int, constants: int, values: int, stride: int,
+    code: int, first: int, last: int, constants: int, values: int, stride: int,
     vectors: int, slots: int,
 ) -> None:  # fmt: skip
     """Instructions first … last-1, in order."""
     for i in range(first, last):
-        op, count, width, flags = code[i, OP], code[i, COUNT], code[i, WIDTH], code[i, FLAGS]
-        y = values + code[i, OUT] * stride
-        a = values + code[i, A] * stride
-        b = values + code[i, B] * stride
-        slot = slots + 8 * code[i, SLOT]
-        c = constants + 8 * code[i, SLOT]
+        at = code + SIZE * i
+        op, count, width = field(at + OP), field(at + COUNT), field(at + WIDTH)
+        flags = field(at + FLAGS)
+        y = values + field(at + OUT) * stride
+        a = values + field(at + A) * stride
+        b = values + field(at + B) * stride
+        slot = slots + 8 * field(at + SLOT)
+        c = constants + 8 * field(at + SLOT)
         if op == MATRIX:
             bias = flags & BIAS
             floor = 0.0 if flags & RELU else -math.inf
@@ -69,7 +78,7 @@ def forward(
 
 @kernel
 def backward(
-    code: Integers, first: int, last: int, constants: int, values: int, gradients: int,
+    code: int, first: int, last: int, constants: int, values: int, gradients: int,
     stride: int, vectors: int, slots: int, slot_gradients: int,
 ) -> None:  # fmt: skip
     """The rules of instructions last-1 … first, in this order.
@@ -78,20 +87,24 @@ def backward(
     """
     for done in range(last - first):
         i = last - 1 - done
-        op, count, width, flags = code[i, OP], code[i, COUNT], code[i, WIDTH], code[i, FLAGS]
-        y = values + code[i, OUT] * stride
-        a = values + code[i, A] * stride
-        b = values + code[i, B] * stride
-        gy = gradients + code[i, OUT] * stride
-        ga = gradients + code[i, A] * stride
-        gb = gradients + code[i, B] * stride
-        slot = slots + 8 * code[i, SLOT]
-        g_slot = slot_gradients + 8 * code[i, SLOT]
-        c = constants + 8 * code[i, SLOT]
+        at = code + SIZE * i
+        op, count, width = field(at + OP), field(at + COUNT), field(at + WIDTH)
+        flags = field(at + FLAGS)
+        y = values + field(at + OUT) * stride
+        a = values + field(at + A) * stride
+        b = values + field(at + B) * stride
+        gy = gradients + field(at + OUT) * stride
+        ga = gradients + field(at + A) * stride
+        gb = gradients + field(at + B) * stride
+        slot = slots + 8 * field(at + SLOT)
+        g_slot = slot_gradients + 8 * field(at + SLOT)
+        c = constants + 8 * field(at + SLOT)
         if op == MATRIX:
             if flags & TRAINED == 0:
                 continue
-            if flags & RELU and not flags & MASKED:
+            if flags & MASKED:
+                gy = y
+            elif flags & RELU:
                 rows.relu_rule(y, gy, count, stride, vectors)
             bias = flags & BIAS
             pitch = 8 * (width + bias)
@@ -99,10 +112,10 @@ def backward(
             if flags & NEEDS_A:
                 mode = ACCUMULATE
                 if flags & MASKS:
-                    mode = OVERWRITE_WHERE_POSITIVE
+                    mode, ga = OVERWRITE_WHERE_POSITIVE, a
                 elif flags & FIRST_A:
                     mode = OVERWRITE
-                input_gradients(ga, stride, slot, pitch, gy, count, width, vectors, mode, a - ga)
+                input_gradients(ga, stride, slot, pitch, gy, count, width, vectors, mode)
         elif op == STORE:
             rows.store_slots_rule(ga, g_slot, flags, count, stride)
         elif op == ZERO:

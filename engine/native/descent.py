@@ -25,6 +25,7 @@ from engine.native.tracing import (
     total,
     traced,
     when,
+    write,
 )
 
 
@@ -58,17 +59,19 @@ def penalty(p: Int, vectors: Int, l2: Number, l1: Number) -> Number:
 
 
 @traced
-def add_penalties(p: Int, g: Int, vectors: Int, l2: Number, l1: Number) -> Number:
-    """g += 2·l2·p + l1·sign(p). The result is Σg²."""
+def add_penalties(p: Int, g: Int, vectors: Int, l2: Number, l1: Number, found: Int) -> Number:
+    """g += 2·l2·p + l1·sign(p). The result is Σg²; `penalty` is written to `found`."""
 
     def terms(at: Int) -> Sequence[Lanes]:
         x = load(p + at)
         sign = select(x > 0.0, l1, select(x < 0.0, -l1, 0.0))
         gradient = fma(x, l2 + l2, load(g + at)) + sign
         store(g + at, gradient)
-        return (gradient * gradient,)
+        return gradient * gradient, x * x, magnitude(x)
 
-    return sum_over(vectors, terms, 1)[0]
+    norm, squares, sizes = sum_over(vectors, terms, 3)
+    write(found, squares * l2 + sizes * l1)
+    return norm
 
 
 @traced

@@ -10,8 +10,7 @@ from itertools import repeat
 
 import numpy as np
 
-from engine.native.setup import job_of, program_of
-from engine.native.steps import (
+from engine.native.jobs import (
     GOING_ON,
     LOGGED,
     LOSS,
@@ -22,8 +21,9 @@ from engine.native.steps import (
     VALIDATION_LOSS,
     VALIDATION_SCORE,
     Window,
-    run,
 )
+from engine.native.setup import job_of, program_of
+from engine.native.steps import run
 from engine.native.tracing import WIDTH
 from engine.native.windows import make_window, score_scale, spread
 from engine.nn import build

@@ -13,16 +13,16 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from engine.native.setup import allocate
-from engine.native.steps import (
+from engine.native.jobs import (
     LOSS,
     LOSS_NOT_FINITE,
     STATUS,
     STEP,
     VALIDATION_SCORE,
     Window,
-    run,
 )
+from engine.native.setup import allocate
+from engine.native.steps import run
 from engine.native.tracing import WIDTH
 from engine.native.windows import padded
 from engine.program import Program

@@ -84,12 +84,9 @@ def outputs(
 @traced
 def input_gradients(
     gx: Int, stride: Int, weights: Int, pitch: Int, gy: Int, rows: Int, columns: Int,
-    vectors: Int, mode: Int, distance: Int,
+    vectors: Int, mode: Int,
 ) -> None:  # fmt: skip
-    """gx ← Wᵀ·gy, written as `mode` says.
-
-    The values that OVERWRITE_WHERE_POSITIVE looks at lie `distance` bytes after gx.
-    """
+    """gx ← Wᵀ·gy, written as `mode` says; for OVERWRITE_WHERE_POSITIVE over x itself."""
     for column, height in row_tiles(columns):
         numbers = [weights + (column + r) * 8 for r in range(height)]
         for vector, width in vector_tiles(vectors):
@@ -101,7 +98,7 @@ def input_gradients(
                     if case == ACCUMULATE:
                         store(address, load(address) + result)
                     elif case == OVERWRITE_WHERE_POSITIVE:
-                        store(address, select(load(address + distance) > 0.0, result, 0.0))
+                        store(address, select(load(address) > 0.0, result, 0.0))
                     else:
                         store(address, result)
 

@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from engine.native import batch
-from engine.native.steps import Job
+from engine.native.jobs import Job
 from engine.native.tracing import BYTES, WIDTH
 from engine.nn import MLP
 from engine.problem import Problem

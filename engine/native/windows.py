@@ -8,7 +8,7 @@ import numpy as np
 
 from engine.native.batch import shuffle
 from engine.native.cache import cached
-from engine.native.steps import VALIDATION_SCORE, Window
+from engine.native.jobs import VALIDATION_SCORE, Window
 from engine.native.tracing import WIDTH
 from engine.optim import rates
 from engine.problem import Problem
