@@ -17,11 +17,17 @@ from benchmarks.scaling import Growth
 LINEAR = 1.1
 """The largest exponent that still counts as linear."""
 
+MISSED = "**missed**"
+
 PAGE = Template("""\
 # How fast the engine is
 
-`make bench-engine` measures this and writes this page. Measured on $date on $processor, with
-$software, all numbers float64, one thread each.
+`make bench-engine` measures this and writes this page.
+
+- Date: $date
+- Processor: $processor; load average before it began: $load
+- Software: $software
+- All numbers are float64, every peer runs in one thread.
 
 ## Against its peers
 
@@ -30,7 +36,7 @@ Processor time of a training step. The ratio says how many times longer the peer
 $heats
 
 Before a case is timed, gradserve and its peers train it from the same parameters on the same
-rows in the same order, and their losses are compared step by step; the largest relative
+rows in the same order, and their losses are compared step by step. The largest relative
 difference was $difference.
 
 ## Beginnings and tiny jobs
@@ -39,34 +45,34 @@ $limits
 
 ## Growth
 
-Seconds grow with a size as size^exponent; 1 is linear. Parameters and rows: a step of a network
-16-*h*-*h*-1; steps: a whole call of `train()` on the moons demo.
+Time grows like size^exponent; 1 is linear. For parameters and rows it is the time of a step of a
+network 16-*h*-*h*-1, for steps that of a whole call of `train()` on the moons demo.
 
 $growth
 
 ## How to read this
 
-- **gradserve, native** on the moons demo and in the mini-batches is a whole call of
-  `engine.train.train`: data, recording the graph, every slice, the history. In the wide network
-  it is the steps alone, as it is for JAX and PyTorch, because recording 100,000 parameters takes
-  as long as hundreds of steps; "Beginnings" has that time. The curve is a graph of a user's own,
-  recorded and run by the same kernels.
-- **JAX, compiled loop** is `lax.scan` over all steps inside one `jit`, in the layout that was
-  fastest of those tried. Its compilation is not counted: $compilation. **JAX, compiled step** is
-  a jitted step that is called from Python. **PyTorch, eager** is `torch.nn` and
-  `torch.optim.SGD`. **NumPy, by hand** has its gradients written out. **micrograd** is its demo
-  notebook. **dgemm** does as many floating-point operations as the step has in its matrix
-  products, in one large product.
-- Peers run turn by turn in processes of their own, $turns turns; a figure is the median, and a
-  ratio the median of the ratios of each turn. Times are processor time, which other programs on
-  the machine hardly change; with one thread it is what the clock shows when nothing else runs.
-- "With AVX2" compiles gradserve and JAX for processors without AVX-512. The other targets are
-  meant for a processor that has it.
+- **gradserve, native** on the moons demo and with mini-batches is a whole call of
+  `engine.train.train`: data, recording the graph, every slice, and the history with loss,
+  accuracy, learning rate and gradient norm. In the wide network it is the steps alone, as it is
+  for JAX and PyTorch; what comes before them is under "Beginnings". The curve is a graph of a
+  user's own, recorded and run by the same kernels.
+- **JAX, compiled loop** is `lax.scan` over all steps inside one `jit`, in the layout that was the
+  fastest of those tried. **JAX, compiled step** is a jitted step called from Python. Compiling
+  is not counted; for the loops it took $compilation.
+- **PyTorch, eager** is `torch.nn` with `torch.optim.SGD`, **NumPy, by hand** has its gradients
+  written out, **micrograd** is the loss and the loop of its demo notebook.
+- **The same FLOPs in dgemm** are as many floating-point operations as the matrix products of a
+  step have, done in products of large matrices.
+- Peers take turns, each in a process of its own. A figure is the median of $turns turns, a ratio
+  the median of the ratios of each turn. Times are processor time, which other programs on the
+  machine change least; a program with one thread takes as long by the clock when it is alone.
+- "With AVX2" compiles gradserve and JAX for a processor without AVX-512. The other targets are
+  meant for one that has it.
 
 ## Every series
 
-Microseconds a step, or a job, or a recording: the median, the smallest and the largest of
-$turns turns in processor time, and the median by the clock.
+Microseconds of processor time a step, or a job, or a recording, and the median by the clock.
 
 $series
 """)
@@ -81,12 +87,14 @@ class Outcome:
     growth: Sequence[Growth]
     difference: float
     turns: int
+    load: float
 
 
 def page(outcome: Outcome) -> str:
     today = datetime.datetime.now(datetime.UTC).date()
     return PAGE.substitute(
         date=today.isoformat(),
+        load=f"{outcome.load:.1f}",
         processor=machine.processor(),
         software=machine.software(),
         heats=heats_table(outcome.heats),
@@ -169,7 +177,7 @@ def compilation(heats: Iterable[tuple[Heat, Sequence[Series]]]) -> str:
 
 
 def verdict(met: bool) -> str:
-    return "met" if met else "**missed**"
+    return "met" if met else MISSED
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

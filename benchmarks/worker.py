@@ -16,6 +16,7 @@ from __future__ import annotations
 import gc
 import json
 import os
+import signal
 import sys
 import time
 from dataclasses import dataclass
@@ -55,6 +56,8 @@ def timed(work: Work) -> dict[str, float]:
 
 def main() -> None:
     module = sys.argv[1]
+    # Ctrl-C is for the program that asks; when it has gone, the requests end.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     # What a library prints must not end up between the answers.
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
