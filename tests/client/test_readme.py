@@ -44,6 +44,12 @@ def test_the_engine_works_as_shown() -> None:
     check(block, run([sys.executable, "-"], block.code))
 
 
+def test_a_recorded_program_is_printed_as_shown() -> None:
+    (block,) = blocks("Two executors, one graph")
+    command = block.code.replace(".venv/bin/python", sys.executable)
+    check(block, run(["bash"], command))
+
+
 def test_the_command_and_the_client_work_as_shown(service_url: str) -> None:
     shell, python = blocks("From the command line and from Python")
     commands = shell.code.replace(".venv/bin/gradserve", f"{sys.executable} -m client")
