@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -52,10 +53,9 @@ def test_f15_a_cancel_that_races_completion_wins_or_is_refused(
     )
     start = threading.Barrier(2)
 
-    def cancel(id: str, delay: int) -> bool:
+    def cancel(id: str, delay: float) -> bool:
         start.wait()
-        for _ in range(delay):  # a little later each time, up to the job's whole length
-            pass
+        time.sleep(delay)
         try:
             with sessions.begin() as session:
                 wishes.request_cancel(session, id)
@@ -65,7 +65,7 @@ def test_f15_a_cancel_that_races_completion_wins_or_is_refused(
 
     ids = []
     outcomes: Counter[tuple[bool, str]] = Counter()
-    delay = 0
+    delay = 0.001
     with ThreadPoolExecutor(1) as canceller:
         for _ in range(RACES):
             with sessions.begin() as session:
@@ -78,7 +78,7 @@ def test_f15_a_cancel_that_races_completion_wins_or_is_refused(
                 state = jobs.get(session, ids[-1]).state
             outcomes[won, state] += 1
             # Steers towards the moment at which either may win.
-            delay = delay + 2000 if won else max(0, delay - 2000)
+            delay = delay * 1.2 if won else delay / 1.2
 
     assert set(outcomes) == {(True, "cancelled"), (False, "succeeded")}, outcomes
     with sessions.begin() as session:
