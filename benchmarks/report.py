@@ -59,7 +59,8 @@ $growth
   user's own, recorded and run by the same kernels.
 - **JAX, compiled loop** is `lax.scan` over all steps inside one `jit`, in the layout that was the
   fastest of those tried. **JAX, compiled step** is a jitted step called from Python. Compiling
-  is not counted; for the loops it took $compilation.
+  is not counted; for the loops it took
+  $compilation.
 - **PyTorch, eager** is `torch.nn` with `torch.optim.SGD`, **NumPy, by hand** has its gradients
   written out, **micrograd** is the loss and the loop of its demo notebook.
 - **The same FLOPs in dgemm** are as many floating-point operations as the matrix products of a

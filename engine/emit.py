@@ -86,14 +86,14 @@ class Writer:
         slot: int = 0,
         flags: int = 0,
     ) -> None:
-        self.code.append([int(op), out, a, b, count, width, slot, int(flags)])
+        self.code.append([op, out, a, b, count, width, slot, flags])
 
     def write_matrix(self, batch: Sequence[Node]) -> None:
         first = batch[0]
-        flags = Flag.TRAINED if first.trained else Flag(0)
-        flags |= Flag.BIAS if first.bias is not None else Flag(0)
-        flags |= Flag.RELU if first.relu else Flag(0)
-        flags |= Flag.GRADIENT_A if any(o.trained for o in first.operands) else Flag(0)
+        flags: int = Flag.TRAINED if first.trained else 0
+        flags |= Flag.BIAS if first.bias is not None else 0
+        flags |= Flag.RELU if first.relu else 0
+        flags |= Flag.GRADIENT_A if any(o.trained for o in first.operands) else 0
         self.emit(
             Op.MATRIX,
             first.row,
@@ -105,7 +105,7 @@ class Writer:
         )
 
     def write_log_sum_exp(self, node: Node) -> None:
-        flags = Flag.GRADIENT_A if any(o.trained for o in node.operands) else Flag(0)
+        flags = Flag.GRADIENT_A if any(o.trained for o in node.operands) else 0
         self.emit(
             Op.LOG_SUM_EXP,
             node.row,
@@ -183,8 +183,8 @@ class Writer:
         return self.copies[nodes]
 
 
-def gradients(needs: Sequence[bool]) -> Flag:
-    flags = Flag(0)
+def gradients(needs: Sequence[bool]) -> int:
+    flags = 0
     for flag, needed in zip(NEEDS, needs, strict=False):
         if needed:
             flags |= flag
@@ -217,6 +217,7 @@ def with_first_writes(code: Sequence[Instruction], seeded: set[int]) -> list[Ins
         for run in runs([(row,) for row in rows]):
             zero = [0] * len(Field)
             zero[Field.OP], zero[Field.OUT], zero[Field.COUNT] = int(Op.ZERO), run[0][0], len(run)
+            zero[Field.FLAGS] = int(Flag.TRAINED)
             backward.append(zero)
         written.update(rows)
 
@@ -239,7 +240,7 @@ def with_first_writes(code: Sequence[Instruction], seeded: set[int]) -> list[Ins
             elif fresh:
                 clear(fresh)
             written.update(rows)
-        instruction[Field.FLAGS] = int(flags)
+        instruction[Field.FLAGS] = flags
         backward.append(instruction)
     mask_relus(backward)
     return backward[::-1]

@@ -17,7 +17,7 @@ derivative, is written in `engine.native`.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import IntEnum, IntFlag
+from enum import IntEnum
 
 import numpy as np
 import numpy.typing as npt
@@ -68,7 +68,9 @@ class Field(IntEnum):
     FLAGS = 7
 
 
-class Flag(IntFlag):
+class Flag(IntEnum):
+    """Bits of FLAGS. No IntFlag: combining those would be a quarter of the recording."""
+
     BIAS = 1  # MATRIX: a bias follows each row of weights
     RELU = 2  # MATRIX: negative results become 0
     MASKED = 4  # MATRIX with RELU: gradients lie over the values, the relu's rule is applied
@@ -79,7 +81,7 @@ class Flag(IntFlag):
     GRADIENT_B = 128
     FIRST_A = 256  # the gradient of a is written here first, nothing to add to
     FIRST_B = 512
-    TRAINED = 1024  # MATRIX: the weights need gradients
+    TRAINED = 1024  # MATRIX: the weights need gradients; ZERO: always
 
 
 @dataclass(frozen=True, slots=True)

@@ -92,8 +92,11 @@ def init_postgres(folder: Path) -> None:
     subprocess.run(command, check=True, capture_output=True, **_ordinary_user())
 
 
-def start_postgres(folder: Path) -> Server:
-    """Postgres on the cluster of `init_postgres`, listening on a socket in `folder` only."""
+def start_postgres(folder: Path, **changes: str) -> Server:
+    """Postgres on the cluster of `init_postgres`, listening on a socket in `folder` only.
+
+    `changes` are settings in place of those that make the tests quick.
+    """
     options = {
         "listen_addresses": "",
         "unix_socket_directories": str(folder),
@@ -103,7 +106,7 @@ def start_postgres(folder: Path) -> Server:
         "synchronous_commit": "off",
         "full_page_writes": "off",
         "autovacuum": "off",
-    }
+    } | changes
     command = [_binary("postgres", folder), "-D", str(folder / "data")]
     for name, value in options.items():
         command += ["-c", f"{name}={value}"]

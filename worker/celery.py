@@ -67,14 +67,21 @@ def configure_logging(**kwargs: Any) -> None:
 def warm_up(sender: Any, **kwargs: Any) -> None:
     global _controller
     _controller = sender
-    for _ in train(JobSpec.model_validate(WARM_UP)):
-        pass
+    take_a_few_steps()
 
 
 @signals.worker_process_init.connect
-def die_with_parent(**kwargs: Any) -> None:
-    """A killed parent takes its pool with it: nobody could tell the pool to drain."""
+def begin_process(**kwargs: Any) -> None:
+    # A killed parent takes its pool with it: nobody could tell the pool to drain.
     processes.die_with_parent(_parent, signal.SIGKILL)
+    # The memory that a job uses is the parent's until it is touched, and a thousand page faults
+    # would make the first small job five times as long.
+    take_a_few_steps()
+
+
+def take_a_few_steps() -> None:
+    for _ in train(JobSpec.model_validate(WARM_UP)):
+        pass
 
 
 @signals.worker_shutting_down.connect

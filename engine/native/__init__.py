@@ -6,7 +6,7 @@ numba is below here and is imported when it is used for the first time.
 
 from __future__ import annotations
 
-from functools import cache
+import functools
 from typing import TYPE_CHECKING
 
 from engine.data import InvalidData
@@ -20,7 +20,7 @@ class Unavailable(InvalidData):
     """The native executor cannot run on this machine."""
 
 
-@cache
+@functools.cache
 def unavailable() -> str | None:
     """Why the native executor cannot run here, in a sentence; None when it can."""
     try:

@@ -88,8 +88,10 @@ def backward(
     for done in range(last - first):
         i = last - 1 - done
         at = code + SIZE * i
-        op, count, width = field(at + OP), field(at + COUNT), field(at + WIDTH)
         flags = field(at + FLAGS)
+        if flags & (TRAINED | NEEDS_A | NEEDS_B) == 0:
+            continue
+        op, count, width = field(at + OP), field(at + COUNT), field(at + WIDTH)
         y = values + field(at + OUT) * stride
         a = values + field(at + A) * stride
         b = values + field(at + B) * stride
@@ -100,8 +102,6 @@ def backward(
         g_slot = slot_gradients + 8 * field(at + SLOT)
         c = constants + 8 * field(at + SLOT)
         if op == MATRIX:
-            if flags & TRAINED == 0:
-                continue
             if flags & MASKED:
                 gy = y
             elif flags & RELU:
@@ -120,8 +120,6 @@ def backward(
             rows.store_slots_rule(ga, g_slot, flags, count, stride)
         elif op == ZERO:
             rows.clear(gy, count, stride, vectors)
-        elif flags & (NEEDS_A | NEEDS_B) == 0:
-            continue
         elif op == LINEAR:
             rows.linear_rule(gy, ga, gb, c, flags, count, stride, vectors)
         elif op == LOG_SUM_EXP:

@@ -7,7 +7,7 @@ number here is the address of such a row or one of its settings. Formulas are th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from engine.native.tracing import (
     BYTES,
@@ -25,53 +25,68 @@ from engine.native.tracing import (
     total,
     traced,
     when,
-    write,
 )
 
 
-def sum_over(vectors: Int, terms: Callable[[Int], Sequence[Lanes]], count: int) -> list[Number]:
-    """The totals of each of terms(distance) over a row of vectors, each in four running sums.
+def sum_over(vectors: Int, term: Callable[[Int], Lanes]) -> Number:
+    """The total of term(distance) over a row of vectors, in four running sums.
 
     One running sum would wait for each addition to be done before the next.
     """
-    sums = [[Variable(ZEROS) for _ in range(4)] for _ in range(count)]
+    sums = [Variable(ZEROS) for _ in range(4)]
     for four in times(vectors // 4):
-        for i in range(4):
-            for parts, term in zip(sums, terms((four * 4 + i) * BYTES), strict=True):
-                parts[i].value = parts[i].value + term
+        for i, part in enumerate(sums):
+            part.value = part.value + term((four * 4 + i) * BYTES)
     for rest in times(vectors % 4):
-        for parts, term in zip(sums, terms((vectors // 4 * 4 + rest) * BYTES), strict=True):
-            parts[0].value = parts[0].value + term
-    quarters = ([part.value for part in parts] for parts in sums)
-    return [total((a + b) + (c + d)) for a, b, c, d in quarters]
+        sums[0].value = sums[0].value + term((vectors // 4 * 4 + rest) * BYTES)
+    a, b, c, d = (part.value for part in sums)
+    return total((a + b) + (c + d))
+
+
+@traced
+def sum_of_squares(row: Int, vectors: Int) -> Number:
+    def square(at: Int) -> Lanes:
+        x = load(row + at)
+        return x * x
+
+    return sum_over(vectors, square)
+
+
+@traced
+def add_l2(p: Int, g: Int, vectors: Int, l2: Number) -> Number:
+    """g += 2·l2·p. The result is l2·Σp²."""
+
+    def square(at: Int) -> Lanes:
+        x = load(p + at)
+        store(g + at, fma(x, l2 + l2, load(g + at)))
+        return x * x
+
+    return sum_over(vectors, square) * l2
+
+
+@traced
+def add_l1(p: Int, g: Int, vectors: Int, l1: Number) -> Number:
+    """g += l1·sign(p). The result is l1·Σ|p|."""
+
+    def size(at: Int) -> Lanes:
+        x = load(p + at)
+        sign = select(x > 0.0, l1, select(x < 0.0, -l1, 0.0))
+        store(g + at, load(g + at) + sign)
+        return magnitude(x)
+
+    return sum_over(vectors, size) * l1
 
 
 @traced
 def penalty(p: Int, vectors: Int, l2: Number, l1: Number) -> Number:
     """l2·Σp² + l1·Σ|p|."""
 
-    def terms(at: Int) -> Sequence[Lanes]:
+    def square(at: Int) -> Lanes:
         x = load(p + at)
-        return x * x, magnitude(x)
+        return x * x
 
-    squares, sizes = sum_over(vectors, terms, 2)
-    return squares * l2 + sizes * l1
-
-
-@traced
-def add_penalties(p: Int, g: Int, vectors: Int, l2: Number, l1: Number, found: Int) -> Number:
-    """g += 2·l2·p + l1·sign(p). The result is Σg²; `penalty` is written to `found`."""
-
-    def terms(at: Int) -> Sequence[Lanes]:
-        x = load(p + at)
-        sign = select(x > 0.0, l1, select(x < 0.0, -l1, 0.0))
-        gradient = fma(x, l2 + l2, load(g + at)) + sign
-        store(g + at, gradient)
-        return gradient * gradient, x * x, magnitude(x)
-
-    norm, squares, sizes = sum_over(vectors, terms, 3)
-    write(found, squares * l2 + sizes * l1)
-    return norm
+    squares = sum_over(vectors, square)
+    return squares * l2 + sum_over(vectors, lambda at: magnitude(load(p + at))) * l1
 
 
 @traced

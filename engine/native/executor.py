@@ -3,32 +3,17 @@
 from __future__ import annotations
 
 import copy
-import math
 import time
-from collections.abc import Generator, Iterable, Iterator, Sequence
-from itertools import repeat
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from engine.native.jobs import (
-    GOING_ON,
-    LOGGED,
-    LOSS,
-    NORM,
-    SCORE,
-    STATUS,
-    STEP,
-    VALIDATION_LOSS,
-    VALIDATION_SCORE,
-    Window,
-)
+from engine.native.jobs import VALIDATION_LOSS, Window
 from engine.native.setup import job_of, program_of
-from engine.native.steps import run
-from engine.native.tracing import WIDTH
-from engine.native.windows import make_window, score_scale, spread
+from engine.native.stretch import Stretch
 from engine.nn import build
 from engine.problem import Problem
-from engine.program import Integers, Program
+from engine.program import Program
 from engine.progress import Array, Diverged, HistoryRow, State
 from engine.stopping import Patience
 
@@ -62,12 +47,11 @@ class NativeExecutor:
             self._put(self.job.slots, start.parameters)
             self._put(self.job.velocity, start.velocity)
             self._put(self.job.kept, start.gradient)
+        self._stretch: Stretch | None = None
         self._budget = FIRST_BUDGET
         self._blocks = -(-problem.batches.size // self.job.block)
-        self.validation_scale = np.empty(0)
         if problem.validation is not None:
             self._blocks += -(-len(problem.validation) // self.job.block)
-            self.validation_scale = spread(problem, problem.validation.targets[None])
 
     @property
     def stopped(self) -> bool:
@@ -97,86 +81,72 @@ class NativeExecutor:
         if self.step >= until or self.stopped:
             yield []
         while self.step < until and not self.stopped:
-            yield from self._take(min(until, self.step + max(1, self._budget // self._blocks)))
+            if self.patience is None:
+                yield from self._take(until)
+            else:
+                yield from self._take_patiently(until)
 
-    def _take(self, last: int) -> Iterator[list[HistoryRow]]:
-        """Goes on to `last` finished updates, or to where early stopping ends it."""
-        window = make_window(self.problem, self.step, last)
+    def _take(self, until: int) -> Iterator[list[HistoryRow]]:
+        """Goes on within the window, or with the next one where that is done."""
+        if self._stretch is None or not self._stretch.goes_on(until):
+            self._stretch = self._next_stretch(self.problem.spec.training.steps)
+        yield from self._run(self._stretch, until)
+        self.step = self._stretch.step
+        yield self._stretch.new_rows()
+        if self._stretch.diverged:
+            raise Diverged(self.step)
+
+    def _take_patiently(self, until: int) -> Iterator[list[HistoryRow]]:
+        """Goes on to the end of a window, or to where early stopping ends it."""
         patience, before = copy.copy(self.patience), self._copies()
-        progress = yield from self._run(window)
-        rows = self._rows(window, progress)
-        finished = self.step + int(progress[STEP])
-        stop = look(patience, window, rows, finished)
+        stretch = self._next_stretch(until)
+        yield from self._run(stretch, until)
+        rows, finished = stretch.new_rows(), stretch.step
+        stop = look(patience, stretch.window, rows, finished)
         if stop < finished:
             # It went too far: once more from where it began, to the right place.
             self._restore(before)
-            progress = yield from self._run(make_window(self.problem, self.step, stop))
+            stretch = Stretch(self.problem, self.step, stop)
+            yield from self._run(stretch, stop)
             rows = [row for row in rows if row.step < stop]
-            finished = stop
-        self.step, self.patience = finished, patience
+        self.step, self.patience = stretch.step, patience
         yield rows
-        if progress[STATUS] != GOING_ON:
+        if stretch.diverged:
             raise Diverged(self.step)
 
+    def _next_stretch(self, until: int) -> Stretch:
+        """As many steps as about a slice has room for, one at least."""
+        steps = max(1, self._budget // self._blocks)
+        return Stretch(self.problem, self.step, min(until, self.step + steps))
+
     def _copies(self) -> list[Array]:
-        """What the kernels change, where it may have to be put back."""
+        """What the kernels change."""
         job = self.job
-        changed = (job.slots, job.velocity, job.kept) if self.patience else ()
-        return [array.copy() for array in changed]
+        return [array.copy() for array in (job.slots, job.velocity, job.kept)]
 
     def _restore(self, copies: Sequence[Array]) -> None:
         job = self.job
         for array, old in zip((job.slots, job.velocity, job.kept), copies, strict=True):
             array[:] = old
 
-    def _run(self, window: Window) -> Generator[list[HistoryRow], None, Integers]:
-        """Takes the steps of a window, and says how far it came.
+    def _run(self, stretch: Stretch, until: int) -> Iterator[list[HistoryRow]]:
+        """Takes the steps of a stretch, but none from `until` on.
 
-        Ticks in the middle of a step that takes longer than a slice; such a step is a window
+        Ticks in the middle of a step that takes longer than a slice; such a step is a stretch
         of its own, so the parameters are always those of `step` when it does.
         """
-        progress, sums = np.zeros(6, np.int64), np.zeros((2, WIDTH))
-        while True:
-            budget = self._budget if len(window.rates) == 1 else UNLIMITED
+        while stretch.goes_on(until):
+            budget = self._budget if stretch.last - stretch.first == 1 else UNLIMITED
             begun = time.perf_counter()
-            left = run(self.job, window, progress, sums, budget)
+            left = stretch.run(self.job, until, budget)
             self._pace(budget - left, time.perf_counter() - begun)
-            if progress[STEP] == len(window.rates) or progress[STATUS] != GOING_ON:
-                return progress
-            yield []
+            if stretch.goes_on(until):
+                yield []
 
     def _pace(self, blocks: int, seconds: float) -> None:
         """Sets the budget of the next call to what takes about a slice."""
         fitting = int(blocks * SLICE / max(seconds, 1e-9))
         self._budget = max(1, min(fitting, 8 * self._budget))
-
-    def _rows(self, window: Window, progress: Integers) -> list[HistoryRow]:
-        """The logged steps of a window as a history has them."""
-        numbers = window.history[: progress[LOGGED]]
-        places = np.flatnonzero(window.logged)[: len(numbers)]
-        losses: Iterable[float | None] = repeat(None)
-        scores: Iterable[float | None] = repeat(None)
-        if self.problem.validation is not None:
-            losses = finite(numbers[:, VALIDATION_LOSS])
-            scores = self._scores(numbers[:, VALIDATION_SCORE], self.validation_scale)
-        return list(
-            map(
-                HistoryRow,
-                (self.step + places).tolist(),
-                numbers[:, LOSS].tolist(),
-                self._scores(numbers[:, SCORE], score_scale(self.problem, window, places)),
-                losses,
-                scores,
-                window.rates[places].tolist(),
-                finite(numbers[:, NORM]),
-            )
-        )
-
-    def _scores(self, totals: Array, scale: Array) -> list[float | None]:
-        """Accuracies, or in a regression R²: `Problem.score` of sums over a batch."""
-        with np.errstate(divide="ignore", invalid="ignore"):
-            shares = totals / scale
-        return finite(shares if self.problem.spec.classifies() else 1.0 - shares)
 
 
 def look(
@@ -191,11 +161,3 @@ def look(
             if patience.exhausted:
                 return row.step + 1
     return finished
-
-
-def finite(numbers: Array) -> list[float | None]:
-    """The numbers, with None where a history can hold none."""
-    found: list[float | None] = numbers.tolist()
-    if not np.isfinite(numbers).all():
-        found = [x if x is not None and math.isfinite(x) else None for x in found]
-    return found

@@ -20,6 +20,7 @@ from engine.native.jobs import (
     STEP,
     VALIDATION_SCORE,
     Window,
+    no_progress,
 )
 from engine.native.setup import allocate
 from engine.native.steps import run
@@ -42,7 +43,7 @@ class NativeFunction:
         self.program = program
         data = np.ascontiguousarray(rows.T)
         self.job = allocate(program, data, len(rows))._replace(mean=mean)
-        self.examples = padded(np.arange(len(rows)))
+        self.examples = padded(0, len(rows))
 
     def losses(self, parameters: Sequence[float] | Array) -> Array:
         """The loss of each example."""
@@ -87,6 +88,6 @@ class NativeFunction:
             logged=np.ones(steps, np.int64),
             history=np.zeros((steps, VALIDATION_SCORE + 1)),
         )
-        progress = np.zeros(STATUS + 1, np.int64)
+        progress = no_progress(steps)
         run(self.job, window, progress, np.zeros((2, WIDTH)), steps + 1)
         return window.history[: progress[STEP], LOSS], int(progress[STATUS])

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
+import numpy as np
+
 from engine.native import batch
 from engine.program import Integers
 from engine.progress import Array
@@ -13,7 +15,7 @@ from engine.progress import Array
 LOSS, SCORE, NORM, VALIDATION_LOSS, VALIDATION_SCORE = range(5)
 
 # Where a window stands: what `progress` holds, and what its PHASE and its STATUS can be.
-STEP, PHASE, DONE, LOGGED, LOADED, STATUS = range(6)
+STEP, PHASE, DONE, LOGGED, LOADED, STATUS, UNTIL = range(7)
 BEGIN, VALIDATE, TRAIN = range(3)
 GOING_ON, LOSS_NOT_FINITE, PARAMETERS_NOT_FINITE = range(3)
 
@@ -88,3 +90,10 @@ class Window(NamedTuple):
     rates: Array
     logged: Integers
     history: Array
+
+
+def no_progress(until: int = 0) -> Integers:
+    """Where a window stands before its first step, with so many of its steps to take."""
+    progress = np.zeros(UNTIL + 1, np.int64)
+    progress[UNTIL] = until
+    return progress

@@ -25,6 +25,7 @@ from numba.core.registry import cpu_target
 
 from engine.native.tracing import (
     BYTES,
+    WIDTH,
     ZEROS,
     Int,
     Lanes,
@@ -51,11 +52,11 @@ def has_wide_registers() -> bool:
     return "+avx512f" in features.split(",")
 
 
-# Rows of the product tiles, and rows × columns of the weight tile. With 32 wide registers 24
+# Rows of the product tiles, and columns and sums of the weight tiles. With 32 wide registers 24
 # hold sums; with 16 of half the size four or six sums of two registers each.
 WIDE = has_wide_registers()
 HEIGHTS = (8, 4, 2, 1) if WIDE else (4, 2, 1)
-WEIGHT_ROWS, WEIGHT_COLUMNS = (4, 6) if WIDE else (2, 3)
+WEIGHT_COLUMNS, WEIGHT_SUMS = (6, 24) if WIDE else (3, 6)
 
 Tile = list[list[Lanes]]
 """The results of a tile, [row][column]."""
@@ -74,7 +75,7 @@ def outputs(
     for row, height in row_tiles(rows):
         numbers = [weights + (row + r) * pitch for r in range(height)]
         start = [select(bias != 0, read(number + after), 0.0) for number in numbers]
-        for vector, width in vector_tiles(vectors):
+        for vector, width in vector_tiles(vectors, height):
             at = vector * BYTES
             tile = product(start, width, numbers, Int.of(8), x + at, stride, columns)
             for address, result in places(y + row * stride + at, stride, tile):
@@ -89,7 +90,7 @@ def input_gradients(
     """gx ← Wᵀ·gy, written as `mode` says; for OVERWRITE_WHERE_POSITIVE over x itself."""
     for column, height in row_tiles(columns):
         numbers = [weights + (column + r) * 8 for r in range(height)]
-        for vector, width in vector_tiles(vectors):
+        for vector, width in vector_tiles(vectors, height):
             at = vector * BYTES
             tile = product([ZEROS] * height, width, numbers, pitch, gy + at, stride, rows)
             to = gx + column * stride + at
@@ -115,8 +116,8 @@ def row_tiles(rows: Int) -> Iterator[tuple[Int, int]]:
         done = done + (rows & height)
 
 
-def vector_tiles(vectors: Int) -> Iterator[tuple[Int, int]]:
-    """Covers vectors three at a time: (first vector, width).
+def vector_tiles(vectors: Int, height: int) -> Iterator[tuple[Int, int]]:
+    """Covers vectors three at a time, under low tiles six at a time: (first vector, width).
 
     Two and two are better than three and one. With few registers all go one by one.
     """
@@ -124,14 +125,20 @@ def vector_tiles(vectors: Int) -> Iterator[tuple[Int, int]]:
         for vector in times(vectors):
             yield vector, 1
         return
-    alone = (vectors == 1).as_int()
-    for _ in times(alone):
-        yield Int.of(0), 1
-    threes = vectors // 3 - (vectors % 3 == 1).as_int() + alone
+    done = Int.of(0)
+    if height <= 2:
+        for tile in times(vectors // 6):
+            yield tile * 6, 6
+        done = vectors // 6 * 6
+    rest = vectors - done
+    single = (rest == 1).as_int()
+    for _ in times(single):
+        yield done, 1
+    threes = rest // 3 - (rest % 3 == 1).as_int() + single
     for tile in times(threes):
-        yield tile * 3, 3
-    for tile in times((vectors - threes * 3) // 2):
-        yield threes * 3 + tile * 2, 2
+        yield done + tile * 3, 3
+    for tile in times((rest - threes * 3) // 2):
+        yield done + threes * 3 + tile * 2, 2
 
 
 def product(
@@ -145,13 +152,23 @@ def product(
 ) -> Tile:
     """start[r] + Σₖ numbers[r][k]·lanes[k, v]; the numbers of a row are `step` bytes apart."""
     sums = [[Variable(first) for _ in range(width)] for first in start]
-    for k in times(count):
+    for k in unrolled(count, 4):
         columns = [load(lanes + k * stride + BYTES * v) for v in range(width)]
         for row, address in zip(sums, numbers, strict=True):
             number = Lanes.of(read(address + k * step))
             for total, column in zip(row, columns, strict=True):
                 total.value = fma(number, column, total.value)
     return [[total.value for total in row] for row in sums]
+
+
+def unrolled(count: Int, size: int) -> Iterator[Int]:
+    """0 … count-1, `size` of them a turn of the loop."""
+    whole = count // size
+    for turn in times(whole):
+        for i in range(size):
+            yield turn * size + i
+    for rest in times(count - whole * size):
+        yield whole * size + rest
 
 
 def places(out: Int, stride: Int, tile: Tile) -> Iterator[tuple[Int, Lanes]]:
@@ -171,20 +188,23 @@ def weight_gradients(
     The bias is one more column, whose inputs are all 1. Results are added eight at a time;
     where a row has fewer left, zeros are added to what follows, which must be there.
     """
-    whole = columns // WEIGHT_COLUMNS * WEIGHT_COLUMNS
+    whole = columns // WEIGHT_COLUMNS
+    for row, height in steps(rows, WEIGHT_SUMS // WEIGHT_COLUMNS):
+        for tile in times(whole):
+            first = tile * WEIGHT_COLUMNS
+            g = gy + row * stride
+            sums = outer_product(g, x + first * stride, height, WEIGHT_COLUMNS, 0, stride, vectors)
+            add_totals(gw + row * pitch + first * 8, pitch, sums)
     # What is left of a row, and a bias: one number for both.
+    first = whole * WEIGHT_COLUMNS
     endings = {2 * left + b: (left, b) for left in range(WEIGHT_COLUMNS) for b in (0, 1)}
     del endings[0]
-    for row, height in steps(rows, WEIGHT_ROWS):
-        to, g = gw + row * pitch, gy + row * stride
-        for tile in times(columns // WEIGHT_COLUMNS):
-            first = tile * WEIGHT_COLUMNS
-            sums = outer_product(g, x + first * stride, height, WEIGHT_COLUMNS, 0, stride, vectors)
-            add_totals(to + first * 8, pitch, sums)
-        for ending in cases((columns - whole) * 2 + bias, [*endings]):
-            left, b = endings[ending]
-            sums = outer_product(g, x + whole * stride, height, left, b, stride, vectors)
-            add_totals(to + whole * 8, pitch, sums)
+    for ending in cases((columns - first) * 2 + bias, [*endings]):
+        left, b = endings[ending]
+        for row, height in steps(rows, min(WIDTH, WEIGHT_SUMS // (left + b))):
+            g = gy + row * stride
+            sums = outer_product(g, x + first * stride, height, left, b, stride, vectors)
+            add_totals(gw + row * pitch + first * 8, pitch, sums)
 
 
 def steps(count: Int, size: int) -> Iterator[tuple[Int, int]]:
@@ -192,8 +212,9 @@ def steps(count: Int, size: int) -> Iterator[tuple[Int, int]]:
     whole = count // size * size
     for step in times(count // size):
         yield step * size, size
-    for step in times(count - whole):
-        yield whole + step, 1
+    if size > 1:
+        for step in times(count - whole):
+            yield whole + step, 1
 
 
 def outer_product(

@@ -35,6 +35,7 @@ from engine.native.jobs import (
     STATUS,
     STEP,
     TRAIN,
+    UNTIL,
     VALIDATE,
     VALIDATION_LOSS,
     VALIDATION_SCORE,
@@ -67,11 +68,11 @@ class Memory(NamedTuple):
 
 @cached
 def run(job: Job, window: Window, progress: Integers, sums: Array, budget: int) -> int:
-    """Takes the steps of the window until they are done or `budget` blocks are.
+    """Takes the steps of the window before UNTIL, or as many as fit into `budget` blocks.
 
-    Returns how many blocks are left. `progress` says how far it came; where its STATUS is not
-    GOING_ON a number was not finite, and its STEP is the step where. `sums` is room for two
-    vectors: the losses and the scores of the batch so far, by lane.
+    Returns how many blocks are left. `progress` holds UNTIL and says how far it came; where
+    its STATUS is not GOING_ON a number was not finite, and its STEP is the step where. `sums`
+    is room for two vectors: the losses and the scores of the batch so far, by lane.
     """
     memory = Memory(
         code=job.code.ctypes.data,
@@ -91,7 +92,7 @@ def run(job: Job, window: Window, progress: Integers, sums: Array, budget: int) 
     order, outputs = window.order.ctypes.data, job.outputs.ctypes.data
     data, pitch = job.data.ctypes.data, 8 * job.data.shape[1]
     last, stride = job.code.shape[0], job.stride
-    while budget > 0 and progress[STEP] < window.rates.size and progress[STATUS] == GOING_ON:
+    while budget > 0 and progress[STEP] < progress[UNTIL] and progress[STATUS] == GOING_ON:
         step, entry = progress[STEP], progress[LOGGED]
         logged = window.logged[step] != 0
         if progress[PHASE] == BEGIN:
@@ -148,15 +149,17 @@ def run(job: Job, window: Window, progress: Integers, sums: Array, budget: int) 
         for i in range(job.links.shape[0]):
             job.gradients[job.links[i, 1]] += job.gradients[job.links[i, 0]]
         run_prologue_backward(memory, job.prologue)
-        norm = math.sqrt(
-            descent.add_penalties(
-                memory.slots, memory.gradients, memory.parameter_vectors, job.l2, job.l1, losses
-            )
-        )
-        loss += sums[0, 0]
+        p, g, all_parameters = memory.slots, memory.gradients, memory.parameter_vectors
+        if job.l2 > 0.0:
+            loss += descent.add_l2(p, g, all_parameters, job.l2)
+        if job.l1 > 0.0:
+            loss += descent.add_l1(p, g, all_parameters, job.l1)
         if not math.isfinite(loss):
             progress[STATUS] = LOSS_NOT_FINITE
             continue
+        norm = 0.0
+        if logged or job.clip_norm < math.inf:
+            norm = math.sqrt(descent.sum_of_squares(g, all_parameters))
         if logged:
             window.history[entry, LOSS] = loss
             window.history[entry, SCORE] = rows.sum_of(scores)

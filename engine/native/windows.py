@@ -36,11 +36,9 @@ def make_window(problem: Problem, first: int, last: int) -> Window:
 def batches_of(problem: Problem, first: int, last: int) -> tuple[Integers, Integers, Integers]:
     """Where each step's batch starts, its size, and the examples: `Window` says how they lie."""
     batches = problem.batches
-    validation = padded(
-        np.arange(0 if problem.validation is None else len(problem.validation)) + batches.rows
-    )
+    validation = padded(batches.rows, 0 if problem.validation is None else len(problem.validation))
     if batches.per_epoch == 1:
-        order = np.concatenate([validation, padded(np.arange(batches.rows))])
+        order = np.concatenate([validation, padded(0, batches.rows)])
         starts = np.full(last - first, validation.size)
         return starts, np.full(last - first, batches.rows), order
     places = np.arange(first, last) % batches.per_epoch
@@ -73,17 +71,19 @@ def score_scale(problem: Problem, window: Window, places: Integers) -> Array:
 def spread(problem: Problem, targets: Array) -> Array:
     """Examples in each of several batches (batches × examples × targets) of a classification.
 
-    In a regression the sum of squared distances of the targets from their mean.
+    In a regression the sum of squared distances of the targets from their mean; NaN where
+    that is 0, as a score is not defined there.
     """
     if problem.spec.classifies():
         return np.full(len(targets), float(targets.shape[1]))
     distances = targets - targets.mean(axis=(1, 2), keepdims=True)
-    return np.sum(distances**2, axis=(1, 2))  # type: ignore[no-any-return]
+    squares = np.sum(distances**2, axis=(1, 2))
+    return np.where(squares == 0.0, np.nan, squares)
 
 
-def padded(places: Integers) -> Integers:
-    """Repeats the last place up to a whole number of vectors."""
-    return np.pad(places, (0, -len(places) % WIDTH), mode="edge" if len(places) else "constant")
+def padded(first: int, count: int) -> Integers:
+    """So many places from `first` on; the last is repeated up to a whole number of vectors."""
+    return first + np.minimum(np.arange(-(-count // WIDTH) * WIDTH), count - 1)
 
 
 @cached
