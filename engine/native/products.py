@@ -20,6 +20,7 @@ one row of weights to the next; `vectors` counts groups of eight lanes.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import chain
 
 from numba.core.registry import cpu_target
 
@@ -40,6 +41,7 @@ from engine.native.tracing import (
     times,
     totals,
     traced,
+    when,
 )
 
 # How input gradients are written.
@@ -189,9 +191,9 @@ def weight_gradients(
     where a row has fewer left, zeros are added to what follows, which must be there.
     """
     whole = columns // WEIGHT_COLUMNS
-    for row, height in steps(rows, WEIGHT_SUMS // WEIGHT_COLUMNS):
-        for tile in times(whole):
-            first = tile * WEIGHT_COLUMNS
+    for tile in times(whole):
+        first = tile * WEIGHT_COLUMNS
+        for row, height in steps(rows, WEIGHT_SUMS // WEIGHT_COLUMNS):
             g = gy + row * stride
             sums = outer_product(g, x + first * stride, height, WEIGHT_COLUMNS, 0, stride, vectors)
             add_totals(gw + row * pitch + first * 8, pitch, sums)
@@ -204,7 +206,12 @@ def weight_gradients(
         for row, height in steps(rows, min(WIDTH, WEIGHT_SUMS // (left + b))):
             g = gy + row * stride
             sums = outer_product(g, x + first * stride, height, left, b, stride, vectors)
-            add_totals(gw + row * pitch + first * 8, pitch, sums)
+            to = gw + row * pitch + first * 8
+            with when(whole != 0):
+                add_totals(to, pitch, sums)
+            # Narrow rows lie in memory like one long row.
+            with when(whole == 0):
+                add_totals(to, pitch, [[*chain(*sums)]])
 
 
 def steps(count: Int, size: int) -> Iterator[tuple[Int, int]]:
@@ -237,5 +244,6 @@ def outer_product(
 def add_totals(out: Int, pitch: Int, tile: Tile) -> None:
     """Adds the total over the lanes of each result to the number it belongs to."""
     for r, row in enumerate(tile):
-        at = out + pitch * r
-        store(at, load(at) + totals(row))
+        for first in range(0, len(row), WIDTH):
+            at = out + pitch * r + 8 * first
+            store(at, load(at) + totals(row[first : first + WIDTH]))
