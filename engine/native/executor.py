@@ -88,12 +88,12 @@ class NativeExecutor:
 
     def _take(self, until: int) -> Iterator[list[HistoryRow]]:
         """Goes on within the window, or with the next one where that is done."""
-        if self._stretch is None or not self._stretch.goes_on(until):
-            self._stretch = self._next_stretch(self.problem.spec.training.steps)
-        yield from self._run(self._stretch, until)
-        self.step = self._stretch.step
-        yield self._stretch.new_rows()
-        if self._stretch.diverged:
+        stretch = self._stretch or self._next_stretch(self.problem.spec.training.steps)
+        yield from self._run(stretch, until)
+        self.step = stretch.step
+        self._stretch = stretch if self.step < stretch.last else None
+        yield stretch.new_rows()
+        if stretch.diverged:
             raise Diverged(self.step)
 
     def _take_patiently(self, until: int) -> Iterator[list[HistoryRow]]:
