@@ -1,7 +1,7 @@
 """python -m benchmarks.forks COUNT: the first jobs of COUNT children of a warm process.
 
-Writes [[[processor seconds, seconds] of each job], …] as JSON. A pool process of the worker has
-taken its first job, on which the page faults fall, before it takes one from the queue.
+Writes [[[processor seconds, seconds] of each job], …] as JSON. Page faults fall on the first;
+a pool process of the worker trains three times before it takes a job from the queue.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from benchmarks.cases import XOR, specify
 from engine import native
 from engine.train import train
 
-JOBS = 2
+JOBS = 4
 
 
 def in_a_child() -> list[list[float]]:

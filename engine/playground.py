@@ -26,9 +26,12 @@ BUMPS = (
 
 
 def xor(spec: Xor) -> tuple[Array, Array]:
+    corners = np.array([[-1.0, -1.0], [-1.0, 1.0], [1.0, -1.0], [1.0, 1.0]])
+    if spec.n_samples == 4 and spec.noise == 0.0:
+        # The smallest job there is: seeding a generator for nothing would be a tenth of it.
+        return corners, differ(corners)
     rng = np.random.RandomState(spec.seed)
     if spec.n_samples == 4:
-        corners = np.array([[-1.0, -1.0], [-1.0, 1.0], [1.0, -1.0], [1.0, 1.0]])
         return corners + spec.noise * rng.uniform(-1.0, 1.0, (4, 2)), differ(corners)
     x = rng.uniform(-5.0, 5.0, (spec.n_samples, 2))
     x += np.where(x > 0.0, 0.3, -0.3)
