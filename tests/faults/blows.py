@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 
 from sqlalchemy import text
 
@@ -75,9 +76,9 @@ def kill_at_point(soak: Soak) -> None:
 
 
 def kill_at(soak: Soak, point: str) -> None:
-    if point in SWEEPER_POINTS:
-        _kill(soak.process_of(soak.victim()))  # something to sweep up
-    pid = _at(soak, point, "kill")
+    # The sweeper comes to its points when there is something to sweep up.
+    before = partial(_kill_someone, soak) if point in SWEEPER_POINTS else None
+    pid = _at(soak, point, "kill", before)
     _await_death([pid])
     soak.struck("F3", soak.owned_by([pid]))
     soak.world.start()  # the sweeper, if it was
@@ -259,14 +260,30 @@ def _busiest(soak: Soak) -> Program:
     return max(workers, key=lambda worker: len(soak.owned_by(children(worker.pid))))
 
 
-def _at(soak: Soak, point: str, action: str) -> int:
-    """Arms the point and returns the process that came to it."""
+def _at(soak: Soak, point: str, action: str, provoke: Callable[[], object] | None = None) -> int:
+    """Arms the point and returns the process that came to it.
+
+    What leads a process there is done again after a while: a job that was to be struck may
+    have ended a moment before.
+    """
     points = soak.world.points
     points.arm(point, action)
-    until(lambda: points.taken(point), POINT_SECONDS, f"{action} at {point}")
+    for last in (False, False, True):
+        if provoke is not None:
+            provoke()
+        try:
+            until(lambda: points.taken(point), POINT_SECONDS / 3, f"{action} at {point}")
+            break
+        except AssertionError:
+            if last:
+                raise
     [pid] = points.taken(point)
     points.clear()
     return pid
+
+
+def _kill_someone(soak: Soak) -> None:
+    _kill(soak.process_of(soak.victim()))
 
 
 def _kill(pid: int) -> None:
