@@ -35,7 +35,7 @@ from tests import servers
 from tests.faults import audit, oracle
 from tests.faults.clusters import Cluster
 from tests.faults.points import Points
-from tests.processes import until
+from tests.processes import alive, until
 
 QUICK = {"lease_seconds": 2.0, "sweep_seconds": 0.2, "ring_seconds": 1.0, "progress_seconds": 0.1}
 DEFAULTS: Mapping[str, float] = {}
@@ -86,6 +86,11 @@ class Program:
     @property
     def pid(self) -> int:
         return self.process.pid
+
+    @property
+    def runs(self) -> bool:
+        # A killed program is a zombie a moment before it can be waited for: its threads die last.
+        return self.process.poll() is None and alive(self.pid)
 
     def kill(self) -> None:
         """kill −9 of the program itself; what it forked has to find out."""
@@ -187,7 +192,9 @@ class World:
 
     def running(self, role: str) -> list[Program]:
         """The programs in this role, newest first."""
-        return [p for p in self._programs[::-1] if p.role == role and p.process.poll() is None]
+        return [
+            program for program in self._programs[::-1] if program.role == role and program.runs
+        ]
 
     @property
     def worker(self) -> Program:
