@@ -10,7 +10,7 @@ export TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 RECENT := import sys; sys.exit(sys.version_info < (3, 11))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up env test test-torch bench-engine compose-test lint format docs clean
+.PHONY: help setup demo up env test test-torch faults bench-engine compose-test lint format docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -41,6 +41,11 @@ test: setup ## run all tests, against real SQLite, Postgres and a real broker
 test-torch: setup ## compare operations, losses and steps with PyTorch's
 	@.venv/bin/python benchmarks/environment.py
 	@.venv-bench/bin/python -m pytest tests/engine/test_torch.py $(ARGS)
+
+faults: setup ## an hour of faults on both databases, written to docs/reliability.md; KILLS=500
+	@GRADSERVE_TEST_EXAMPLES=2000 GRADSERVE_TEST_RACES=1000 .venv/bin/python -m pytest -n 2 \
+	  tests/faults/test_state_machine.py tests/faults/test_races.py
+	@.venv/bin/python -m tests.faults --kills $(or $(KILLS),500) --publish $(ARGS)
 
 bench-engine: setup ## measure the engine against its peers, write docs/benchmarks.md
 	@.venv/bin/python benchmarks/environment.py
