@@ -269,7 +269,7 @@ def _at(soak: Soak, point: str, action: str, provoke: Callable[[], object] | Non
     points = soak.world.points
     points.arm(point, action)
     for last in (False, False, True):
-        if provoke is not None:
+        if provoke is not None and not points.taken(point):
             provoke()
         try:
             until(lambda: points.taken(point), POINT_SECONDS / 3, f"{action} at {point}")
@@ -283,7 +283,9 @@ def _at(soak: Soak, point: str, action: str, provoke: Callable[[], object] | Non
 
 
 def _kill_someone(soak: Soak) -> None:
-    _kill(soak.process_of(soak.victim()))
+    """Whoever trains a job, if anybody does: without a sweeper it may be nobody for long."""
+    for job in soak.victims()[:1]:
+        _kill(soak.process_of(job))
 
 
 def _kill(pid: int) -> None:

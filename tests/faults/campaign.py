@@ -5,13 +5,17 @@ from __future__ import annotations
 import random
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
 from service.db import jobs
+from service.db.models import Event, Job
 from tests.faults import blows, oracle
 from tests.faults.blows import BLOWS
 from tests.faults.clusters import Cluster
@@ -171,6 +175,7 @@ def _judge(load: Soak, figures: dict[str, str]) -> Outcome:
             job = jobs.get(session, id)
             if job.error_code != code:
                 complaints.append(Complaint("lost", id, f"{fault}: {job.error_code}, not {code}"))
+        figures["slowest recovery"] = _slowest(session, load.blows)
     lines = []
     for fault, (title, _) in BLOWS.items():
         if fault in struck:
@@ -179,3 +184,14 @@ def _judge(load: Soak, figures: dict[str, str]) -> Outcome:
             lines.append(line(f"{fault} {title}", struck[fault], hit, complaints))
     lines.append(line("all", load.blows, load.world.accepted, complaints))
     return Outcome(lines, list(dict.fromkeys(complaints)), figures)
+
+
+def _slowest(session: Session, blows: Sequence[Blow]) -> str:
+    """What happened to the job that took longest to go on."""
+    seconds, fault, id = max(
+        (seconds, blow.fault, id) for blow in blows for id, seconds in blow.seconds.items()
+    )
+    query = select(Event).join(Job, Event.job == Job.pk).where(Job.id == id).order_by(Event.pk)
+    found = list(session.scalars(query))
+    story = (f"{event.at - found[0].at:+.1f} s {event.kind} by {event.actor}" for event in found)
+    return f"{seconds:.1f} s after {fault}; the job's events: {', '.join(story)}"

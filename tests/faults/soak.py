@@ -35,16 +35,20 @@ SEEDS = 6
 
 @dataclass
 class Blow:
-    """One fault that was injected: the jobs it struck, and after how long each went on."""
+    """One fault that was injected: the jobs it struck, and after how long each went on.
+
+    A job that is struck again before it went on is timed from there.
+    """
 
     fault: str
     at: float
     steps: dict[str, int]
     seconds: dict[str, float] = field(default_factory=dict)
+    struck_again: set[str] = field(default_factory=set)
 
     @property
     def pending(self) -> list[str]:
-        return [id for id in self.steps if id not in self.seconds]
+        return [id for id in self.steps if id not in self.seconds and id not in self.struck_again]
 
 
 class Soak:
@@ -127,6 +131,8 @@ class Soak:
         with self.world.sessions.begin() as session:
             rows = session.execute(select(Job.id, Job.step).where(Job.id.in_(list(ids)))).all()
         blow = Blow(fault, time.monotonic(), dict(rows))
+        for earlier in self.blows:
+            earlier.struck_again.update(id for id in earlier.pending if id in blow.steps)
         self.blows.append(blow)
         return blow
 
@@ -147,13 +153,18 @@ class Soak:
     def _downtime(self, since: float, until: float) -> float:
         return sum(max(0.0, min(end, until) - max(start, since)) for start, end in self._outages)
 
+    def victims(self) -> list[Job]:
+        """Running jobs that are not lying on the ground already, in random order."""
+        down = self.pending()
+        able = [job for job in self.running() if job.id not in down and job.step > 0]
+        self.random.shuffle(able)
+        return able
+
     def victim(self) -> Job:
-        """A running job that is not lying on the ground already."""
+        """One of them, as soon as there is one."""
         while True:
-            down = self.pending()
-            able = [job for job in self.running() if job.id not in down and job.step > 0]
-            if able:
-                return self.random.choice(able)
+            for job in self.victims():
+                return job
             self.run_for(WATCH_SECONDS)
 
     def process_of(self, job: Job) -> int:
