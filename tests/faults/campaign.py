@@ -169,13 +169,13 @@ def _judge(load: Soak, figures: dict[str, str]) -> Outcome:
         struck.setdefault(blow.fault, []).append(blow)
     ordinary = [id for id in load.world.accepted if id not in load.expected]
     with load.world.sessions.begin() as session:
+        figures["slowest recovery"] = _slowest(session, load.blows)
         complaints = oracle.judge(session, ordinary)
         for id, (fault, code) in load.expected.items():
             complaints += oracle.judge(session, [id], endings=["failed"])
             job = jobs.get(session, id)
             if job.error_code != code:
                 complaints.append(Complaint("lost", id, f"{fault}: {job.error_code}, not {code}"))
-        figures["slowest recovery"] = _slowest(session, load.blows)
     lines = []
     for fault, (title, _) in BLOWS.items():
         if fault in struck:
