@@ -51,6 +51,13 @@ class Cluster:
         url = make_url(self._server.url).set(database=name, query={"host": str(self.wire.folder)})
         return url.render_as_string(hide_password=False)
 
+    def size(self, url: str) -> int:
+        """Bytes of a database."""
+        with psycopg.connect(self._server.url, dbname=str(make_url(url).database)) as connection:
+            row = connection.execute("SELECT pg_database_size(current_database())").fetchone()
+        assert row is not None
+        return int(row[0])
+
     @contextmanager
     def tables_on(self, disk: Path, url: str) -> Iterator[None]:
         """The tables that grow stand on this disk; the write-ahead log stays where it was."""

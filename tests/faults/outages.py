@@ -15,7 +15,7 @@ from tests import servers
 from tests.faults.clusters import Cluster
 from tests.faults.world import World
 
-DISK_BYTES = 16 * 2**20
+SPARE_BYTES = 64_000_000
 
 
 class NoDisk(Exception):
@@ -57,7 +57,9 @@ def disk_full(world: World) -> Iterator[None]:
         finally:
             world.points.limit_pages(None)
     else:
-        with _small_disk() as disk, world.cluster.tables_on(disk, world.settings.database_url):
+        url = world.settings.database_url
+        size = world.cluster.size(url) + SPARE_BYTES
+        with _small_disk(size) as disk, world.cluster.tables_on(disk, url):
             with suppress(OSError), (disk / "filler").open("wb", buffering=0) as filler:
                 while filler.write(bytes(4096)):
                     pass
@@ -68,11 +70,11 @@ def disk_full(world: World) -> Iterator[None]:
 
 
 @contextmanager
-def _small_disk() -> Iterator[Path]:
+def _small_disk(size: int) -> Iterator[Path]:
     with servers.server_folder() as folder:
         disk = folder / "disk"
         disk.mkdir()
-        mount = ["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "tmpfs", str(disk)]
+        mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(disk)]
         if os.geteuid() != 0 or subprocess.run(mount, check=False, capture_output=True).returncode:
             raise NoDisk
         try:
