@@ -46,12 +46,14 @@ def take(point: str) -> str | None:
     folder = os.environ.get(FOLDER)
     if folder is None:
         return None
-    mine = Path(folder) / f"{point}.taken.{os.getpid()}"
+    armed = Path(folder) / point
     try:
-        (Path(folder) / point).rename(mine)
+        # Read first: a file that was taken may be cleared away at any moment.
+        action = armed.read_text()
+        armed.rename(Path(folder) / f"{point}.taken.{os.getpid()}")
     except FileNotFoundError:
         return None
-    return mine.read_text()
+    return action
 
 
 def page_limit() -> int:
