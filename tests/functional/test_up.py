@@ -47,7 +47,7 @@ def test_a_job_trains_and_can_be_watched(start: Start, tmp_path: Path) -> None:
     seen = []
     while not (job := up.job(id))["terminal"]:
         seen.append((job["step"], job["loss"]))
-        time.sleep(0.1)
+        time.sleep(0.05)
 
     assert job["state"] == "succeeded"
     assert len({step for step, _ in seen}) > 3
