@@ -218,7 +218,7 @@ def test_a_slow_step_renews_the_lease(bench: Bench) -> None:
     spec = JobSpec.model_validate(
         spec.model_dump()
         | {
-            "dataset": {"kind": "moons", "n_samples": 3000},
+            "dataset": {"kind": "moons", "n_samples": 12_000},
             "model": {"layers": [{"units": 8, "activation": "tanh"}, {"units": 1}]},
         }
     )
