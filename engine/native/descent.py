@@ -43,13 +43,19 @@ def sum_over(vectors: Int, term: Callable[[Int], Lanes]) -> Number:
     return total((a + b) + (c + d))
 
 
-@traced
-def sum_of_squares(row: Int, vectors: Int) -> Number:
+def squares(row: Int) -> Callable[[Int], Lanes]:
+    """A term for `sum_over`."""
+
     def square(at: Int) -> Lanes:
         x = load(row + at)
         return x * x
 
-    return sum_over(vectors, square)
+    return square
+
+
+@traced
+def sum_of_squares(row: Int, vectors: Int) -> Number:
+    return sum_over(vectors, squares(row))
 
 
 @traced
@@ -80,13 +86,8 @@ def add_l1(p: Int, g: Int, vectors: Int, l1: Number) -> Number:
 @traced
 def penalty(p: Int, vectors: Int, l2: Number, l1: Number) -> Number:
     """l2·Σp² + l1·Σ|p|."""
-
-    def square(at: Int) -> Lanes:
-        x = load(p + at)
-        return x * x
-
-    squares = sum_over(vectors, square)
-    return squares * l2 + sum_over(vectors, lambda at: magnitude(load(p + at))) * l1
+    sizes = sum_over(vectors, lambda at: magnitude(load(p + at)))
+    return sum_over(vectors, squares(p)) * l2 + sizes * l1
 
 
 @traced
