@@ -11,6 +11,7 @@ import numpy as np
 from engine.native.jobs import VALIDATION_LOSS, Window
 from engine.native.setup import job_of, program_of
 from engine.native.stretch import Stretch
+from engine.native.windows import spread
 from engine.nn import build
 from engine.problem import Problem
 from engine.program import Program
@@ -50,8 +51,10 @@ class NativeExecutor:
         self._stretch: Stretch | None = None
         self._budget = FIRST_BUDGET
         self._blocks = -(-problem.batches.size // self.job.block)
+        self._validation_scale: Array | None = None
         if problem.validation is not None:
             self._blocks += -(-len(problem.validation) // self.job.block)
+            self._validation_scale = spread(problem, problem.validation.targets[None])
 
     @property
     def stopped(self) -> bool:
@@ -106,7 +109,7 @@ class NativeExecutor:
         if stop < finished:
             # It went too far: once more from where it began, to the right place.
             self._restore(before)
-            stretch = Stretch(self.problem, self.step, stop)
+            stretch = self._stretch_to(stop)
             yield from self._run(stretch, stop)
             rows = [row for row in rows if row.step < stop]
         self.step, self.patience = stretch.step, patience
@@ -117,7 +120,10 @@ class NativeExecutor:
     def _next_stretch(self, until: int) -> Stretch:
         """As many steps as about a slice has room for, one at least."""
         steps = max(1, self._budget // self._blocks)
-        return Stretch(self.problem, self.step, min(until, self.step + steps))
+        return self._stretch_to(min(until, self.step + steps))
+
+    def _stretch_to(self, last: int) -> Stretch:
+        return Stretch(self.problem, self.step, last, self._validation_scale)
 
     def _copies(self) -> list[Array]:
         """What the kernels change."""

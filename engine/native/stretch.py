@@ -24,7 +24,7 @@ from engine.native.jobs import (
 )
 from engine.native.steps import run
 from engine.native.tracing import WIDTH
-from engine.native.windows import make_window, score_scale, spread
+from engine.native.windows import make_window, score_scale
 from engine.problem import Problem
 from engine.progress import Array, HistoryRow
 
@@ -37,7 +37,9 @@ class Stretch:
         diverged: whether the loss or a parameter became infinite or NaN at this step.
     """
 
-    def __init__(self, problem: Problem, first: int, last: int) -> None:
+    def __init__(
+        self, problem: Problem, first: int, last: int, validation_scale: Array | None
+    ) -> None:
         self.problem = problem
         self.first, self.last = first, last
         self.window = make_window(problem, first, last)
@@ -49,9 +51,7 @@ class Stretch:
         self._places = (first + places).tolist()
         self._rates = self.window.rates[places].tolist()
         self._scale = score_scale(problem, self.window, places)
-        self._validation_scale: Array | None = None
-        if problem.validation is not None:
-            self._validation_scale = spread(problem, problem.validation.targets[None])
+        self._validation_scale = validation_scale
 
     def goes_on(self, until: int) -> bool:
         """Whether there are steps to take before `until`."""
