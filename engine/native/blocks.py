@@ -21,9 +21,9 @@ from engine.native.products import (
     OVERWRITE_WHERE_POSITIVE,
     input_gradients,
     outputs,
-    weight_gradients,
 )
 from engine.native.tracing import Int, read_int, traced
+from engine.native.weights import weight_gradients
 from engine.program import Field, Flag, Op
 
 kernel = njit(error_model="numpy", nogil=True, inline="always")
@@ -79,11 +79,12 @@ def forward(
 @kernel
 def backward(
     code: int, first: int, last: int, constants: int, values: int, gradients: int,
-    stride: int, vectors: int, slots: int, slot_gradients: int,
+    stride: int, vectors: int, slots: int, slot_gradients: int, turned: int,
 ) -> None:  # fmt: skip
     """The rules of instructions last-1 … first, in this order.
 
-    The gradient of the loss must be in its row; gradients of slots are added to.
+    The gradient of the loss must be in its row; gradients of slots are added to. `turned` is
+    room for what weight gradients turn.
     """
     for done in range(last - first):
         i = last - 1 - done
@@ -108,7 +109,7 @@ def backward(
                 rows.relu_rule(y, gy, count, stride, vectors)
             bias = flags & BIAS
             pitch = 8 * (width + bias)
-            weight_gradients(g_slot, pitch, gy, a, stride, count, width, vectors, bias)
+            weight_gradients(g_slot, pitch, gy, a, stride, count, width, vectors, bias, turned)
             if flags & NEEDS_A:
                 mode = ACCUMULATE
                 if flags & MASKS:

@@ -34,6 +34,7 @@ class Job(NamedTuple):
         once, once_rows: values, then gradients, of the prologue's rows, one vector each.
         values, rows, stride: values, then gradients, of the rows; `stride` bytes a row.
         block: examples that a row has room for.
+        turned: room for inputs whose lanes are columns, see `engine.native.weights`.
         data: inputs and targets × examples.
         validation_size: how many validation rows a window's `order` begins with.
         mean: whether the batch's loss is the mean of its examples'; else the sum.
@@ -59,6 +60,7 @@ class Job(NamedTuple):
     rows: int
     stride: int
     block: int
+    turned: Array
     data: Array
     target: int = 0
     scoring: int = batch.ERROR

@@ -1,4 +1,4 @@
-"""The three matrix products of training, for matrices of any shape.
+"""The matrix products of training, for matrices of any shape.
 
 A fused matrix takes the rows of its inputs x (K rows of lanes, one lane an example) to the
 rows of its outputs y (M rows), with weights W (M × K, row by row in memory, the bias after
@@ -10,8 +10,9 @@ each row when there is one):
 
 Each is covered with tiles: blocks of results small enough to stay in registers while the sum
 runs, so that every number loaded is used several times. The size of the tiles depends on the
-registers of the processor; no size changes the order of a sum. `engine.native.plain` has a
-twin of each in plain loops; tests hold one against the other.
+registers of the processor; no size changes the order of a sum. The weight gradients are in
+`engine.native.weights`. `engine.native.plain` has a twin of each in plain loops; tests hold
+one against the other.
 
 Addresses and distances are in bytes: `stride` from one row of lanes to the next, `pitch` from
 one row of weights to the next; `vectors` counts groups of eight lanes.
@@ -20,13 +21,11 @@ one row of weights to the next; `vectors` counts groups of eight lanes.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import chain
 
 from numba.core.registry import cpu_target
 
 from engine.native.tracing import (
     BYTES,
-    WIDTH,
     ZEROS,
     Int,
     Lanes,
@@ -39,9 +38,7 @@ from engine.native.tracing import (
     select,
     store,
     times,
-    totals,
     traced,
-    when,
 )
 
 # How input gradients are written.
@@ -54,11 +51,10 @@ def has_wide_registers() -> bool:
     return "+avx512f" in features.split(",")
 
 
-# Rows of the product tiles, and columns and sums of the weight tiles. With 32 wide registers 24
-# hold sums; with 16 of half the size four or six sums of two registers each.
+# Rows of the tiles. With 32 wide registers 24 hold sums; with 16 of half the size four sums of
+# two registers each.
 WIDE = has_wide_registers()
 HEIGHTS = (8, 4, 2, 1) if WIDE else (4, 2, 1)
-WEIGHT_COLUMNS, WEIGHT_SUMS = (6, 24) if WIDE else (3, 6)
 
 Tile = list[list[Lanes]]
 """The results of a tile, [row][column]."""
@@ -178,72 +174,3 @@ def places(out: Int, stride: Int, tile: Tile) -> Iterator[tuple[Int, Lanes]]:
     for r, row in enumerate(tile):
         for v, result in enumerate(row):
             yield out + stride * r + BYTES * v, result
-
-
-@traced
-def weight_gradients(
-    gw: Int, pitch: Int, gy: Int, x: Int, stride: Int, rows: Int, columns: Int, vectors: Int,
-    bias: Int,
-) -> None:  # fmt: skip
-    """gW += gy·xᵀ, and gbias += the sums of gy unless `bias` is 0.
-
-    The bias is one more column, whose inputs are all 1. Results are added eight at a time;
-    where a row has fewer left, zeros are added to what follows, which must be there.
-    """
-    whole = columns // WEIGHT_COLUMNS
-    for tile in times(whole):
-        first = tile * WEIGHT_COLUMNS
-        for row, height in steps(rows, WEIGHT_SUMS // WEIGHT_COLUMNS):
-            g = gy + row * stride
-            sums = outer_product(g, x + first * stride, height, WEIGHT_COLUMNS, 0, stride, vectors)
-            add_totals(gw + row * pitch + first * 8, pitch, sums)
-    # What is left of a row, and a bias: one number for both.
-    first = whole * WEIGHT_COLUMNS
-    endings = {2 * left + b: (left, b) for left in range(WEIGHT_COLUMNS) for b in (0, 1)}
-    del endings[0]
-    for ending in cases((columns - first) * 2 + bias, [*endings]):
-        left, b = endings[ending]
-        for row, height in steps(rows, min(WIDTH, WEIGHT_SUMS // (left + b))):
-            g = gy + row * stride
-            sums = outer_product(g, x + first * stride, height, left, b, stride, vectors)
-            to = gw + row * pitch + first * 8
-            with when(whole != 0):
-                add_totals(to, pitch, sums)
-            # Narrow rows lie in memory like one long row.
-            with when(whole == 0):
-                add_totals(to, pitch, [[*chain(*sums)]])
-
-
-def steps(count: Int, size: int) -> Iterator[tuple[Int, int]]:
-    """Covers 0 … count-1 in steps of `size`, the rest one by one: (first, size)."""
-    whole = count // size * size
-    for step in times(count // size):
-        yield step * size, size
-    if size > 1:
-        for step in times(count - whole):
-            yield whole + step, 1
-
-
-def outer_product(
-    g: Int, x: Int, height: int, width: int, bias: int, stride: Int, vectors: Int
-) -> Tile:
-    """Σ g[r, v]·x[c, v] over the vectors v, lane by lane; a bias adds a column of Σ g[r, v]."""
-    sums = [[Variable(ZEROS) for _ in range(width + bias)] for _ in range(height)]
-    for vector in times(vectors):
-        at = vector * BYTES
-        left = [load(g + stride * r + at) for r in range(height)]
-        for c in range(width):
-            right = load(x + stride * c + at)
-            for r in range(height):
-                sums[r][c].value = fma(left[r], right, sums[r][c].value)
-        for r in range(height * bias):
-            sums[r][width].value = sums[r][width].value + left[r]
-    return [[total.value for total in row] for row in sums]
-
-
-def add_totals(out: Int, pitch: Int, tile: Tile) -> None:
-    """Adds the total over the lanes of each result to the number it belongs to."""
-    for r, row in enumerate(tile):
-        for first in range(0, len(row), WIDTH):
-            at = out + pitch * r + 8 * first
-            store(at, load(at) + totals(row[first : first + WIDTH]))

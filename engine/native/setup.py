@@ -9,6 +9,7 @@ import numpy as np
 from engine.native import batch
 from engine.native.jobs import Job
 from engine.native.tracing import BYTES, WIDTH
+from engine.native.weights import TURNED
 from engine.nn import MLP
 from engine.problem import Problem
 from engine.program import Program
@@ -78,6 +79,7 @@ def allocate(program: Program, data: Array, block: int) -> Job:
         rows=program.rows,
         stride=8 * lanes,
         block=block,
+        turned=aligned(lanes, TURNED, WIDTH),
         data=data,
     )
 

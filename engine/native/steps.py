@@ -62,6 +62,7 @@ class Memory(NamedTuple):
     once_gradients: int
     values: int
     value_gradients: int
+    turned: int
     slot_vectors: int
     parameter_vectors: int
 
@@ -85,6 +86,7 @@ def run(job: Job, window: Window, progress: Integers, sums: Array, budget: int) 
         once_gradients=job.once.ctypes.data + job.once_rows * BYTES,
         values=job.values.ctypes.data,
         value_gradients=job.values.ctypes.data + job.rows * job.stride,
+        turned=job.turned.ctypes.data,
         slot_vectors=job.slots.size // WIDTH,
         parameter_vectors=job.vectors,
     )
@@ -129,6 +131,7 @@ def run(job: Job, window: Window, progress: Integers, sums: Array, budget: int) 
             backward(
                 memory.code, job.prologue, last, memory.constants, memory.values,
                 memory.value_gradients, stride, vectors, memory.slots, memory.gradients,
+                memory.turned,
             )  # fmt: skip
         progress[DONE] += examples
         budget -= 1
@@ -194,7 +197,7 @@ def run_prologue_backward(memory: Memory, count: int) -> None:
     if count > 0:
         backward(
             memory.code, 0, count, memory.constants, memory.once, memory.once_gradients, BYTES, 1,
-            memory.slots, memory.gradients,
+            memory.slots, memory.gradients, memory.turned,
         )  # fmt: skip
 
 

@@ -233,6 +233,35 @@ def store(address: Int, value: Lanes | Number | float) -> None:
     builder().store(Lanes.of(value).ir, pointer(address, DOUBLES), align=8)
 
 
+def load_halves(left: Int, right: Int) -> Lanes:
+    """Four numbers from one address and four from another."""
+    half = ir.VectorType(DOUBLE, WIDTH // 2)
+    a, b = (builder().load(pointer(address, half), align=8) for address in (left, right))
+    return Lanes(builder().shuffle_vector(a, b, indices(range(WIDTH))))
+
+
+def load_turned(address: Int, stride: Int) -> list[Lanes]:
+    """Vector l has lane l of each of eight vectors that lie `stride` apart.
+
+    Halves are put together while they are loaded, which needs no shuffle; two rounds of
+    exchanges within the halves do the rest.
+    """
+    turned: list[Lanes] = []
+    for half in (address, address + BYTES // 2):
+        rows = [load_halves(half + i * stride, half + (i + 4) * stride) for i in range(4)]
+        for width in (1, 2):
+            rows = [exchange(rows[i & ~width], rows[i | width], i, width) for i in range(4)]
+        turned += rows
+    return turned
+
+
+def exchange(a: Lanes, b: Lanes, row: int, width: int) -> Lanes:
+    """Row `row` of two after swapping groups of `width` lanes across their diagonal."""
+    shift = width if row & width else 0
+    own = [(place & ~width) + shift + (WIDTH if place & width else 0) for place in range(WIDTH)]
+    return Lanes(builder().shuffle_vector(a.ir, b.ir, indices(own)))
+
+
 def read(address: Int) -> Number:
     return Number(builder().load(pointer(address, DOUBLE)))
 

@@ -8,13 +8,15 @@ import numpy as np
 import pytest
 from numba import njit
 
-from engine.native import plain, products
+from engine.native import plain, products, weights
 from engine.native.setup import aligned, row_length
 from engine.progress import Array
 
 SHAPES = [
     (m, k, n)
-    for m, k in [(1, 1), (1, 2), (2, 1), (3, 5), (4, 8), (7, 9), (8, 16), (13, 17), (16, 3)]
+    for m, k in [
+        (1, 1), (1, 2), (2, 1), (3, 5), (4, 8), (7, 9), (8, 16), (13, 17), (16, 3), (9, 43),
+    ]
     for n in (1, 7, 8, 16, 24, 25, 33, 40, 65)
 ]  # fmt: skip
 """Outputs, inputs, examples."""
@@ -35,10 +37,11 @@ def call_input_gradients(gx, stride, w, pitch, gy, m, k, vectors, mode):  # type
 
 
 @njit
-def call_weight_gradients(gw, pitch, gy, x, stride, m, k, vectors, bias):  # type: ignore[no-untyped-def]
-    products.weight_gradients(
-        gw.ctypes.data, pitch, gy.ctypes.data, x.ctypes.data, stride, m, k, vectors, bias
-    )
+def call_weight_gradients(gw, pitch, gy, x, stride, m, k, vectors, bias, turned):  # type: ignore[no-untyped-def]
+    weights.weight_gradients(
+        gw.ctypes.data, pitch, gy.ctypes.data, x.ctypes.data, stride, m, k, vectors, bias,
+        turned.ctypes.data,
+    )  # fmt: skip
 
 
 class Case:
@@ -107,13 +110,14 @@ def test_input_gradients(bias: int, mode: int) -> None:
 def test_weight_gradients_are_added(bias: int) -> None:
     for m, k, n in SHAPES:
         case = Case(m, k, n, bias)
-        weights, biases = case.weights.copy(), case.biases.copy()
+        expected, biases = case.weights.copy(), case.biases.copy()
         after = case.flat[m * (k + bias) :].copy()
-        plain.weight_gradients(weights, biases, case.used(case.gy), case.used(case.x))
+        plain.weight_gradients(expected, biases, case.used(case.gy), case.used(case.x))
         call_weight_gradients(
-            case.flat, case.pitch, case.gy, case.x, case.stride, m, k, case.vectors, bias
-        )
-        assert close(case.weights, weights, n), (m, k, n)
+            case.flat, case.pitch, case.gy, case.x, case.stride, m, k, case.vectors, bias,
+            aligned(8 * case.vectors, weights.TURNED, 8),
+        )  # fmt: skip
+        assert close(case.weights, expected, 8 * case.vectors), (m, k, n)
         assert close(case.biases, biases, n) or not bias
         assert np.array_equal(case.flat[m * (k + bias) :], after)
 
