@@ -21,6 +21,7 @@ TORCH = Peer("PyTorch, eager", "torch", "eager")
 TORCH_CURVE = Peer("PyTorch, eager", "torch", "curve")
 NUMPY = Peer("NumPy, by hand", "numpy", "by_hand")
 DGEMM = Peer("NumPy, the same FLOPs in dgemm", "numpy", "products")
+REGISTERS = Peer("the same FLOPs in registers alone", "registers", "products")
 MICROGRAD = Peer("micrograd", "micrograd", "demo")
 
 
@@ -44,6 +45,7 @@ HEATS = (
             Contestant(TORCH, MOONS, 1_000, compared=100, target=80.0),
             Contestant(NUMPY, MOONS, 5_000, compared=100),
             Contestant(DGEMM, MOONS, 100_000, target=1.0),
+            Contestant(REGISTERS, MOONS, 100_000),
             Contestant(MICROGRAD, MOONS, 3, compared=3, target=400_000.0),
         ),
     ),
@@ -71,6 +73,7 @@ HEATS = (
             Contestant(NATIVE_STEPS, WIDE, 150, compared=50),
             Contestant(JAX, WIDE, 100, compared=50, target=1.2),
             Contestant(TORCH, WIDE, 75, compared=50, target=2.0),
+            Contestant(REGISTERS, WIDE, 150),
         ),
     ),
     Heat(

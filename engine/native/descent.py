@@ -111,31 +111,42 @@ def erase(row: Int, vectors: Int) -> None:
 
 @traced
 def descend(p: Int, g: Int, vectors: Int, rate: Number) -> Number:
-    """p -= rate·g. The result is 0, or NaN when a parameter is no longer finite."""
+    """p -= rate·g. The result is Σg², or NaN when a parameter is no longer finite."""
     check = Variable(ZEROS)
-    for vector in times(vectors):
-        at = vector * BYTES
-        new = load(p + at) - load(g + at) * rate
-        store(p + at, new)
-        check.value = fma(new, 0.0, check.value)
-    return total(check.value)
+
+    def square(at: Int) -> Lanes:
+        gradient = load(g + at)
+        move(p + at, gradient * rate, check)
+        return gradient * gradient
+
+    return sum_over(vectors, square) + total(check.value)
 
 
 @traced
 def descend_with_momentum(
     p: Int, g: Int, velocity: Int, vectors: Int, rate: Number, momentum: Number, nesterov: Int
 ) -> Number:
-    """v = momentum·v + g, then p -= rate·v, or with Nesterov p -= rate·(g + momentum·v)."""
+    """v = momentum·v + g, then p -= rate·v, or with Nesterov p -= rate·(g + momentum·v).
+
+    The result is that of `descend`.
+    """
     check = Variable(ZEROS)
-    for vector in times(vectors):
-        at = vector * BYTES
+
+    def square(at: Int) -> Lanes:
         gradient = load(g + at)
         new_velocity = load(velocity + at) * momentum + gradient
         store(velocity + at, new_velocity)
         direction = Variable(new_velocity)
         with when(nesterov != 0):
             direction.value = gradient + new_velocity * momentum
-        new = load(p + at) - direction.value * rate
-        store(p + at, new)
-        check.value = fma(new, 0.0, check.value)
-    return total(check.value)
+        move(p + at, direction.value * rate, check)
+        return gradient * gradient
+
+    return sum_over(vectors, square) + total(check.value)
+
+
+def move(parameters: Int, step: Lanes, check: Variable[Lanes]) -> None:
+    """Subtracts a step; `check`, which is 0, becomes NaN where the result is not finite."""
+    new = load(parameters) - step
+    store(parameters, new)
+    check.value = fma(new, 0.0, check.value)

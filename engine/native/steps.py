@@ -160,22 +160,25 @@ def run(job: Job, window: Window, progress: Integers, sums: Array, budget: int) 
         if not math.isfinite(loss):
             progress[STATUS] = LOSS_NOT_FINITE
             continue
+        clipping = job.clip_norm < math.inf
         norm = 0.0
-        if logged or job.clip_norm < math.inf:
+        if clipping:
             norm = math.sqrt(descent.sum_of_squares(g, all_parameters))
+            clip(memory, norm, job.clip_norm)
+        if not job.zero_grad:
+            descent.copy(memory.kept, memory.gradients, memory.parameter_vectors)
+        squares = update(memory, window.rates[step], job.momentum, job.nesterov)
+        if math.isnan(squares):
+            progress[STATUS] = PARAMETERS_NOT_FINITE
+            squares = descent.sum_of_squares(g, all_parameters)
         if logged:
             window.history[entry, LOSS] = loss
             window.history[entry, SCORE] = rows.sum_of(scores)
-            window.history[entry, NORM] = norm
+            window.history[entry, NORM] = norm if clipping else math.sqrt(squares)
             progress[LOGGED] += 1
-        clip(memory, norm, job.clip_norm)
-        if not job.zero_grad:
-            descent.copy(memory.kept, memory.gradients, memory.parameter_vectors)
-        if update(memory, window.rates[step], job.momentum, job.nesterov) != 0.0:
-            progress[STATUS] = PARAMETERS_NOT_FINITE
-            continue
-        progress[STEP] += 1
-        progress[PHASE] = BEGIN
+        if progress[STATUS] == GOING_ON:
+            progress[STEP] += 1
+            progress[PHASE] = BEGIN
     return budget
 
 
@@ -211,7 +214,8 @@ def clip(memory: Memory, norm: float, longest: float) -> None:
 
 @inlined
 def update(memory: Memory, rate: float, momentum: float, nesterov: bool) -> float:
-    """Moves the parameters. The result is 0, or NaN when one is no longer finite."""
+    """Moves the parameters. The result is the sum of the squares of the gradient, or NaN when a
+    parameter is no longer finite."""
     p, g, vectors = memory.slots, memory.gradients, memory.parameter_vectors
     if momentum > 0.0:
         return descent.descend_with_momentum(  # type: ignore[no-any-return]

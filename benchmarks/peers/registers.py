@@ -1,0 +1,59 @@
+"""The floor: fused multiply-adds on registers, with nothing to load or to store."""
+
+# mypy: disallow-untyped-decorators=False
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numba import njit
+
+from benchmarks.cases import Case, network
+from benchmarks.peers import Work
+from benchmarks.peers.numpy import flops
+from engine.native.products import WIDE
+from engine.native.tracing import (
+    BYTES,
+    WIDTH,
+    ZEROS,
+    Int,
+    Lanes,
+    Number,
+    Variable,
+    fma,
+    store,
+    times,
+    traced,
+)
+
+SUMS = 24 if WIDE else 6
+"""Sums that run side by side, as many as the registers hold: each waits for its last term."""
+
+
+@traced
+def multiply_and_add(out: Int, turns: Int, number: Number) -> None:
+    sums = [Variable(ZEROS) for _ in range(SUMS)]
+    factor = Lanes.of(number)
+    for _ in times(turns):
+        for part in sums:
+            part.value = fma(factor, factor, part.value)
+    for i, part in enumerate(sums):
+        store(out + i * BYTES, part.value)
+
+
+@njit
+def run(out, turns):  # type: ignore[no-untyped-def]
+    multiply_and_add(out.ctypes.data, turns, 1e-9)
+
+
+def products(case: Case, steps: int) -> Work:
+    """As many floating-point operations as the matrix products of the steps have."""
+    turns = steps * flops(network(case, steps)) // (2 * WIDTH * SUMS)
+    out = np.empty(SUMS * WIDTH)
+
+    def work() -> Sequence[float]:
+        run(out, turns)
+        return []
+
+    return work
