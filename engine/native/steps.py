@@ -168,17 +168,16 @@ def run(job: Job, window: Window, progress: Integers, sums: Array, budget: int) 
         if not job.zero_grad:
             descent.copy(memory.kept, memory.gradients, memory.parameter_vectors)
         squares = update(memory, window.rates[step], job.momentum, job.nesterov)
-        if math.isnan(squares):
-            progress[STATUS] = PARAMETERS_NOT_FINITE
-            squares = descent.sum_of_squares(g, all_parameters)
         if logged:
             window.history[entry, LOSS] = loss
             window.history[entry, SCORE] = rows.sum_of(scores)
             window.history[entry, NORM] = norm if clipping else math.sqrt(squares)
             progress[LOGGED] += 1
-        if progress[STATUS] == GOING_ON:
-            progress[STEP] += 1
-            progress[PHASE] = BEGIN
+        if math.isnan(squares):
+            progress[STATUS] = PARAMETERS_NOT_FINITE
+            continue
+        progress[STEP] += 1
+        progress[PHASE] = BEGIN
     return budget
 
 
