@@ -2,7 +2,8 @@
 
 Slices take about 50 ms, and the step loop renews the lease between them. But the first one of a
 network of millions of parameters, or a single example of it, takes up to a minute on a busy
-machine: without this the job would be taken from a worker that is hard at work on it.
+machine, and so does reading a specification of 30 MB: without this the job would be taken from a
+worker that is hard at work on it.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextvars import copy_context
+from functools import partial
 from typing import Self, TypeVar
 
 from service.errors import LeaseLost
@@ -46,13 +48,19 @@ class Pulse:
     def watch(self, slices: Iterator[T]) -> Iterator[T]:
         """Passes the slices on."""
         while True:
-            self._slice_began = time.monotonic()
             try:
-                slice = next(slices)
+                slice = self.during(partial(next, slices))
             except StopIteration:
                 return
-            self._slice_began = None
             yield slice
+
+    def during(self, work: Callable[[], T]) -> T:
+        """Does what takes as long as it takes."""
+        self._slice_began = time.monotonic()
+        try:
+            return work()
+        finally:
+            self._slice_began = None
 
     def _beat(self) -> None:
         while not self._over.wait(self._every):

@@ -106,7 +106,7 @@ class Run:
                 away.
         """
         try:
-            return self._train(JobSpec.model_validate_json(self.claim.spec))
+            return self._train()
         except Diverged as error:
             return self._ledger.fail(
                 "diverged", str(error), step=error.step, rows=self.rows, kept=self.kept
@@ -119,10 +119,11 @@ class Run:
             log.exception("training failed", extra={"step": self.step})
             return self._ledger.fail("internal", INTERNAL_ERROR)
 
-    def _train(self, spec: JobSpec) -> State:
-        training = spec.training
-        keep_every = checkpoints.retained_every(training.steps, training.checkpoint_every)
+    def _train(self) -> State:
         with self._pulse as pulse:
+            spec = pulse.during(lambda: JobSpec.model_validate_json(self.claim.spec))
+            training = spec.training
+            keep_every = checkpoints.retained_every(training.steps, training.checkpoint_every)
             for progress in pulse.watch(train(spec, self._ledger.resume_point())):
                 self._collect(progress, keep_every)
                 if progress.finished:

@@ -6,11 +6,12 @@ import hashlib
 import logging
 from http import HTTPStatus as Status
 
-from flask import Response, jsonify, url_for
+from flask import Response, current_app, jsonify, url_for
 from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.models.tag import Tag
 from sqlalchemy.orm import Session
 
+from engine.spec import JobSpec
 from service import queue
 from service.api.docs import answers
 from service.api.schemas import (
@@ -24,7 +25,6 @@ from service.api.schemas import (
     Validated,
     summary,
     validated,
-    view,
 )
 from service.api.services import current
 from service.db import idempotency, jobs, wishes
@@ -69,7 +69,7 @@ def submit(header: SubmitHeader, query: SubmitQuery, body: NewJob) -> Response:
     job, replayed = _store(body, header.idempotency_key)
     if not replayed:
         _ring(job)
-    answer = jsonify(view(job))
+    answer = _view(job)
     answer.status_code = 201
     answer.headers["Location"] = url_for("jobs.show", id=job.id)
     if replayed:
@@ -150,22 +150,25 @@ def resume(path: JobPath) -> Response:
 
 def _store(body: NewJob, key: str | None) -> tuple[Job, bool]:
     """The job for this request, and whether an earlier request with the same key made it."""
+    # Before the transaction, which keeps all others from writing: it may be megabytes.
+    spec = body.spec()
+    text = spec.model_dump_json()
+    # Equal means: the same once defaults are filled in, however the JSON was written.
+    sha256 = hashlib.sha256(body.model_dump_json().encode()).hexdigest() if key else ""
     with current().database.write() as session:
         if key is None:
-            return _create(session, body), False
-        # Equal means: the same once defaults are filled in, however the JSON was written.
-        sha256 = hashlib.sha256(body.model_dump_json().encode()).hexdigest()
+            return _create(session, body, spec, text), False
         found = idempotency.find(session, key, sha256)
         if found is not None:
             return found, True
-        job = _create(session, body)
+        job = _create(session, body, spec, text)
         idempotency.remember(session, key, sha256, job)
         return job, False
 
 
-def _create(session: Session, body: NewJob) -> Job:
+def _create(session: Session, body: NewJob, spec: JobSpec, text: str) -> Job:
     try:
-        return jobs.create(session, body.spec(), parent_id=body.parent_id)
+        return jobs.create(session, spec, text=text, parent_id=body.parent_id)
     except JobNotFound as error:
         raise InvalidRequest([("/parent_id", str(error))]) from None
 
@@ -175,8 +178,14 @@ def _ring(job: Job) -> None:
         log.warning("broker unreachable, the sweeper will ring", extra={"job_id": job.id})
 
 
+def _view(job: Job) -> Response:
+    """A `JobView`. The specification goes in as it is stored: it may be megabytes."""
+    head = current_app.json.dumps(summary(job), separators=(",", ":")).removesuffix("}")
+    return Response(f'{head},"spec":{job.spec}}}\n', mimetype="application/json")
+
+
 def _answer(job: Job) -> Response:
-    answer = jsonify(view(job))
+    answer = _view(job)
     if job.state not in TERMINAL:
         answer.headers["Retry-After"] = str(POLL_SECONDS)
     return answer

@@ -43,7 +43,7 @@ def history_page(path: JobPath, query: HistoryQuery) -> Response:
     last step that you have.
     """
     with current().database.read() as session:
-        job = jobs.get(session, path.id).pk
+        job = jobs.key(session, path.id)
         if query.max_points is not None:
             rows = thinning.thinned(
                 session, job, after_step=query.after_step, max_points=query.max_points
@@ -96,6 +96,6 @@ def parameters(path: JobPath) -> Response:
 def event_list(path: JobPath, query: EventsQuery) -> Response:
     """Everything that happened to the job, and who did it."""
     with current().database.read() as session:
-        job = jobs.get(session, path.id).pk
+        job = jobs.key(session, path.id)
         found = events.of_job(session, job, after=query.after, limit=query.limit)
     return jsonify({"items": [event_view(event) for event in found]})

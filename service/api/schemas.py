@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -265,11 +264,6 @@ def summary(job: Job) -> dict[str, Any]:
         "finished_at": _maybe_rfc3339(job.finished_at),
         "links": links,
     }
-
-
-def view(job: Job) -> dict[str, Any]:
-    """A `JobView`."""
-    return summary(job) | {"spec": json.loads(job.spec)}
 
 
 def validated(spec: JobSpec) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from service.db.session import DATABASE_TIME
 
 
 class Figures(NamedTuple):
-    """`oldest_queued_seconds` is the age of the oldest job that waits, 0 when none does."""
+    """`oldest_queued_seconds` is how long the longest waiting job is queued, 0 without one."""
 
     jobs: dict[State, int]
     oldest_queued_seconds: float
@@ -20,7 +20,7 @@ class Figures(NamedTuple):
 
 
 def read(session: Session) -> Figures:
-    """Counts, from indexes alone."""
+    """Counts, from indexes, and the waiting time of the queued jobs."""
     counted = dict(session.execute(_JOBS).all())
     return Figures(
         jobs={state: counted.get(state, 0) for state in STATES},
@@ -30,7 +30,6 @@ def read(session: Session) -> Figures:
 
 
 _JOBS = select(Job.state, func.count()).group_by(Job.state)
-_OLDEST_QUEUED = (
-    select(DATABASE_TIME - Job.created_at).where(Job.state == "queued").order_by(Job.pk).limit(1)
-)
+# Since it was queued: a job may have trained for hours before it was drained or resumed.
+_OLDEST_QUEUED = select(DATABASE_TIME - func.min(Job.updated_at)).where(Job.state == "queued")
 _LEASES_LOST = select(func.count()).where(Event.kind == "lease_lost")

@@ -32,26 +32,28 @@ def create(
     session: Session,
     spec: JobSpec,
     *,
+    text: str | None = None,
     actor: str = "api",
     parent_id: str | None = None,
     now: ColumnElement[float] = DATABASE_TIME,
 ) -> Job:
     """Stores a queued job and its first event.
 
-    It counts as rung: the caller publishes its message once the transaction is committed.
+    `text` is the specification as JSON, from a caller that has written it already. The job counts
+    as rung: the caller publishes its message once the transaction is committed.
 
     Raises:
         JobNotFound: there is no job `parent_id`.
     """
     if parent_id is not None:
-        get(session, parent_id)
+        key(session, parent_id)
     job = session.scalars(
         _insert(now),
         {
             "id": f"job_{secrets.token_hex(12)}",
             "parent_id": parent_id,
             "name": spec.name,
-            "spec": spec.model_dump_json(),
+            "spec": spec.model_dump_json() if text is None else text,
             "steps": spec.training.steps,
         },
     ).one()
@@ -70,6 +72,18 @@ def get(session: Session, id: str) -> Job:
     if job is None:
         raise JobNotFound(id)
     return job
+
+
+def key(session: Session, id: str) -> int:
+    """The key of the job in other tables, without the megabytes that its row may hold.
+
+    Raises:
+        JobNotFound: no job has this id, which may be any text.
+    """
+    found = session.scalar(_KEY, {"id": id}) if ID.fullmatch(id) else None
+    if found is None:
+        raise JobNotFound(id)
+    return found
 
 
 class Page(NamedTuple):
@@ -138,6 +152,7 @@ def _position(cursor: str) -> int:
 
 # A job that the session has read before is read anew: it may have changed meanwhile.
 _GET = select(Job).where(Job.id == bindparam("id")).execution_options(populate_existing=True)
+_KEY = select(Job.pk).where(Job.id == bindparam("id"))
 
 
 @lru_cache(maxsize=16)

@@ -25,6 +25,10 @@ Floats = npt.NDArray[np.float64]
 IN_MEMORY_ROWS = 50_000
 MIN_RANGES = 1_000
 
+PICKS = 256
+"""How many steps one statement locates. Its text is always the same: SQLAlchemy keeps every text
+that it has compiled, and one with two names a point takes megabytes."""
+
 
 def thinned(
     session: Session, job: int, *, after_step: int, max_points: int
@@ -101,16 +105,17 @@ def _locate(
     session: Session, job: int, width: int, starts: list[int], losses: list[float]
 ) -> list[int]:
     """The first step with this loss in each range that begins at this start."""
-    if not starts:
-        return []
-    # Bound as numbers: a loss that went through text need not be equal any more.
-    given: dict[str, Any] = {"job": job, "width": width}
-    for i, (start, loss) in enumerate(zip(starts, losses, strict=True)):
-        given |= {f"s{i}": start, f"l{i}": loss}
-    values = ", ".join(
-        f"(CAST(:s{i} AS INTEGER), CAST(:l{i} AS DOUBLE PRECISION))" for i in range(len(starts))
-    )
-    return list(session.scalars(text(_LOCATE.format(values=values)), given).all())
+    steps: list[int] = []
+    for i in range(0, len(starts), PICKS):
+        # Always as many as the statement has places; the last pick is asked for again.
+        some = [*zip(starts[i : i + PICKS], losses[i : i + PICKS], strict=True)]
+        some += some[-1:] * (PICKS - len(some))
+        # Bound as numbers: a loss that went through text need not be equal any more.
+        given: dict[str, Any] = {"job": job, "width": width}
+        for k, (start, loss) in enumerate(some):
+            given |= {f"s{k}": start, f"l{k}": loss}
+        steps += session.scalars(_LOCATE, given)
+    return steps
 
 
 def _array(rows: Sequence[Row[*tuple[Any, ...]]]) -> Floats:
@@ -165,11 +170,16 @@ _RANGES = {
         """
     ),
 }
-_LOCATE = """
-    WITH pick (low, value) AS (VALUES {values})
+_PLACES = ", ".join(
+    f"(CAST(:s{k} AS INTEGER), CAST(:l{k} AS DOUBLE PRECISION))" for k in range(PICKS)
+)
+_LOCATE = text(
+    f"""
+    WITH pick (low, value) AS (VALUES {_PLACES})
     SELECT (
         SELECT min(step) FROM history
         WHERE job = :job AND step >= low AND step < low + :width AND loss = value
     )
     FROM pick
-"""
+    """
+)

@@ -103,6 +103,17 @@ def test_thinning_keeps_to_what_was_asked_for(sessions: Sessions, count: int) ->
     assert thin(sessions, 10, after_step=count) == []
 
 
+def test_statements_do_not_depend_on_how_many_points_are_asked_for(sessions: Sessions) -> None:
+    # SQLAlchemy keeps each that it compiles; one for every width of a plot would fill the memory.
+    write(sessions, noisy(60_000))
+    engine = sessions.kw["bind"]
+    thin(sessions, 300)
+    kept = len(engine._compiled_cache)
+    for max_points in (301, 302, 1_000):
+        thin(sessions, max_points)
+    assert len(engine._compiled_cache) == kept
+
+
 def test_few_rows_are_not_thinned(sessions: Sessions) -> None:
     write(sessions, rows(0, 10))
     assert thin(sessions, 10) == rows(0, 10)

@@ -7,6 +7,7 @@ from typing import Any
 
 from flask.testing import FlaskClient
 from prometheus_client.parser import text_string_to_metric_families
+from sqlalchemy import update
 from sqlalchemy.orm import Session, sessionmaker
 
 from engine.spec import JobSpec
@@ -14,6 +15,7 @@ from service.app import create_app
 from service.config import Settings
 from service.db import sweeps
 from service.db.claims import Claim
+from service.db.models import Job
 from tests.service.lifecycle import finish
 
 Figures = dict[tuple[str, tuple[tuple[str, str], ...]], float]
@@ -51,6 +53,8 @@ def test_jobs_are_counted_by_state_and_leases_as_they_are_lost(
     submit()
     with sessions.begin() as session:
         sweeps.free_lost_leases(session, lease_seconds=20)
+        # Waiting counts from when a job was queued, however long it has trained before.
+        session.execute(update(Job).values(created_at=Job.created_at - 3600))
 
     after = figures(client)
     assert (jobs(after, "queued"), jobs(after, "running"), jobs(after, "succeeded")) == (2, 0, 1)
