@@ -230,12 +230,16 @@ def with_first_writes(code: Sequence[Instruction], seeded: set[int]) -> list[Ins
                 flags &= ~(Flag.GRADIENT_A | Flag.GRADIENT_B | Flag.TRAINED)
             elif len(reached) < count:
                 clear([row for row in results if row not in written])
+        # Of neighbours like p₀·p₁ and p₁·p₂ one adds to a row before the other would write it.
+        interleaved = flags & Flag.GRADIENT_A and flags & Flag.GRADIENT_B and 0 < abs(a - b) < count
         for start, needed, first in zip((a, b), NEEDS, FIRST, strict=True):
             rows = range(start, start + (width or count))
             if not flags & needed or op == Op.LOAD:
                 continue
             fresh = [row for row in rows if row not in written]
-            if len(fresh) == len(rows) or (start == out and op != Op.STORE):
+            if interleaved:
+                clear(fresh)
+            elif len(fresh) == len(rows) or (start == out and op != Op.STORE):
                 flags |= first
             elif fresh:
                 clear(fresh)

@@ -7,7 +7,9 @@ outside an operation's domain is an error.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from functools import reduce
+from operator import add
 
 SQRT_HALF = math.sqrt(0.5)
 
@@ -80,9 +82,14 @@ def divide(a: float, b: float) -> float:
     return a / b
 
 
+def add_up(numbers: Iterable[float]) -> float:
+    """The sum from left to right. From Python 3.12 on `sum` rounds otherwise."""
+    return reduce(add, numbers, 0.0)
+
+
 def log_sum_exp(numbers: Sequence[float]) -> float:
     """log Σ exp(xᵢ). The largest is taken out first: m + log Σ exp(xᵢ - m)."""
     top = max(numbers)
     if math.isfinite(top):
-        return top + math.log(sum(exp(x - top) for x in numbers))
-    return sum(numbers) if any(math.isnan(x) for x in numbers) else top
+        return top + math.log(add_up(exp(x - top) for x in numbers))
+    return add_up(numbers) if any(math.isnan(x) for x in numbers) else top

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from engine.formulas import add_up
 from engine.value import Value
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def rates(rate: LearningRate, steps: int, first: int, last: int) -> Array:
 
 def norm(gradient: Sequence[float]) -> float:
     """The Euclidean length."""
-    return math.sqrt(sum(g * g for g in gradient))
+    return math.sqrt(add_up(g * g for g in gradient))
 
 
 class SGD:

@@ -16,6 +16,7 @@ from collections.abc import Generator, Iterator, Sequence
 import numpy as np
 
 from engine import losses
+from engine.formulas import add_up
 from engine.nn import build
 from engine.optim import SGD
 from engine.problem import Problem, Rows
@@ -186,7 +187,7 @@ class Examples:
 
 def total(found: Sequence[float], weight: float, penalties: Sequence[Value]) -> float:
     """The loss of a batch, summed as its graph is: examples first, then the penalties."""
-    loss = sum(found) * weight
+    loss = add_up(found) * weight
     for penalty in penalties:
         loss += penalty.data
     return loss

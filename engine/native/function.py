@@ -37,10 +37,18 @@ class NativeFunction:
         program: what to run.
         rows: examples × inputs, in the order in which the program was recorded.
         mean: whether to take the mean.
+
+    Raises:
+        ValueError: `rows` has no row, or not one column for each input of the program.
     """
 
     def __init__(self, program: Program, rows: Array, *, mean: bool = False) -> None:
         self.program = program
+        rows = np.asarray(rows, np.float64)
+        if rows.ndim != 2 or len(rows) == 0 or rows.shape[1] != program.inputs:
+            raise ValueError(
+                f"the program takes examples × {program.inputs} inputs, not {rows.shape}"
+            )
         data = np.ascontiguousarray(rows.T)
         self.job = allocate(program, data, len(rows))._replace(mean=mean)
         self.examples = padded(0, len(rows))
@@ -78,7 +86,10 @@ class NativeFunction:
     def _run(self, parameters: Sequence[float] | Array, rates: Array) -> tuple[Array, int]:
         """Takes steps; answers with the losses of those finished, and how it ended."""
         order = self.program.order
-        self.job.slots[: len(order)] = np.asarray(parameters, np.float64)[order]
+        numbers = np.asarray(parameters, np.float64)
+        if numbers.shape != order.shape:
+            raise ValueError(f"the program has {len(order)} parameters, not {numbers.shape}")
+        self.job.slots[: len(order)] = numbers[order]
         steps = len(rates)
         window = Window(
             order=self.examples,

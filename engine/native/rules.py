@@ -157,7 +157,7 @@ def sqrt(x: Lanes) -> Lanes:
 
 
 def sqrt_rule(x: Lanes, y: Lanes, g: Lanes) -> Lanes:
-    return select(y == 0.0, copy_sign(INFINITY, g), g / (y + y))
+    return select(y == 0.0, g * INFINITY, g / (y + y))
 
 
 # Sine and cosine.

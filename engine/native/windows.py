@@ -72,13 +72,14 @@ def spread(problem: Problem, targets: Array) -> Array:
     """Examples in each of several batches (batches × examples × targets) of a classification.
 
     In a regression the sum of squared distances of the targets from their mean; NaN where
-    that is 0, as a score is not defined there.
+    all are the same, as a score is not defined there.
     """
     if problem.spec.classifies():
         return np.full(len(targets), float(targets.shape[1]))
     distances = targets - targets.mean(axis=(1, 2), keepdims=True)
     squares = np.sum(distances**2, axis=(1, 2))
-    return np.where(squares == 0.0, np.nan, squares)
+    same = targets.max(axis=(1, 2)) == targets.min(axis=(1, 2))
+    return np.where(same | (squares == 0.0), np.nan, squares)
 
 
 def padded(first: int, count: int) -> Integers:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 
 from engine import Value
 from engine.gradcheck import check_program
+from engine.native.function import NativeFunction
 from engine.nn import ACTIVATIONS, Layer
 from engine.value import log_sum_exp
 from tests.engine.native_graphs import native_function, run_both
@@ -224,6 +226,47 @@ def test_batches_that_are_no_whole_vector(rows: int) -> None:
         return last.outputs(hidden.outputs(list(x)))[0] ** 2
 
     assert run_both(network, numbers(13, 0), [numbers(2, i) for i in range(rows)]).agree()
+
+
+@pytest.mark.parametrize("example", [False, True], ids=["once a step", "for every example"])
+@pytest.mark.parametrize(
+    "operation", [operator.mul, operator.add, operator.sub, operator.truediv, Value.maximum]
+)
+def test_neighbours_that_share_operands(
+    operation: Callable[[Value, Value], Value], example: bool
+) -> None:
+    """p₀·p₁ + p₁·p₂ + …: the operands of neighbouring operations overlap."""
+
+    def expression(p: Sequence[Value], x: Sequence[Value]) -> Value:
+        values = [(number * x[0]).tanh() for number in p] if example else p
+        total = x[0]
+        for pair in itertools.pairwise(values):
+            total = total + operation(*pair).sin()
+        return total
+
+    assert run_both(expression, [1.3, 0.4, 0.9, 2.1, 1.7], [[0.5], [-0.8], [1.2]]).agree()
+
+
+@pytest.mark.parametrize("root", [Value.sqrt, lambda x: x**0.5])
+def test_the_slope_of_a_root_at_0(root: Callable[[Value], Value]) -> None:
+    def expression(p: Sequence[Value], x: Sequence[Value]) -> Value:
+        return root(p[0] * x[0]) * p[1]
+
+    for factor in (0.0, 2.0, -2.0):
+        both = run_both(expression, [0.0, factor], [[1.0]])
+        assert np.array_equal(both.gradient, both.native_gradient, equal_nan=True)
+
+
+def test_a_function_refuses_arrays_of_other_shapes() -> None:
+    native = native_function(lambda p, x: p[0] * x[0] + p[1] * x[1], [1.0, 2.0], [[3.0, 4.0]])
+    program = native.program
+    assert NativeFunction(program, np.array([[3, 4]])).loss([1.0, 2.0]) == 11.0
+    for rows in (np.ones((3, 1)), np.ones((3, 3)), np.ones(2), np.ones((0, 2))):
+        with pytest.raises(ValueError, match="examples × 2 inputs"):
+            NativeFunction(program, rows)
+    for parameters in ([1.0], [1.0, 2.0, 3.0]):
+        with pytest.raises(ValueError, match="2 parameters"):
+            native.gradient(parameters)
 
 
 @pytest.mark.parametrize("number", [math.inf, math.nan])
