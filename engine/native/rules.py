@@ -157,7 +157,8 @@ def sqrt(x: Lanes) -> Lanes:
 
 
 def sqrt_rule(x: Lanes, y: Lanes, g: Lanes) -> Lanes:
-    return select(y == 0.0, g * INFINITY, g / (y + y))
+    # Where lanes only fill up a vector g is 0, and has to stay 0.
+    return select(g == 0.0, 0.0, g / (y + y))
 
 
 # Sine and cosine.
@@ -311,7 +312,8 @@ def constant_power_rule(x: Lanes, y: Lanes, g: Lanes, exponent: Number) -> Lanes
 
 
 def power_base_rule(x: Lanes, exponent: Lanes, y: Lanes, g: Lanes) -> Lanes:
-    return select(exponent == 0.0, 0.0, g * (power(x, exponent - 1.0) * exponent))
+    slope = select(exponent == 0.0, 0.0, power(x, exponent - 1.0) * exponent)
+    return select(g == 0.0, 0.0, g * slope)  # see sqrt_rule
 
 
 def power_exponent_rule(x: Lanes, exponent: Lanes, y: Lanes, g: Lanes) -> Lanes:

@@ -247,14 +247,14 @@ def test_neighbours_that_share_operands(
     assert run_both(expression, [1.3, 0.4, 0.9, 2.1, 1.7], [[0.5], [-0.8], [1.2]]).agree()
 
 
-@pytest.mark.parametrize("root", [Value.sqrt, lambda x: x**0.5])
+@pytest.mark.parametrize("root", [Value.sqrt, lambda x: x**0.5, lambda x: x**0.3])
 def test_the_slope_of_a_root_at_0(root: Callable[[Value], Value]) -> None:
     def expression(p: Sequence[Value], x: Sequence[Value]) -> Value:
         return root(p[0] * x[0]) * p[1]
 
-    for factor in (0.0, 2.0, -2.0):
+    for factor in (2.0, -2.0):
         both = run_both(expression, [0.0, factor], [[1.0]])
-        assert np.array_equal(both.gradient, both.native_gradient, equal_nan=True)
+        assert both.native_gradient.tolist() == both.gradient.tolist() == [factor * math.inf, 0.0]
 
 
 def test_a_function_refuses_arrays_of_other_shapes() -> None:
