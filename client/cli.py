@@ -83,7 +83,12 @@ def main() -> None:
     help="Port to listen on; 0 takes a free one.",
 )
 @click.option(
-    "--data-dir", default="./var", show_default=True, help="Folder of the database and the logs."
+    "--data-dir",
+    default="./var",
+    envvar="GRADSERVE_DATA_DIR",
+    show_default=True,
+    show_envvar=True,
+    help="Folder of the database and the logs.",
 )
 @click.option(
     "--workers",

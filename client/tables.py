@@ -19,6 +19,8 @@ COLUMNS = {
     "CREATED": 115,
 }
 NUMBERS = ("STEP", "LOSS", "ACCURACY")
+# The examples themselves, where a job brings its own.
+EXAMPLES = ("x", "y", "text")
 
 
 def jobs_table(jobs: Jobs, width: int) -> Table:
@@ -35,15 +37,14 @@ def jobs_table(jobs: Jobs, width: int) -> Table:
     for job in jobs:
         cells: dict[str, str | Text] = {
             "ID": job["id"],
-            # Text, not markup: a name may hold square brackets.
-            "NAME": Text(job["name"] or text.UNKNOWN),
+            "NAME": job["name"] or text.UNKNOWN,
             "STATE": state(job),
             "STEP": f"{job['step']:,}/{job['steps']:,}",
             "LOSS": text.number(job["loss"]),
             "ACCURACY": text.number(job["accuracy"], digits=3),
             "CREATED": text.when(job["created_at"]),
         }
-        table.add_row(*(cells[title] for title in shown))
+        table.add_row(*(literal(cells[title]) for title in shown))
     return table
 
 
@@ -54,7 +55,7 @@ def job_table(job: Job) -> Table:
     table.add_column(overflow="fold")
     rows: list[tuple[str, str | Text]] = [
         ("id", job["id"]),
-        ("name", Text(job["name"] or text.UNKNOWN)),
+        ("name", job["name"] or text.UNKNOWN),
         ("state", state(job)),
         ("step", f"{job['step']:,} of {job['steps']:,}"),
         ("loss", text.number(job["loss"])),
@@ -68,10 +69,15 @@ def job_table(job: Job) -> Table:
     ]
     why = text.failure(job)
     if why is not None:
-        rows.insert(3, ("reason", Text(why)))
+        rows.insert(3, ("reason", why))
     for name, value in rows:
-        table.add_row(name, value)
+        table.add_row(name, literal(value))
     return table
+
+
+def literal(cell: str | Text) -> Text:
+    """The cell as it stands: rich would read square brackets in a plain string as markup."""
+    return Text.assemble(cell)
 
 
 def state(job: JobSummary) -> Text:
@@ -80,7 +86,7 @@ def state(job: JobSummary) -> Text:
 
 def specification(job: Job) -> list[tuple[str, str]]:
     spec = job["spec"]
-    dataset = {name: value for name, value in spec["dataset"].items() if name not in ("x", "y")}
+    dataset = {name: value for name, value in spec["dataset"].items() if name not in EXAMPLES}
     layers = [f"{layer['units']} {layer['activation']}" for layer in spec["model"]["layers"]]
     return [
         ("data set", fields(dataset)),

@@ -9,10 +9,11 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
@@ -26,6 +27,8 @@ TEST_PREFIX = "GRADSERVE_TEST_"
 CLIENT_NAME = "GRADSERVE_URL"
 
 BROKER_SCHEMES = ("redis", "rediss", "redis+socket")
+# How kombu spells the three ways to look at a server's certificate.
+CERT_REQS = ("required", "optional", "none", "CERT_REQUIRED", "CERT_OPTIONAL", "CERT_NONE")
 
 
 def _field(default: Any, help: str, *, secret: bool = False) -> Any:
@@ -73,7 +76,7 @@ class Settings:
             raise ConfigError(f"{PREFIX}DATA_DIR is empty: it must name a folder")
         url = self.database_url or f"sqlite:///{self.data_dir}/gradserve.db"
         object.__setattr__(self, "database_url", _database_url(url))
-        _check_broker_url(self.broker_url)
+        object.__setattr__(self, "broker_url", _broker_url(self.broker_url))
         for name in ("lease_seconds", "sweep_seconds", "ring_seconds", "progress_seconds"):
             seconds = getattr(self, name)
             if not (math.isfinite(seconds) and seconds > 0):
@@ -164,15 +167,41 @@ def _with_driver(url: URL, driver: str) -> str:
     return url.set(drivername=driver).render_as_string(hide_password=False)
 
 
-def _check_broker_url(text: str) -> None:
+def _broker_url(text: str) -> str:
+    """The address, made to look at certificates unless it says how to."""
+    parts = _broker_parts(text)
+    cert_reqs = dict(parse_qsl(parts.query)).get("ssl_cert_reqs")
+    if cert_reqs is not None and cert_reqs not in CERT_REQS:
+        raise ConfigError(
+            f"{PREFIX}BROKER_URL has ssl_cert_reqs={cert_reqs!r}: "
+            "it must be required, optional or none"
+        )
+    if parts.scheme == "rediss" and cert_reqs is None:
+        # Without it kombu takes any certificate, that of an impostor as well.
+        query = "&".join(filter(None, (parts.query, "ssl_cert_reqs=required")))
+        return parts._replace(query=query).geturl()
+    return text
+
+
+def _broker_parts(text: str) -> SplitResult:
+    name = f"{PREFIX}BROKER_URL"
     try:
         parts = urlsplit(text)
         usable = parts.path if parts.scheme == "redis+socket" else parts.hostname
-        _ = parts.port  # raises when it is no port number
+        # Both raise: where there is no port number, and where no host can have such a name.
+        _ = parts.port, (parts.hostname or "").encode("idna")
     except ValueError:
         usable = None
-    if not usable or parts.scheme not in BROKER_SCHEMES:
+    # At a semicolon kombu would begin another address, which nothing here has looked at.
+    if not usable or parts.scheme not in BROKER_SCHEMES or ";" in text:
         raise ConfigError(
-            f"{PREFIX}BROKER_URL must look like redis://HOST:PORT/DB, rediss://HOST:PORT/DB "
+            f"{name} must look like redis://HOST:PORT/DB, rediss://HOST:PORT/DB "
             "or redis+socket:///PATH"
         )
+    if parts.scheme != "redis+socket" and not re.fullmatch("/?[0-9]*", parts.path):
+        # What stands there may be half of a password with a slash in it, so it is not repeated.
+        raise ConfigError(
+            f"{name} ends in a database that is no number: it must look like "
+            f"{parts.scheme}://HOST:PORT/DB, where DB counts from 0"
+        )
+    return parts

@@ -132,6 +132,11 @@ def listen(host: str, port: int) -> socket.socket:
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
         return socket.create_server(address[:2], family=family, backlog=LISTEN_BACKLOG)
+    except UnicodeError as error:  # a label of the name is empty or too long
+        raise StartFailed(
+            f"cannot listen on {host} port {port} (no host has such a name): "
+            "choose another one with --host"
+        ) from error
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             raise StartFailed(

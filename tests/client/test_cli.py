@@ -174,6 +174,34 @@ def test_show_tells_everything_about_a_job(gradserve: Command) -> None:
     assert lines["layers"] == "8 tanh → 1 linear"
 
 
+MARKUP = "[/s] [b] [red]x[/red] [link=x]"
+
+
+def csv_job(folder: Path, rows: int) -> str:
+    """A job whose column and name read like rich's markup."""
+    lines = [f"a,{MARKUP}", *(f"{row},{row % 2}" for row in range(rows))]
+    dataset = {"kind": "csv", "text": "\n".join(lines), "target": MARKUP}
+    model = {"layers": [{"units": 1}]}
+    return job_file(folder, name=MARKUP, dataset=dataset, model=model, loss={"kind": "mse"})
+
+
+def test_show_leaves_out_the_text_of_a_table(gradserve: Command, tmp_path: Path) -> None:
+    id = gradserve("submit", csv_job(tmp_path, 1000)).stdout.split()[0]
+    shown = gradserve("show", id)
+    assert shown.exit_code == 0
+    assert " csv (" in shown.stdout
+    assert "header True" in shown.stdout
+    assert "999,1" not in shown.stdout
+
+
+def test_square_brackets_are_shown_as_they_are(gradserve: Command, tmp_path: Path) -> None:
+    id = gradserve("submit", csv_job(tmp_path, 4)).stdout.split()[0]
+    shown = {line.split()[0]: line for line in gradserve("show", id).stdout.splitlines()}
+    assert MARKUP in shown["name"]
+    assert f"target {MARKUP}" in shown["data"]
+    assert MARKUP in gradserve("list", "--name", MARKUP).stdout
+
+
 def test_show_tells_why_a_job_failed(gradserve: Command, tmp_path: Path) -> None:
     file = job_file(tmp_path, loss={"kind": "mse"}, optimizer={"learning_rate": 1e5})
     id = json.loads(gradserve("submit", file, "--watch", "--json").stdout)["id"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -58,6 +59,17 @@ def test_the_image_gets_what_the_wheel_is_made_of() -> None:
     lines = (ROOT / ".dockerignore").read_text().splitlines()
     assert {line.removeprefix("!") for line in lines if line.startswith("!")} == needed
     assert lines[1] == "*"
+
+
+def test_a_worker_by_itself_is_told_what_the_compose_file_tells_its_own() -> None:
+    found = re.search(r"docker run .*?(?=\n```)", PAGE.read_text(), re.DOTALL)
+    assert found is not None
+    run = shlex.split(found[0].replace("\\\n", " "))
+    health = run[run.index("--health-cmd") + 1]
+    assert f"test: [CMD, {', '.join(health.split())}]" in COMPOSE
+    assert run[-4:-1] == ["gradserve:local", "worker", "--processes"]
+    assert run[-1] == run[run.index("--cpus") + 1]
+    assert f'tmpfs: ["{run[run.index("--tmpfs") + 1]}"]' in COMPOSE
 
 
 @pytest.fixture

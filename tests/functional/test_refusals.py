@@ -66,6 +66,11 @@ def test_a_host_that_does_not_exist(refusal: Refusal) -> None:
     assert "cannot listen on nowhere.invalid" in refusal("--host", "nowhere.invalid")
 
 
+@pytest.mark.parametrize("host", ["a..b", "a" * 64])
+def test_a_host_that_cannot_exist(refusal: Refusal, host: str) -> None:
+    assert f"cannot listen on {host}" in refusal("--host", host)
+
+
 def test_a_file_in_place_of_the_folder(refusal: Refusal, tmp_path: Path) -> None:
     (tmp_path / "var").write_text("")
 
@@ -112,6 +117,21 @@ def test_a_folder_on_a_file_system_that_takes_nothing(refusal: Refusal) -> None:
     assert "cannot be written" in refusal("--data-dir", "/proc/gradserve")
 
 
+def test_a_folder_by_its_variable(refusal: Refusal) -> None:
+    sentence = refusal(GRADSERVE_DATA_DIR="/proc/gradserve")
+
+    assert "the data folder /proc/gradserve cannot be written" in sentence
+
+
+def test_a_folder_by_its_option_rather_than_by_its_variable(
+    refusal: Refusal, tmp_path: Path
+) -> None:
+    sentence = refusal("--data-dir", "/proc/option", GRADSERVE_DATA_DIR=str(tmp_path / "variable"))
+
+    assert "the data folder /proc/option cannot be written" in sentence
+    assert not (tmp_path / "variable").exists()
+
+
 def test_a_log_that_cannot_be_written(refusal: Refusal, tmp_path: Path) -> None:
     (tmp_path / "var" / "logs" / "worker.log").mkdir(parents=True)
 
@@ -156,6 +176,10 @@ def test_a_database_that_does_not_answer(refusal: Refusal, tmp_path: Path) -> No
     sentence = refusal(GRADSERVE_DATABASE_URL=f"postgresql://nobody@/none?host={tmp_path}")
 
     assert "the database cannot be used" in sentence
+
+
+def test_a_database_of_the_broker_that_is_no_number(refusal: Refusal) -> None:
+    assert "GRADSERVE_BROKER_URL" in refusal(GRADSERVE_BROKER_URL="redis://127.0.0.1:1/abc")
 
 
 def test_a_wrong_setting(refusal: Refusal) -> None:

@@ -64,6 +64,11 @@ def test_postgres_addresses_get_the_driver_that_is_installed(scheme: str) -> Non
         ("BROKER_URL", "redis://", "must look like redis://"),
         ("BROKER_URL", "redis://host:port", "must look like redis://"),
         ("BROKER_URL", "redis+socket://", "must look like redis://"),
+        ("BROKER_URL", "redis://a..b/0", "must look like redis://"),
+        ("BROKER_URL", "rediss://one/0;rediss://two/0", "must look like redis://"),
+        ("BROKER_URL", "redis://host/abc", "ends in a database that is no number"),
+        ("BROKER_URL", "rediss://host:1/-1", "ends in a database that is no number"),
+        ("BROKER_URL", "rediss://host/0?ssl_cert_reqs=no", "ssl_cert_reqs='no': it must be"),
     ],
 )
 def test_what_is_wrong_is_said_in_one_sentence(name: str, value: str, sentence: str) -> None:
@@ -82,6 +87,12 @@ def test_passwords_stay_out_of_messages_and_logs() -> None:
         database_url="postgresql://me:hunter2@db/x", broker_url="redis://:hunter2@broker/0"
     )
     assert "hunter2" not in repr(settings)
+
+
+def test_a_password_with_a_slash_is_not_taken_for_a_database_and_shown() -> None:
+    with pytest.raises(ConfigError) as caught:
+        Settings(broker_url="redis://me:12/hunter2@broker/0")
+    assert "hunter2" not in str(caught.value)
 
 
 def test_variables_of_the_tests_and_the_client_are_no_settings() -> None:

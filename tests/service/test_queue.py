@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import ssl
 import time
 from collections.abc import Callable
 
@@ -76,6 +77,37 @@ def test_a_frozen_broker_costs_about_a_second_and_a_new_one_is_found() -> None:
         assert queue.ring(publisher, "job_4")
         assert queue.waiting(publisher) == 1
         again.stop()
+
+
+Make = Callable[[Settings], Celery]
+
+
+@pytest.mark.parametrize("make", [queue.make_celery, queue.make_publisher])
+@pytest.mark.parametrize(
+    ("options", "looks"),
+    [
+        ("", ssl.CERT_REQUIRED),
+        ("?ssl_cert_reqs=", ssl.CERT_REQUIRED),
+        ("?ssl_ca_certs=/etc/ca.pem", ssl.CERT_REQUIRED),
+        ("?ssl_cert_reqs=required", ssl.CERT_REQUIRED),
+        ("?ssl_cert_reqs=optional", ssl.CERT_OPTIONAL),
+        ("?ssl_cert_reqs=none", ssl.CERT_NONE),
+        ("?ssl_cert_reqs=CERT_NONE&ssl_ca_certs=/etc/ca.pem", ssl.CERT_NONE),
+    ],
+)
+def test_a_certificate_is_looked_at_unless_the_address_says_otherwise(
+    make: Make, options: str, looks: ssl.VerifyMode
+) -> None:
+    app = make(Settings(broker_url=f"rediss://:secret@broker:6380/1{options}"))
+    for connection in (app.connection_for_write(), app.connection_for_read()):
+        assert connection.ssl["ssl_cert_reqs"] == looks
+        assert ("ssl_ca_certs" in connection.ssl) == ("ssl_ca_certs" in options)
+        assert (connection.password, connection.virtual_host) == ("secret", "1")
+
+
+@pytest.mark.parametrize("url", ["redis://broker/0", "redis+socket:///run/valkey.sock"])
+def test_a_connection_without_encryption_has_no_certificate(url: str) -> None:
+    assert not queue.make_publisher(Settings(broker_url=url)).connection_for_write().ssl
 
 
 def test_errors_that_are_no_connections_are_not_swallowed(publisher: Celery) -> None:
