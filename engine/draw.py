@@ -82,13 +82,18 @@ def dot_text(root: Value, rankdir: str, limit: int) -> str:
     lines = ["digraph {", f"  rankdir={rankdir}"]
     for node, name in names.items():
         fields = [escape(node.label)] if node.label else []
-        fields += [f"data {node.data:.4f}", f"grad {node.grad:.4f}"]
+        fields += [f"data {shown(node.data)}", f"grad {shown(node.grad)}"]
         lines.append(f'  {name} [shape=record label="{{ {" | ".join(fields)} }}"]')
         if node._op:
             lines.append(f'  {name}_op [label="{escape(node._op)}"]')
             lines.append(f"  {name}_op -> {name}")
     lines += [f"  {names[operand]} -> {names[node]}_op" for operand, node in edges]
     return "\n".join([*lines, "}", ""])
+
+
+def shown(x: float) -> str:
+    """Four decimals as in the lecture; four digits where those would hide or flood a number."""
+    return f"{x:.4f}" if x == 0.0 or 1e-3 <= abs(x) < 1e6 else f"{x:.4g}"
 
 
 def escape(text: str) -> str:

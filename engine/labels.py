@@ -10,6 +10,8 @@ from engine.schema import at
 if TYPE_CHECKING:
     from engine.spec import JobSpec
 
+SAME = "labels are all the same; two classes are needed"
+
 
 def check_targets(spec: JobSpec) -> None:
     """Raises a located validation error where they do not."""
@@ -21,7 +23,8 @@ def check_targets(spec: JobSpec) -> None:
     classes = dataset.classes()
     if not spec.classifies():
         if isinstance(dataset, Csv) and classes is not None:
-            raise at(("dataset", "target"), f"{loss} needs targets that are numbers")
+            reason = dataset.table.not_a_number
+            raise at(("dataset", "target"), f"{loss} needs targets that are numbers; {reason}")
         return
     if dataset.standardise_targets:
         raise at(("dataset", "standardise_targets"), f"{loss} needs labels as they are")
@@ -31,6 +34,8 @@ def check_targets(spec: JobSpec) -> None:
         check_labels(dataset.table.y, spec, ("dataset", "text"))
     elif classes is None:
         raise at(("loss", "kind"), f"{loss} needs classes, {dataset.kind} has numbers as targets")
+    elif classes < 2:
+        raise at(("dataset", "text"), SAME)
     elif loss == "cross_entropy" and outputs != classes:
         raise at(last, f"{dataset.kind} has {classes} classes and needs {classes} output units")
     elif loss != "cross_entropy" and classes != 2:
@@ -54,4 +59,4 @@ def check_labels(labels: list[float], spec: JobSpec, place: tuple[str, str]) -> 
     if {-1.0, 0.0} <= found:
         raise at(place, "labels mix 0 with -1; use {0, 1} or {-1, 1}")
     if len(found) < 2:
-        raise at(place, "labels are all the same; two classes are needed")
+        raise at(place, SAME)

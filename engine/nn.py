@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from engine.value import Value
@@ -66,6 +66,8 @@ class Neuron(Module):
         draw: Draw = unit_uniform,
         draw_bias: Draw = zero,
     ) -> None:
+        if activation not in ACTIVATIONS:
+            raise ValueError(f"no activation {activation!r}; there are {', '.join(ACTIVATIONS)}")
         self.w = [Value(draw()) for _ in range(nin)]
         self.b = Value(draw_bias())
         self.activation = activation if nonlin else "linear"
@@ -123,16 +125,21 @@ class MLP(Module):
 
     def __init__(self, nin: int, nouts: Sequence[int]) -> None:
         sizes = [nin, *nouts]
-        self.layers = [
+        self._stack(
             Layer(sizes[i], sizes[i + 1], nonlin=i != len(nouts) - 1) for i in range(len(nouts))
-        ]
+        )
 
     @classmethod
     def of(cls, layers: Sequence[Layer]) -> MLP:
         """A network of layers that exist already."""
-        model = cls(0, [])
-        model.layers = list(layers)
+        model = cls.__new__(cls)
+        model._stack(layers)
         return model
+
+    def _stack(self, layers: Iterable[Layer]) -> None:
+        self.layers = list(layers)
+        if not self.layers:
+            raise ValueError("a network needs at least one layer")
 
     def outputs(self, x: Sequence[Input]) -> list[Value]:
         """The last layer's values, as a list also when there is only one."""

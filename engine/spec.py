@@ -191,8 +191,9 @@ class EarlyStoppingSpec(Model):
 class TrainingSpec(Model):
     """How long to train, on which rows, and what to write down.
 
-    `batch_size: null` takes all training rows in every step, in order. Otherwise each epoch
-    shuffles them, as a function of `seed` and the epoch, and its last batch may be smaller.
+    `batch_size: null`, or one no smaller than the training rows, takes all of them in every
+    step, in order. Otherwise each epoch shuffles them, as a function of `seed` and the epoch,
+    and its last batch may be smaller.
     `validation_fraction` of the rows, at least one, is drawn with `seed` and kept for
     validation, in classification the same share of every class. `zero_grad: false` lets
     gradients add up from step to step, the classic mistake.

@@ -22,11 +22,13 @@ class Table:
         x: rows × inputs.
         y: one target a row; positions in `names` when there are any.
         names: the classes, in alphabetical order, when the targets are not all numbers.
+        not_a_number: then a sentence about the first that is none.
     """
 
     x: list[list[float]]
     y: list[float]
-    names: tuple[str, ...] | None
+    names: tuple[str, ...] | None = None
+    not_a_number: str = ""
 
 
 def parse_table(text: str, header: bool, target: str | int | None) -> Table:
@@ -44,16 +46,20 @@ def parse_table(text: str, header: bool, target: str | int | None) -> Table:
         if len(cells) != width:
             raise TableError(f"line {number} has {len(cells)} columns instead of {width}")
     last = _position(target, columns, width)
-    y, names = _targets([cells[last] for _, cells in lines])
     x = [
         [_number(cell, line, i + 1) for i, cell in enumerate(cells) if i != last]
         for line, cells in lines
     ]
-    return Table(x, y, names)
+    try:
+        return Table(x, [_number(cells[last], line, last + 1) for line, cells in lines])
+    except TableError as error:
+        return Table(x, *_classes([cells[last] for _, cells in lines]), str(error))
 
 
 def _cells(text: str) -> list[tuple[int, list[str]]]:
     """Line numbers and cells of the lines that are not empty."""
+    # Spreadsheets begin UTF-8 with a byte-order mark; it is no part of the first cell.
+    text = text.removeprefix("\ufeff")
     reader = csv.reader(text.splitlines(), strict=True, skipinitialspace=True)
     try:
         lines = [
@@ -75,6 +81,11 @@ def _position(target: str | int | None, columns: list[str], width: int) -> int:
         if not 0 <= target < width:
             raise TableError(f"there is no column {target}; they count from 0 to {width - 1}")
         return target
+    if not columns:
+        raise TableError(
+            f"without a header no column is called {target!r}; "
+            f"give the target's position, from 0 to {width - 1}"
+        )
     if columns.count(target) != 1:
         raise TableError(
             f"no column is called {target!r}; there are {', '.join(columns)}"
@@ -84,11 +95,7 @@ def _position(target: str | int | None, columns: list[str], width: int) -> int:
     return columns.index(target)
 
 
-def _targets(cells: list[str]) -> tuple[list[float], tuple[str, ...] | None]:
-    numbers = [_parse(cell) for cell in cells]
-    found = [number for number in numbers if number is not None]
-    if len(found) == len(numbers):
-        return found, None
+def _classes(cells: list[str]) -> tuple[list[float], tuple[str, ...]]:
     names = tuple(sorted(set(cells)))
     positions = {name: float(i) for i, name in enumerate(names)}
     return [positions[cell] for cell in cells], names

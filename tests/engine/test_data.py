@@ -199,6 +199,54 @@ def test_a_csv_without_the_named_column_is_refused() -> None:
         JobSpec.model_validate(document)
 
 
+def test_a_column_without_a_header_goes_by_its_position() -> None:
+    dataset = {"kind": "csv", "text": "1,2\n3,4", "header": False, "target": "y"}
+    with pytest.raises(ValidationError, match=r"without a header .* 'y'; .* position, from 0 to 1"):
+        job(dataset=dataset, loss={"kind": "mse"})
+
+
+@pytest.mark.parametrize("first", ["y", '"y"'])
+def test_a_byte_order_mark_is_no_part_of_the_first_column(first: str) -> None:
+    dataset = {"kind": "csv", "text": f"\ufeff{first},x\n1,2\n3,4", "target": "y"}
+    assert load(job(dataset=dataset, loss={"kind": "mse"}).dataset)[1].tolist() == [1, 3]
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_number() -> None:
+    dataset = {"kind": "csv", "text": "\ufeff1,2\n3,4", "header": False}
+    assert load(job(dataset=dataset, loss={"kind": "mse"}).dataset)[0].tolist() == [[1], [3]]
+
+
+@pytest.mark.parametrize(
+    ("text", "target", "cell"),
+    [
+        ("x,y\n1,2\n3,\n5,6\n", "y", "line 3, column 2: ''"),
+        ("y,x\n1,2\n\nnan,4\n?,6\n", "y", "line 4, column 1: 'nan'"),
+        ("x,y\n1,cat\n3,dog\n", None, "line 2, column 2: 'cat'"),
+    ],
+)
+def test_the_first_target_of_a_regression_that_is_no_number_is_named(
+    text: str, target: str | None, cell: str
+) -> None:
+    with pytest.raises(ValidationError) as caught:
+        job(dataset={"kind": "csv", "text": text, "target": target}, loss={"kind": "mse"})
+    assert problems(caught.value) == [
+        ("/dataset/target", f"mse needs targets that are numbers; {cell} is not a finite number")
+    ]
+
+
+@pytest.mark.parametrize("loss", ["cross_entropy", "binary_cross_entropy", "max_margin"])
+def test_a_csv_of_a_single_class_is_refused(loss: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        job(
+            dataset={"kind": "csv", "text": "y,x\n3,a\n5,a\n"},
+            loss={"kind": loss},
+            model={"layers": [{"units": 1}]},
+        )
+    assert problems(caught.value) == [
+        ("/dataset/text", "labels are all the same; two classes are needed")
+    ]
+
+
 def test_standardise_uses_the_training_rows_only() -> None:
     spec = job(
         dataset={"kind": "diabetes", "standardise": True, "standardise_targets": True},

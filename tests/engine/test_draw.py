@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from pathlib import Path
 
@@ -52,6 +53,26 @@ def test_trace_gives_nodes_and_edges() -> None:
 def test_dot_text() -> None:
     assert draw_dot(product(), format="dot") == EXPECTED
     assert "rankdir=TB" in draw_dot(product(), format="dot", rankdir="TB")  # type: ignore[operator]
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [
+        (0.0, "0.0000"),
+        (1e-3, "0.0010"),
+        (-999_999.5, "-999999.5000"),
+        (3e-6, "3e-06"),
+        (-0.000123456, "-0.0001235"),
+        (1e6, "1e+06"),
+        (-1e300, "-1e+300"),
+        (math.inf, "inf"),
+        (math.nan, "nan"),
+    ],
+)
+def test_small_and_large_numbers_keep_four_digits(number: float, text: str) -> None:
+    leaf = Value(number)
+    leaf.grad = number
+    assert f"{{ data {text} | grad {text} }}" in draw_dot(leaf, format="dot")  # type: ignore[operator]
 
 
 def test_large_graphs_are_refused() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pytest
 from hypothesis import given
@@ -48,6 +48,50 @@ def test_nan_is_the_worst_error() -> None:
         return x * math.nan
 
     assert not gradcheck(nan, 1.0)
+
+
+STEEP: list[tuple[Callable[[Value], Value], float]] = [
+    (Value.log, 1e-3),
+    (Value.log, 1e-6),
+    (Value.log, 1e-10),
+    (Value.sqrt, 1e-6),
+    (lambda v: v**0.5, 1e-5),
+    (lambda v: 1 / v, 1e-3),
+    (Value.sin, 1000.0),
+    (Value.exp, 500.0),
+    (Value.relu, 1e-7),
+]
+"""Where f bends, or ends, within the usual step or soon after it."""
+
+
+@pytest.mark.parametrize(("function", "x"), STEEP)
+def test_a_right_gradient_passes_where_the_usual_step_is_too_long(
+    function: Callable[[Value], Value], x: float
+) -> None:
+    check = gradcheck(function, x)
+    assert check.error < 1e-9, str(check)
+
+
+@pytest.mark.parametrize(("function", "x"), [*STEEP, (Value.tanh, 0.5), (Value.exp, -1.0)])
+@pytest.mark.parametrize("excess", [1e-4, -1e-5])
+def test_a_gradient_that_is_slightly_wrong_is_measured(
+    function: Callable[[Value], Value], x: float, excess: float
+) -> None:
+    def wrong(v: Value) -> Value:
+        right = function(v)
+        # Adds nothing to the number and a share to the gradient.
+        return right + excess * (right - right.data)
+
+    check = gradcheck(wrong, x)
+    assert not check
+    assert check.error == pytest.approx(abs(excess), rel=1e-3)
+    assert check.exact == pytest.approx((1 + excess) * check.numeric, rel=1e-8)
+
+
+def test_where_no_difference_exists_nothing_is_confirmed() -> None:
+    check = gradcheck(Value.sqrt, 0.0)
+    assert not check
+    assert math.isnan(check.numeric)
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)

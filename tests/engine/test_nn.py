@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from collections.abc import Callable
 
 import pytest
 
@@ -70,6 +71,20 @@ def test_zero_grad() -> None:
 def test_a_wrong_number_of_inputs_is_refused() -> None:
     with pytest.raises(ValueError, match="a neuron with 3 inputs was called with 2"):
         MLP(3, [2, 1])([1.0, 2.0])
+
+
+@pytest.mark.parametrize("make", [lambda: MLP(3, []), lambda: MLP.of([])])
+def test_a_network_without_layers_is_refused(make: Callable[[], MLP]) -> None:
+    with pytest.raises(ValueError, match="a network needs at least one layer"):
+        make()
+
+
+def test_an_activation_that_does_not_exist_is_refused_at_once() -> None:
+    known = "no activation 'rely'; there are linear, relu, .*, sin"
+    with pytest.raises(ValueError, match=known):
+        Neuron(2, activation="rely")
+    with pytest.raises(ValueError, match=known):
+        Layer(2, 2, activation="rely")
 
 
 def test_the_lectures_four_rows_are_learned() -> None:

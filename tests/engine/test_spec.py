@@ -209,5 +209,10 @@ def test_work_grows_with_parameters_rows_and_steps() -> None:
     assert job(MOONS, training={"validation_fraction": 0.25}).training_rows() == 75
 
 
+def test_the_document_says_that_a_large_batch_is_the_full_one() -> None:
+    text = JobSpec.model_json_schema()["$defs"]["TrainingSpec"]["description"]
+    assert "`batch_size: null`, or one no smaller than the training rows, takes all" in text
+
+
 def test_pointers_escape_what_rfc_6901_reserves() -> None:
     assert pointer(["a/b", 0, "m~n"]) == "/a~1b/0/m~0n"
