@@ -69,7 +69,10 @@ class Settings:
     heartbeat_file: str = _field(
         "", "File that a worker or the sweeper touches while it works, for health checks."
     )
-    max_body_bytes: int = _field(32 * 2**20, "Largest request body that the API reads.")
+    max_body_bytes: int = _field(
+        8 * 2**20,
+        "Largest request body that the API reads. Checking one takes twelve times as much memory.",
+    )
 
     def __post_init__(self) -> None:
         if not self.data_dir:
