@@ -237,9 +237,8 @@ def with_first_writes(code: Sequence[Instruction], seeded: set[int]) -> list[Ins
             if not flags & needed or op == Op.LOAD:
                 continue
             fresh = [row for row in rows if row not in written]
-            if interleaved:
-                clear(fresh)
-            elif len(fresh) == len(rows) or (start == out and op != Op.STORE):
+            first_write = len(fresh) == len(rows) or (start == out and op != Op.STORE)
+            if first_write and not interleaved:
                 flags |= first
             elif fresh:
                 clear(fresh)

@@ -12,7 +12,6 @@ from numba import njit
 from benchmarks.cases import Case, network
 from benchmarks.peers import Work
 from benchmarks.peers.numpy import flops
-from engine.native.products import WIDE
 from engine.native.tracing import (
     BYTES,
     WIDTH,
@@ -26,13 +25,12 @@ from engine.native.tracing import (
     times,
     traced,
 )
-
-SUMS = 24 if WIDE else 6
-"""Sums that run side by side, as many as the registers hold: each waits for its last term."""
+from engine.native.weights import SUMS
 
 
 @traced
 def multiply_and_add(out: Int, turns: Int, number: Number) -> None:
+    # As many side by side as the registers hold, since each waits for its last term.
     sums = [Variable(ZEROS) for _ in range(SUMS)]
     factor = Lanes.of(number)
     for _ in times(turns):

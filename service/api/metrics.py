@@ -75,7 +75,7 @@ class JobMetrics(Collector):
         yield jobs
         yield GaugeMetricFamily(
             "gradserve_oldest_queued_job_seconds",
-            "Age of the oldest job that waits for a worker; 0 when none does.",
+            "How long the longest waiting job has been queued; 0 without one.",
             value=found.oldest_queued_seconds,
         )
         yield CounterMetricFamily(

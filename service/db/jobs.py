@@ -8,9 +8,9 @@ import re
 import secrets
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, TypeVar
 
-from sqlalchemy import ColumnElement, bindparam, insert, select
+from sqlalchemy import ColumnElement, Select, bindparam, insert, select
 from sqlalchemy.orm import Session, defer
 from sqlalchemy.sql.dml import ReturningInsert
 
@@ -20,6 +20,8 @@ from service.db.events import Happening
 from service.db.models import Job, State
 from service.db.session import DATABASE_TIME
 from service.errors import InvalidCursor, JobNotFound
+
+T = TypeVar("T")
 
 # A running job that has a wish is shown by what it is about to become.
 ShownState = Literal[State, "pausing", "cancelling"]
@@ -67,11 +69,7 @@ def get(session: Session, id: str) -> Job:
     Raises:
         JobNotFound: no job has this id, which may be any text.
     """
-    # What cannot be an id is not asked for: Postgres takes a NUL in a text as an error.
-    job = session.scalars(_GET, {"id": id}).one_or_none() if ID.fullmatch(id) else None
-    if job is None:
-        raise JobNotFound(id)
-    return job
+    return _found(session, _GET, id)
 
 
 def key(session: Session, id: str) -> int:
@@ -80,10 +78,7 @@ def key(session: Session, id: str) -> int:
     Raises:
         JobNotFound: no job has this id, which may be any text.
     """
-    found = session.scalar(_KEY, {"id": id}) if ID.fullmatch(id) else None
-    if found is None:
-        raise JobNotFound(id)
-    return found
+    return _found(session, _KEY, id)
 
 
 class Page(NamedTuple):
@@ -125,6 +120,14 @@ def shown_state(job: Job) -> ShownState:
     if job.desired_state is None:
         return job.state
     return "pausing" if job.desired_state == "paused" else "cancelling"
+
+
+def _found(session: Session, query: Select[T], id: str) -> T:
+    # What cannot be an id is not asked for: Postgres takes a NUL in a text as an error.
+    found = session.scalars(query, {"id": id}).one_or_none() if ID.fullmatch(id) else None
+    if found is None:
+        raise JobNotFound(id)
+    return found
 
 
 def _shown_in(state: ShownState) -> tuple[ColumnElement[bool], ...]:
