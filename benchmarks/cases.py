@@ -46,6 +46,9 @@ MOONS = case(
 )
 """micrograd's demo: 337 parameters, all 100 rows in every step."""
 
+MOONS_UNLEARNED = MOONS | {"optimizer": {"learning_rate": 1e-12}}
+"""The same with steps too short to learn anything: 85 rows do not keep their margin, always."""
+
 MINI_BATCHES = case(
     {
         "kind": "regression", "n_samples": 1000, "n_features": 8, "n_informative": 8,

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from benchmarks.cases import MINI_BATCHES, MOONS, WIDE
+from benchmarks.cases import MINI_BATCHES, MOONS, MOONS_UNLEARNED, WIDE
 from benchmarks.race import Contestant, Peer
 
 NATIVE = Peer("gradserve, native", "gradserve", "train_natively")
 NATIVE_STEPS = Peer("gradserve, native", "gradserve", "steps_alone")
+NATIVE_DEMO = Peer("gradserve, native", "gradserve", "demo")
 NATIVE_CURVE = Peer("gradserve, native", "gradserve", "curve")
 NATIVE_AVX2 = Peer("gradserve, native", "gradserve", "train_natively", avx2=True)
 SCALAR = Peer("gradserve, scalar", "gradserve", "train_on_values")
@@ -39,22 +40,33 @@ HEATS = (
         "moons",
         "moons demo, 337 parameters, 100 rows",
         (
-            Contestant(NATIVE, MOONS, 100_000, compared=100),
+            Contestant(NATIVE_DEMO, MOONS, 100_000, compared=100),
             Contestant(JAX, MOONS, 40_000, compared=100, target=2.5),
             Contestant(JAX_STEP, MOONS, 4_000, compared=100),
             Contestant(TORCH, MOONS, 1_000, compared=100, target=80.0),
             Contestant(NUMPY, MOONS, 5_000, compared=100),
             Contestant(DGEMM, MOONS, 100_000, target=1.0),
-            Contestant(REGISTERS, MOONS, 100_000),
             Contestant(MICROGRAD, MOONS, 3, compared=3, target=400_000.0),
         ),
     ),
     Heat(
-        "avx2",
-        "moons demo with AVX2",
+        "unlearned",
+        "moons, as before the first step",
         (
-            Contestant(NATIVE_AVX2, MOONS, 100_000, compared=100),
-            Contestant(JAX_AVX2, MOONS, 40_000, compared=100, target=2.0),
+            Contestant(NATIVE, MOONS_UNLEARNED, 100_000, compared=100),
+            Contestant(JAX, MOONS_UNLEARNED, 40_000, compared=100, target=2.5),
+            Contestant(TORCH, MOONS_UNLEARNED, 1_000, compared=100, target=80.0),
+            Contestant(DGEMM, MOONS_UNLEARNED, 100_000, target=1.0),
+            Contestant(REGISTERS, MOONS_UNLEARNED, 100_000),
+            Contestant(MICROGRAD, MOONS_UNLEARNED, 3, compared=3, target=400_000.0),
+        ),
+    ),
+    Heat(
+        "avx2",
+        "the same with AVX2",
+        (
+            Contestant(NATIVE_AVX2, MOONS_UNLEARNED, 100_000, compared=100),
+            Contestant(JAX_AVX2, MOONS_UNLEARNED, 40_000, compared=100, target=2.0),
         ),
     ),
     Heat(

@@ -7,7 +7,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from benchmarks.cases import MOONS, Case, case, specify
+from benchmarks.cases import MOONS_UNLEARNED, Case, case, specify
 from benchmarks.heats import NATIVE, NATIVE_STEPS
 from benchmarks.race import Contestant, Workers, measure
 
@@ -44,7 +44,9 @@ def measure_growth(workers: Workers, turns: int) -> list[Growth]:
     lengths = [4_000, 16_000, 64_000, 256_000]
     wide = measure(workers, [steps_of(case) for case in widths], turns)
     high = measure(workers, [steps_of(case) for case in heights], turns)
-    long = measure(workers, [Contestant(NATIVE, MOONS, steps) for steps in lengths], turns)
+    long = measure(
+        workers, [Contestant(NATIVE, MOONS_UNLEARNED, steps) for steps in lengths], turns
+    )
     return [
         Growth(
             "parameters",

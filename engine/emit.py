@@ -9,11 +9,12 @@ need not add to anything.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 
 import numpy as np
 
 from engine.layout import Fused, Node, Slots, Stage
-from engine.program import Field, Flag, Op, Program
+from engine.program import Field, Flag, Op, Program, gradient_rows
 
 Instruction = list[int]
 
@@ -31,6 +32,7 @@ def lay_out(fused: Fused) -> Program:
     loss = fused.loss.base().row
     before = writer.write(prologue, seeded=set())
     after = writer.write(body, seeded={loss} if fused.loss.trained else set())
+    waist = find_waist(after)
     return Program(
         code=np.array([*before, *after], np.int64).reshape(-1, len(Field)),
         prologue=len(before),
@@ -45,6 +47,7 @@ def lay_out(fused: Fused) -> Program:
         prologue_fills=tuple(prologue.fills),
         loss=loss,
         outputs=tuple(node.base().row for node in fused.outputs),
+        waist=None if waist is None else (len(before) + waist[0], waist[1]),
     )
 
 
@@ -273,16 +276,17 @@ def mask_relus(backward: Sequence[Instruction]) -> None:
             relu[Field.FLAGS] |= Flag.MASKED
 
 
-def gradient_rows(instruction: Instruction) -> list[int]:
-    """The rows whose gradients an instruction writes or adds to."""
-    op, out, a, b, count, width, _, flags = instruction
-    if op == Op.ZERO:
-        return list(range(out, out + count))
-    if op == Op.LOAD:
-        return []
-    rows: list[int] = []
-    if flags & Flag.GRADIENT_A:
-        rows += range(a, a + (width or count))
-    if flags & Flag.GRADIENT_B:
-        rows += range(b, b + count)
-    return rows
+def find_waist(code: Sequence[Instruction]) -> tuple[int, int] | None:
+    """What follows the last matrix, if one row hands its gradient on: (first instruction, row).
+
+    Only where a relu or a maximum follows, as their rules make a gradient exactly 0.
+    """
+    matrices = [i for i, instruction in enumerate(code) if instruction[Field.OP] == Op.MATRIX]
+    first = matrices[-1] + 1 if matrices else 0
+    model, loss = code[:first], code[first:]
+    if not any(instruction[Field.OP] in (Op.RELU, Op.MAXIMUM) for instruction in loss):
+        return None
+    handed_on = {row for instruction in loss for row in gradient_rows(instruction)}
+    results = (range(i[Field.OUT], i[Field.OUT] + i[Field.COUNT]) for i in model)
+    found = handed_on.intersection(*[chain.from_iterable(results)])
+    return (first, found.pop()) if len(found) == 1 else None

@@ -16,6 +16,7 @@ derivative, is written in `engine.native`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -100,6 +101,8 @@ class Program:
         prologue_fills: the same, in the prologue.
         loss: the row of the loss.
         outputs: the row of each of the model's outputs.
+        waist: (instruction, row) where all before this instruction of the code get their
+            gradient through this one row, and it may be 0 there for some of the examples.
     """
 
     code: Integers
@@ -115,6 +118,7 @@ class Program:
     prologue_fills: tuple[tuple[int, float], ...]
     loss: int
     outputs: tuple[int, ...]
+    waist: tuple[int, int] | None
 
     def describe(self) -> str:
         """The program as text, one instruction a line."""
@@ -133,6 +137,9 @@ class Program:
         lines += [f"  r{row} = {number:g}" for row, number in self.fills]
         lines += [self._line(i, "r") for i in range(self.prologue, len(self.code))]
         lines.append(f"  loss = r{self.loss}")
+        if self.waist is not None:
+            row = f"r{self.waist[1]}"
+            lines.append(f"  (backward: on from {row} where its gradient is not 0)")
         return "\n".join(lines)
 
     def _line(self, index: int, letter: str) -> str:
@@ -166,6 +173,21 @@ class Program:
             case _:
                 text = f"{name}({first})"
         return f"  {target} = {text}"
+
+
+def gradient_rows(instruction: Sequence[int]) -> list[int]:
+    """The rows whose gradients an instruction writes or adds to."""
+    op, out, a, b, count, width, _, flags = instruction
+    if op == Op.ZERO:
+        return list(range(out, out + count))
+    if op == Op.LOAD:
+        return []
+    rows: list[int] = []
+    if flags & Flag.GRADIENT_A:
+        rows += range(a, a + (width or count))
+    if flags & Flag.GRADIENT_B:
+        rows += range(b, b + count)
+    return rows
 
 
 def span(letter: str, first: int, count: int) -> str:

@@ -10,10 +10,17 @@ from benchmarks.cases import CURVE_RATE, CURVE_START, Case, curve_rows, specify
 from benchmarks.peers import Work
 from engine import Value, native
 from engine.native.function import NativeFunction
+from engine.native.jobs import LOSS, no_progress
+from engine.native.steps import run
+from engine.native.tracing import WIDTH
+from engine.native.windows import make_window
 from engine.nn import build
 from engine.problem import prepare
 from engine.record import record
 from engine.train import train
+
+DEMO = 100
+"""Steps of micrograd's demo."""
 
 native.warm_up()
 
@@ -32,6 +39,24 @@ def training(case: Case, steps: int, executor: str) -> Work:
 
     def work() -> Sequence[float]:
         return [row.loss for progress in train(spec) for row in progress.rows]
+
+    return work
+
+
+def demo(case: Case, steps: int) -> Work:
+    """The first DEMO steps again and again, without what stands before the first one."""
+    length = min(steps, DEMO)
+    problem = prepare(specify(case, length))
+    job = native.make_executor(problem).job
+    window, room = make_window(problem, 0, length), np.zeros((2, WIDTH))
+    start = job.slots.copy()
+
+    def work() -> Sequence[float]:
+        for _ in range(steps // length):
+            job.slots[:] = start
+            run(job, window, no_progress(length), room, length)
+        losses: list[float] = window.history[:, LOSS].tolist()
+        return losses
 
     return work
 

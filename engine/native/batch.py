@@ -116,4 +116,4 @@ def add_scores(
 
 
 def same(a: Bit, b: Bit) -> Bit:
-    return Bit(builder().not_(builder().xor(a.ir, b.ir)))
+    return ~Bit(builder().xor(a.ir, b.ir))

@@ -34,6 +34,8 @@ class Job(NamedTuple):
         once, once_rows: values, then gradients, of the prologue's rows, one vector each.
         values, rows, stride: values, then gradients, of the rows; `stride` bytes a row.
         block: examples that a row has room for.
+        waist, waist_row: those of the Program; without a waist all of the code, and -1.
+        packed, active: room for values and places of the examples that pass the waist.
         turned: room for inputs whose lanes are columns, see `engine.native.weights`.
         data: inputs and targets × examples.
         validation_size: how many validation rows a window's `order` begins with.
@@ -60,6 +62,10 @@ class Job(NamedTuple):
     rows: int
     stride: int
     block: int
+    waist: int
+    waist_row: int
+    packed: Array
+    active: Integers
     turned: Array
     data: Array
     target: int = 0

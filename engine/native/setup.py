@@ -58,6 +58,7 @@ def allocate(program: Program, data: Array, block: int) -> Job:
     once = aligned(2, program.prologue_rows, WIDTH)
     for row, number in program.prologue_fills:
         once[0, row] = number
+    waist, waist_row = program.waist or (len(program.code), -1)
     # One vector more than there is, because tiles read one number past the last weight.
     slots = WIDTH * (whole_vectors(program.slots) + 1)
     return Job(
@@ -79,6 +80,10 @@ def allocate(program: Program, data: Array, block: int) -> Job:
         rows=program.rows,
         stride=8 * lanes,
         block=block,
+        waist=waist,
+        waist_row=waist_row,
+        packed=aligned(program.rows if program.waist else 0, lanes),
+        active=np.zeros(lanes + WIDTH, np.int64),
         turned=aligned(lanes, TURNED, WIDTH),
         data=data,
     )

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from numba import njit
 
-from engine.native import batch, descent, rows
+from engine.native import active, batch, descent, rows
 from engine.native.blocks import backward, forward
 from engine.native.cache import cached
 from engine.native.jobs import (
@@ -63,6 +63,8 @@ class Memory(NamedTuple):
     values: int
     value_gradients: int
     turned: int
+    packed: int
+    active: int
     slot_vectors: int
     parameter_vectors: int
 
@@ -87,6 +89,8 @@ def run(job: Job, window: Window, progress: Integers, sums: Array, budget: int) 
         values=job.values.ctypes.data,
         value_gradients=job.values.ctypes.data + job.rows * job.stride,
         turned=job.turned.ctypes.data,
+        packed=job.packed.ctypes.data,
+        active=job.active.ctypes.data,
         slot_vectors=job.slots.size // WIDTH,
         parameter_vectors=job.vectors,
     )
@@ -128,11 +132,9 @@ def run(job: Job, window: Window, progress: Integers, sums: Array, budget: int) 
             )  # fmt: skip
         if training:
             rows.seed(memory.value_gradients + job.loss * stride, weight, examples)
-            backward(
-                memory.code, job.prologue, last, memory.constants, memory.values,
-                memory.value_gradients, stride, vectors, memory.slots, memory.gradients,
-                memory.turned,
-            )  # fmt: skip
+            run_backward(
+                memory, job.prologue, last, job.waist, job.waist_row, job.rows, stride, vectors
+            )
         progress[DONE] += examples
         budget -= 1
         if progress[DONE] < size:
@@ -201,6 +203,36 @@ def run_prologue_backward(memory: Memory, count: int) -> None:
             memory.code, 0, count, memory.constants, memory.once, memory.once_gradients, BYTES, 1,
             memory.slots, memory.gradients, memory.turned,
         )  # fmt: skip
+
+
+@inlined
+def run_backward(
+    memory: Memory, first: int, last: int, waist: int, waist_row: int, height: int, stride: int,
+    vectors: int,
+) -> None:  # fmt: skip
+    """Backward through the loss, then through the model with the examples it hands a gradient."""
+    values, gradients = memory.values, memory.value_gradients
+    backward(
+        memory.code, waist, last, memory.constants, values, gradients, stride, vectors,
+        memory.slots, memory.gradients, memory.turned,
+    )  # fmt: skip
+    if waist_row >= 0:
+        row = gradients + waist_row * stride
+        count = active.count(row, vectors)
+        needed = (count + WIDTH - 1) // WIDTH
+        # Timed: a packed vector costs twice one that lies where it was.
+        if 2 * needed <= vectors:
+            if needed > 0:
+                active.find(memory.active, row, vectors)
+                batch.gather(memory.packed, stride, height, values, stride, memory.active, needed)
+                # In place: a vector is made of places at or behind its own.
+                batch.gather(row, stride, 1, row, stride, memory.active, needed)
+                active.clear_after(row, count)
+            values, vectors = memory.packed, needed
+    backward(
+        memory.code, first, waist, memory.constants, values, gradients, stride, vectors,
+        memory.slots, memory.gradients, memory.turned,
+    )  # fmt: skip
 
 
 @inlined

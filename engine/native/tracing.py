@@ -67,6 +67,9 @@ class Bit(Symbol):
         """1 where it holds, else 0."""
         return Int(builder().zext(self.ir, INTEGER))
 
+    def __invert__(self) -> Bit:
+        return Bit(builder().not_(self.ir))
+
 
 class Int(Symbol):
     """A 64-bit integer that wraps; division and shifts take it as unsigned."""
@@ -369,8 +372,18 @@ def copy_sign(x: Lanes | float, sign: Lanes) -> Lanes:
 
 def anywhere(condition: Bit) -> Bit:
     """Whether at least one of eight conditions holds."""
+    return mask(condition) != 0
+
+
+def mask(condition: Bit) -> Int:
+    """Eight conditions as the lowest bits of an integer."""
     packed = builder().bitcast(condition.ir, ir.IntType(WIDTH))
-    return Bit(builder().icmp_unsigned("!=", packed, ir.Constant(ir.IntType(WIDTH), 0)))
+    return Int(builder().zext(packed, INTEGER))
+
+
+def ones(value: Int) -> Int:
+    """How many bits are set."""
+    return Int(call("llvm.ctpop.i64", INTEGER, value.ir))
 
 
 def first_lanes(count: Int) -> Bit:

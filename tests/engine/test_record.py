@@ -47,6 +47,7 @@ def test_a_network_becomes_a_matrix_a_layer() -> None:
           r37 = 1 + r37
           r37 = relu(r37)
           loss = r37
+          (backward: on from r35 where its gradient is not 0)
         """
     )
     assert program.order.tolist() == list(range(337))

@@ -1,0 +1,70 @@
+"""Examples that have a part in the gradient, side by side.
+
+Where the margin of an example holds, or a maximum takes the other side, the rule of the loss
+hands on exactly 0, and all that the backward pass would make of it is 0 too. A scalar engine
+could stop there, node by node; with eight examples a vector those that go on are moved
+together first. Which they are depends on the numbers alone, so nothing has to be remembered.
+
+(Where numbers have become so large that a 0 would meet an infinity, there is no NaN; with the
+scalar engine there is one.)
+"""
+
+from __future__ import annotations
+
+from engine.native.tracing import (
+    BYTES,
+    WIDTH,
+    Bit,
+    Int,
+    Variable,
+    anywhere,
+    first_lanes,
+    load,
+    mask,
+    ones,
+    read_int,
+    select,
+    store,
+    times,
+    traced,
+    when,
+    write_int,
+)
+
+
+@traced
+def count(gradient: Int, vectors: Int) -> Int:
+    """How many examples of a row are not 0."""
+    found = Variable(Int.of(0))
+    for vector in times(vectors):
+        found.value = found.value + ones(mask(passes(gradient, vector)))
+    return found.value
+
+
+@traced
+def find(places: Int, gradient: Int, vectors: Int) -> None:
+    """Writes the places where a row is not 0, and the last of them up to a whole vector."""
+    end = Variable(places)
+    for vector in times(vectors):
+        passing = passes(gradient, vector)
+        with when(anywhere(passing)):
+            bits = mask(passing)
+            for lane in range(WIDTH):
+                write_int(end.value, vector * WIDTH + lane)
+                end.value = end.value + ((bits >> lane & 1) << 3)
+    last = read_int(end.value - 8)
+    for lane in range(WIDTH - 1):
+        write_int(end.value + lane * 8, last)
+
+
+def passes(gradient: Int, vector: Int) -> Bit:
+    """In which lanes a row is not 0. NaN is not."""
+    return ~(load(gradient + vector * BYTES) == 0.0)
+
+
+@traced
+def clear_after(gradient: Int, count: Int) -> None:
+    """Makes a row 0 from its example `count` on, up to the next whole vector."""
+    with when(count % WIDTH != 0):
+        at = gradient + count // WIDTH * BYTES
+        store(at, select(first_lanes(count % WIDTH), load(at), 0.0))
