@@ -21,7 +21,8 @@ class Table:
     Attributes:
         x: rows × inputs.
         y: one target a row; positions in `names` when there are any.
-        names: the classes, in alphabetical order, when the targets are not all numbers.
+        names: the classes, in alphabetical order, when the targets are not all numbers; an
+            empty cell, or one that says NaN, is no class but a gap, and refused.
         not_a_number: then a sentence about the first that is none.
     """
 
@@ -53,6 +54,9 @@ def parse_table(text: str, header: bool, target: str | int | None) -> Table:
     try:
         return Table(x, [_number(cells[last], line, last + 1) for line, cells in lines])
     except TableError as error:
+        for line, cells in lines:
+            if _is_gap(cells[last]):
+                raise TableError(f"line {line}, column {last + 1}: the target is missing") from None
         return Table(x, *_classes([cells[last] for _, cells in lines]), str(error))
 
 
@@ -99,6 +103,10 @@ def _classes(cells: list[str]) -> tuple[list[float], tuple[str, ...]]:
     names = tuple(sorted(set(cells)))
     positions = {name: float(i) for i, name in enumerate(names)}
     return [positions[cell] for cell in cells], names
+
+
+def _is_gap(cell: str) -> bool:
+    return cell.lower() in ("", "nan")
 
 
 def _number(cell: str, line: int, column: int) -> float:

@@ -29,6 +29,12 @@ CLIENT_NAME = "GRADSERVE_URL"
 BROKER_SCHEMES = ("redis", "rediss", "redis+socket")
 # How kombu spells the three ways to look at a server's certificate.
 CERT_REQS = ("required", "optional", "none", "CERT_REQUIRED", "CERT_OPTIONAL", "CERT_NONE")
+# What may stand behind the question mark; kombu fails on anything else when it connects.
+TLS_OPTIONS = (
+    "ssl_cert_reqs", "ssl_ca_certs", "ssl_ca_path", "ssl_certfile", "ssl_keyfile", "ssl_password",
+    "ssl_check_hostname",
+)  # fmt: skip
+SOCKET_OPTIONS = ("virtual_host",)
 
 
 def _field(default: Any, help: str, *, secret: bool = False) -> Any:
@@ -173,7 +179,15 @@ def _with_driver(url: URL, driver: str) -> str:
 def _broker_url(text: str) -> str:
     """The address, made to look at certificates unless it says how to."""
     parts = _broker_parts(text)
-    cert_reqs = dict(parse_qsl(parts.query)).get("ssl_cert_reqs")
+    options = dict(parse_qsl(parts.query, keep_blank_values=True))
+    known = SOCKET_OPTIONS if parts.scheme == "redis+socket" else TLS_OPTIONS
+    for option in options:
+        if option not in known:
+            raise ConfigError(
+                f"{PREFIX}BROKER_URL has the option {option!r}: "
+                f"{parts.scheme} knows {', '.join(known)}"
+            )
+    cert_reqs = options.get("ssl_cert_reqs")
     if cert_reqs is not None and cert_reqs not in CERT_REQS:
         raise ConfigError(
             f"{PREFIX}BROKER_URL has ssl_cert_reqs={cert_reqs!r}: "

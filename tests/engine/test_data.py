@@ -180,6 +180,8 @@ def test_the_target_of_a_csv(parameters: dict[str, Any], x: Any, y: Any) -> None
         ("a,b\n1,2\n,3", "line 3, column 1: ''"),
         ("a,b\n1,2\nnan,3", "'nan' is not a finite number"),
         ("a,b\n1,2\n1_0,3", "'1_0' is not a finite number"),
+        ("a,b\n1,2\n\n3,", "line 4, column 2: the target is missing"),
+        ("a,b\n1,cat\n2,dog\n3,NaN", "line 4, column 2: the target is missing"),
         ('a,b\n1,"2', "line 2 is not CSV"),
     ],
 )
@@ -219,8 +221,8 @@ def test_a_byte_order_mark_is_no_part_of_the_first_number() -> None:
 @pytest.mark.parametrize(
     ("text", "target", "cell"),
     [
-        ("x,y\n1,2\n3,\n5,6\n", "y", "line 3, column 2: ''"),
-        ("y,x\n1,2\n\nnan,4\n?,6\n", "y", "line 4, column 1: 'nan'"),
+        ("x,y\n1,2\n3,inf\n5,6\n", "y", "line 3, column 2: 'inf'"),
+        ("y,x\n1,2\n\n-,4\n?,6\n", "y", "line 4, column 1: '-'"),
         ("x,y\n1,cat\n3,dog\n", None, "line 2, column 2: 'cat'"),
     ],
 )

@@ -68,6 +68,8 @@ def test_postgres_addresses_get_the_driver_that_is_installed(scheme: str) -> Non
         ("BROKER_URL", "rediss://one/0;rediss://two/0", "must look like redis://"),
         ("BROKER_URL", "redis://host/abc", "ends in a database that is no number"),
         ("BROKER_URL", "rediss://host:1/-1", "ends in a database that is no number"),
+        ("BROKER_URL", "redis://host/0?timeout=3", "has the option 'timeout': redis knows ssl_"),
+        ("BROKER_URL", "redis+socket:///a?db=1", "'db': redis+socket knows virtual_host"),
         ("BROKER_URL", "rediss://host/0?ssl_cert_reqs=no", "ssl_cert_reqs='no': it must be"),
     ],
 )
