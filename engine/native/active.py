@@ -14,16 +14,16 @@ from __future__ import annotations
 from engine.native.tracing import (
     BYTES,
     WIDTH,
-    Bit,
     Int,
     Variable,
-    anywhere,
     first_lanes,
     load,
     mask,
+    not_zero,
     ones,
     read_int,
     select,
+    set_bits,
     store,
     times,
     traced,
@@ -37,7 +37,7 @@ def count(gradient: Int, vectors: Int) -> Int:
     """How many examples of a row are not 0."""
     found = Variable(Int.of(0))
     for vector in times(vectors):
-        found.value = found.value + ones(mask(passes(gradient, vector)))
+        found.value = found.value + ones(mask(not_zero(load(gradient + vector * BYTES))))
     return found.value
 
 
@@ -46,20 +46,12 @@ def find(places: Int, gradient: Int, vectors: Int) -> None:
     """Writes the places where a row is not 0, and the last of them up to a whole vector."""
     end = Variable(places)
     for vector in times(vectors):
-        passing = passes(gradient, vector)
-        with when(anywhere(passing)):
-            bits = mask(passing)
-            for lane in range(WIDTH):
-                write_int(end.value, vector * WIDTH + lane)
-                end.value = end.value + ((bits >> lane & 1) << 3)
+        for lane in set_bits(mask(not_zero(load(gradient + vector * BYTES)))):
+            write_int(end.value, vector * WIDTH + lane)
+            end.value = end.value + 8
     last = read_int(end.value - 8)
-    for lane in range(WIDTH - 1):
-        write_int(end.value + lane * 8, last)
-
-
-def passes(gradient: Int, vector: Int) -> Bit:
-    """In which lanes a row is not 0. NaN is not."""
-    return ~(load(gradient + vector * BYTES) == 0.0)
+    for more in range(WIDTH - 1):
+        write_int(end.value + more * 8, last)
 
 
 @traced

@@ -79,12 +79,12 @@ def forward(
 @kernel
 def backward(
     code: int, first: int, last: int, constants: int, values: int, gradients: int,
-    stride: int, vectors: int, slots: int, slot_gradients: int, turned: int,
+    stride: int, vectors: int, slots: int, slot_gradients: int, turned: int, masks: int,
 ) -> None:  # fmt: skip
     """The rules of instructions last-1 … first, in this order.
 
-    The gradient of the loss must be in its row; gradients of slots are added to. `turned` is
-    room for what weight gradients turn.
+    The gradient of the loss must be in its row; gradients of slots are added to. `turned` and
+    `masks` are room for what weight gradients turn and leave out.
     """
     for done in range(last - first):
         i = last - 1 - done
@@ -109,7 +109,10 @@ def backward(
                 rows.relu_rule(y, gy, count, stride, vectors)
             bias = flags & BIAS
             pitch = 8 * (width + bias)
-            weight_gradients(g_slot, pitch, gy, a, stride, count, width, vectors, bias, turned)
+            weight_gradients(
+                g_slot, pitch, gy, a, stride, count, width, vectors, bias, flags & RELU, turned,
+                masks,
+            )  # fmt: skip
             if flags & NEEDS_A:
                 mode = ACCUMULATE
                 if flags & MASKS:

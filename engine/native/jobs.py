@@ -36,7 +36,8 @@ class Job(NamedTuple):
         block: examples that a row has room for.
         waist, waist_row: those of the Program; without a waist all of the code, and -1.
         packed, active: room for values and places of the examples that pass the waist.
-        turned: room for inputs whose lanes are columns, see `engine.native.weights`.
+        turned, masks: room for inputs whose lanes are columns, and for which numbers are not
+            0, see `engine.native.weights`.
         data: inputs and targets × examples.
         validation_size: how many validation rows a window's `order` begins with.
         mean: whether the batch's loss is the mean of its examples'; else the sum.
@@ -67,6 +68,7 @@ class Job(NamedTuple):
     packed: Array
     active: Integers
     turned: Array
+    masks: Integers
     data: Array
     target: int = 0
     scoring: int = batch.ERROR

@@ -63,6 +63,7 @@ class Memory(NamedTuple):
     values: int
     value_gradients: int
     turned: int
+    masks: int
     packed: int
     active: int
     slot_vectors: int
@@ -89,6 +90,7 @@ def run(job: Job, window: Window, progress: Integers, sums: Array, budget: int) 
         values=job.values.ctypes.data,
         value_gradients=job.values.ctypes.data + job.rows * job.stride,
         turned=job.turned.ctypes.data,
+        masks=job.masks.ctypes.data,
         packed=job.packed.ctypes.data,
         active=job.active.ctypes.data,
         slot_vectors=job.slots.size // WIDTH,
@@ -201,7 +203,7 @@ def run_prologue_backward(memory: Memory, count: int) -> None:
     if count > 0:
         backward(
             memory.code, 0, count, memory.constants, memory.once, memory.once_gradients, BYTES, 1,
-            memory.slots, memory.gradients, memory.turned,
+            memory.slots, memory.gradients, memory.turned, memory.masks,
         )  # fmt: skip
 
 
@@ -214,7 +216,7 @@ def run_backward(
     values, gradients = memory.values, memory.value_gradients
     backward(
         memory.code, waist, last, memory.constants, values, gradients, stride, vectors,
-        memory.slots, memory.gradients, memory.turned,
+        memory.slots, memory.gradients, memory.turned, memory.masks,
     )  # fmt: skip
     if waist_row >= 0:
         row = gradients + waist_row * stride
@@ -231,7 +233,7 @@ def run_backward(
             values, vectors = memory.packed, needed
     backward(
         memory.code, first, waist, memory.constants, values, gradients, stride, vectors,
-        memory.slots, memory.gradients, memory.turned,
+        memory.slots, memory.gradients, memory.turned, memory.masks,
     )  # fmt: skip
 
 

@@ -70,6 +70,9 @@ class Bit(Symbol):
     def __invert__(self) -> Bit:
         return Bit(builder().not_(self.ir))
 
+    def __and__(self, other: Bit) -> Bit:
+        return Bit(builder().and_(self.ir, other.ir))
+
 
 class Int(Symbol):
     """A 64-bit integer that wraps; division and shifts take it as unsigned."""
@@ -281,6 +284,12 @@ def write_int(address: Int, value: Int) -> None:
     builder().store(value.ir, pointer(address, INTEGER))
 
 
+def write_byte(address: Int, value: Int) -> None:
+    """Its lowest eight bits."""
+    byte = ir.IntType(8)
+    builder().store(builder().trunc(value.ir, byte), pointer(address, byte))
+
+
 class Variable(Generic[Some]):
     """What changes from turn to turn of a loop."""
 
@@ -305,6 +314,21 @@ def times(count: Int | int) -> Iterator[Int]:
     """A loop over 0 … count-1."""
     with cgutils.for_range(builder(), Int.of(count).ir) as loop:
         yield Int(loop.index)
+
+
+def set_bits(value: Int) -> Iterator[Int]:
+    """A loop over the bits that are set, by their places from the lowest on."""
+    left = Variable(value)
+    again, body, after = (builder().append_basic_block(name) for name in ("again", "body", "after"))
+    builder().branch(again)
+    builder().position_at_end(again)
+    bits = left.value
+    builder().cbranch((bits != 0).ir, body, after)
+    builder().position_at_end(body)
+    left.value = bits & (bits - 1)
+    yield Int(call("llvm.cttz.i64", INTEGER, bits.ir, ir.Constant(BIT, 1)))
+    builder().branch(again)
+    builder().position_at_end(after)
 
 
 @contextmanager
@@ -384,6 +408,15 @@ def mask(condition: Bit) -> Int:
 def ones(value: Int) -> Int:
     """How many bits are set."""
     return Int(call("llvm.ctpop.i64", INTEGER, value.ir))
+
+
+def not_zero(x: Lanes) -> Bit:
+    """Where a number is not 0. NaN is not."""
+    return ~(x == 0.0)
+
+
+def smaller(a: Int, b: Int | int) -> Int:
+    return Int(builder().select((a < b).ir, a.ir, Int.of(b).ir))
 
 
 def first_lanes(count: Int) -> Bit:

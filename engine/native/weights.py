@@ -4,7 +4,8 @@ Examples lie in the lanes, so there are two ways. `by_lanes` multiplies lane by 
 the lanes of each result last; that takes a few instructions a weight. `by_examples` first turns
 the inputs, so that lanes are columns and each example adds to a row of weights as it lies in
 memory; that takes a few instructions an input. The shape decides which is less: with many rows
-for the examples of a block the inputs are turned. Names are those of `engine.native.products`.
+for the examples of a block the inputs are turned. `engine.native.zeros` is a third way, for the
+many zeros behind a relu. Names are those of `engine.native.products`.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import chain
 
+from engine.native import zeros
 from engine.native.products import (
     HEIGHTS,
     WIDE,
@@ -48,22 +50,39 @@ TURNED = 3
 @traced
 def weight_gradients(
     gw: Int, pitch: Int, gy: Int, x: Int, stride: Int, rows: Int, columns: Int, vectors: Int,
-    bias: Int, turned: Int,
+    bias: Int, relu: Int, turned: Int, masks: Int,
 ) -> None:  # fmt: skip
     """gW += gy·xᵀ, and gbias += the sums of gy unless `bias` is 0.
 
     Where a row of gW has fewer than eight numbers left, zeros are added to what follows, which
-    must be there. `turned` is room for TURNED vectors an example.
+    must be there. `relu` is not 0 where gy has passed one; `turned` and `masks` are room for
+    what `room` and `zeros.find` say.
     """
     done = Variable(Int.of(0))
+    # Fewer examples, or columns, are not worth the masks.
+    with when((relu != 0) & (vectors >= zeros.CHUNK) & (columns >= zeros.WIDTHS[-1] * WIDTH)):
+        found = zeros.find(masks, gy, stride, rows, vectors)
+        with when(found * 3 < rows * vectors * (2 * WIDTH)):
+            done.value = WIDTH * zeros.by_nonzeros(
+                gw, pitch, gy, x, stride, rows, columns // WIDTH, vectors, masks, turned
+            )
     # Timed: with twice as many rows as vectors lanes are still ahead, with four times no more.
     with when(vectors * 3 < rows):
-        by_examples(gw, pitch, gy, x, stride, rows, columns // WIDTH, vectors, turned)
-        done.value = columns // WIDTH * WIDTH
+        first = done.value
+        whole = (columns - first) // WIDTH
+        by_examples(
+            gw + first * 8, pitch, gy, x + first * stride, stride, rows, whole, vectors, turned
+        )
+        done.value = first + whole * WIDTH
     first = done.value
     by_lanes(
         gw + first * 8, pitch, gy, x + first * stride, stride, rows, columns - first, vectors, bias
     )
+
+
+def room(lanes: int) -> int:
+    """Vectors that are turned at once, at most."""
+    return max(lanes * TURNED, zeros.CHUNK * WIDTH * zeros.WIDTHS[0] if lanes >= 64 else 0)
 
 
 def by_examples(

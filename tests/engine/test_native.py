@@ -134,6 +134,21 @@ def test_every_option(changes: dict[str, Any]) -> None:
     assert_alike(small(**changes))
 
 
+def test_relus_wide_enough_to_leave_zeros_out() -> None:
+    layers = [{"units": units, "activation": "relu"} for units in (34, 37)]
+    wide = small(
+        dataset={"kind": "moons", "n_samples": 90},
+        loss={"kind": "binary_cross_entropy"},
+        model={"layers": [*layers, {"units": 1}]},
+        training={"steps": 5, "batch_size": 70},
+    )
+    assert_alike(wide)
+    native = NativeExecutor(prepare(JobSpec.model_validate(wide)))
+    for _ in native.run(5):
+        pass
+    assert native.job.masks.any()
+
+
 def test_a_regression() -> None:
     assert_alike(
         small(

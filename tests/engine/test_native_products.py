@@ -10,6 +10,7 @@ from numba import njit
 
 from engine.native import plain, products, weights
 from engine.native.setup import aligned, row_length
+from engine.program import Integers
 from engine.progress import Array
 
 SHAPES = [
@@ -37,10 +38,10 @@ def call_input_gradients(gx, stride, w, pitch, gy, m, k, vectors, mode):  # type
 
 
 @njit
-def call_weight_gradients(gw, pitch, gy, x, stride, m, k, vectors, bias, turned):  # type: ignore[no-untyped-def]
+def call_weight_gradients(gw, pitch, gy, x, stride, m, k, vectors, bias, relu, turned, masks):  # type: ignore[no-untyped-def]
     weights.weight_gradients(
-        gw.ctypes.data, pitch, gy.ctypes.data, x.ctypes.data, stride, m, k, vectors, bias,
-        turned.ctypes.data,
+        gw.ctypes.data, pitch, gy.ctypes.data, x.ctypes.data, stride, m, k, vectors, bias, relu,
+        turned.ctypes.data, masks.ctypes.data,
     )  # fmt: skip
 
 
@@ -106,20 +107,49 @@ def test_input_gradients(bias: int, mode: int) -> None:
         assert close(case.used(case.gx), expected, m), (m, k, n)
 
 
+def assert_weight_gradients(case: Case, relu: int, masks: Integers) -> None:
+    """Masks come from somebody else, who has left something in them."""
+    m, k, bias = case.m, case.k, case.bias
+    expected, biases = case.weights.copy(), case.biases.copy()
+    after = case.flat[m * (k + bias) :].copy()
+    plain.weight_gradients(expected, biases, case.used(case.gy), case.used(case.x))
+    call_weight_gradients(
+        case.flat, case.pitch, case.gy, case.x, case.stride, m, k, case.vectors, bias, relu,
+        aligned(weights.room(case.stride // 8), 8), masks,
+    )  # fmt: skip
+    assert close(case.weights, expected, 8 * case.vectors), (m, k, case.vectors)
+    assert close(case.biases, biases, 8 * case.vectors) or not bias
+    assert np.array_equal(case.flat[m * (k + bias) :], after)
+
+
 @pytest.mark.parametrize("bias", [0, 1])
 def test_weight_gradients_are_added(bias: int) -> None:
     for m, k, n in SHAPES:
-        case = Case(m, k, n, bias)
-        expected, biases = case.weights.copy(), case.biases.copy()
-        after = case.flat[m * (k + bias) :].copy()
-        plain.weight_gradients(expected, biases, case.used(case.gy), case.used(case.x))
-        call_weight_gradients(
-            case.flat, case.pitch, case.gy, case.x, case.stride, m, k, case.vectors, bias,
-            aligned(8 * case.vectors, weights.TURNED, 8),
-        )  # fmt: skip
-        assert close(case.weights, expected, 8 * case.vectors), (m, k, n)
-        assert close(case.biases, biases, n) or not bias
-        assert np.array_equal(case.flat[m * (k + bias) :], after)
+        assert_weight_gradients(Case(m, k, n, bias), relu=0, masks=np.zeros(0, np.int64))
+
+
+@pytest.mark.parametrize("share", [0.0, 0.02, 0.5, 0.7, 0.9])
+def test_weight_gradients_behind_a_relu(share: float) -> None:
+    """Where enough of gy is 0 they go from one number that is not to the next."""
+    masks = np.full(20 * 9, -1)
+    for m, k, n in [(1, 32, 64), (5, 63, 65), (13, 64, 512), (20, 100, 131), (3, 200, 100)]:
+        for bias in (0, 1):
+            case = Case(m, k, n, bias)
+            case.gy *= np.random.default_rng(m).random(case.gy.shape) < share
+            assert_weight_gradients(case, relu=1, masks=masks)
+
+
+def test_nan_is_not_zero() -> None:
+    case = Case(2, 40, 64, 0)
+    case.gy[:] = 0.0
+    case.gy[1, 17] = math.nan
+    before = case.weights[0].copy()
+    call_weight_gradients(
+        case.flat, case.pitch, case.gy, case.x, case.stride, 2, 40, case.vectors, 0, 1,
+        aligned(weights.room(case.stride // 8), 8), np.zeros(2, np.int64),
+    )  # fmt: skip
+    assert np.array_equal(case.weights[0], before)
+    assert np.isnan(case.weights[1]).all()
 
 
 def test_a_relu_lets_nan_through() -> None:
