@@ -68,10 +68,12 @@ $growth
   $compilation.
 - **PyTorch, eager** is `torch.nn` with `torch.optim.SGD`, **NumPy, by hand** has its gradients
   written out, **micrograd** is the loss and the loop of its demo notebook.
+- **The wide network**: half of what its relus' rules hand on is exactly 0, and the gradients of
+  the weights leave that out. A peer multiplies by it.
 - **The same FLOPs in dgemm** are as many floating-point operations as the matrix products of a
   step have, done in products of large matrices. **In registers alone** they load and store
-  nothing: no program has them done sooner on this processor, so its ratio is the share of the
-  arithmetic units' time that gradserve puts to use.
+  nothing: no program has all of them done sooner on this processor. Where gradserve leaves none
+  out, its ratio is the share of the arithmetic units' time that is put to use.
 - Peers take turns, each in a process of its own. A figure is the median of $turns turns, a ratio
   the median of the ratios of each turn. Times are processor time, which other programs on the
   machine change least; a program with one thread takes as long by the clock when it is alone.
