@@ -9,7 +9,6 @@ need not add to anything.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import chain
 
 import numpy as np
 
@@ -286,7 +285,12 @@ def find_waist(code: Sequence[Instruction]) -> tuple[int, int] | None:
     model, loss = code[:first], code[first:]
     if not any(instruction[Field.OP] in (Op.RELU, Op.MAXIMUM) for instruction in loss):
         return None
-    handed_on = {row for instruction in loss for row in gradient_rows(instruction)}
-    results = (range(i[Field.OUT], i[Field.OUT] + i[Field.COUNT]) for i in model)
-    found = handed_on.intersection(*[chain.from_iterable(results)])
-    return (first, found.pop()) if len(found) == 1 else None
+    # Gradient goes on through operands, and where a result lies over what the model computed.
+    ways = {row for i in loss for row in [*gradient_rows(i), *result_rows(i)]}
+    ways.intersection_update(row for i in model for row in result_rows(i))
+    return (first, ways.pop()) if len(ways) == 1 else None
+
+
+def result_rows(instruction: Instruction) -> range:
+    first = instruction[Field.OUT]
+    return range(first, first + instruction[Field.COUNT])

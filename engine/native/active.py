@@ -5,8 +5,8 @@ hands on exactly 0, and all that the backward pass would make of it is 0 too. A 
 could stop there, node by node; with eight examples a vector those that go on are moved
 together first. Which they are depends on the numbers alone, so nothing has to be remembered.
 
-(Where numbers have become so large that a 0 would meet an infinity, there is no NaN; with the
-scalar engine there is one.)
+(Where numbers have become so large that a 0 would meet an infinity, the scalar engine gets a
+NaN. Here there is one only while so many examples go on that none are moved.)
 """
 
 from __future__ import annotations

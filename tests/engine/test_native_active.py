@@ -53,6 +53,20 @@ def two_margins(p: Sequence[Value], x: Sequence[Value]) -> Value:
     return (1 - x[2] * score(p, neurons)).relu() + (1 + x[2] * other).relu()
 
 
+def margin_and_score(p: Sequence[Value], x: Sequence[Value]) -> Value:
+    """The sum lies over the other score, whose gradient is there without being written."""
+    neurons = hidden(p, x)
+    return score(p[1:], neurons[1:]) + (1 - x[2] * score(p, neurons)).relu()
+
+
+def margin_and_parameter(p: Sequence[Value], x: Sequence[Value]) -> Value:
+    return (1 - x[2] * score(p, hidden(p, x))).relu() + p[-1]
+
+
+def margin_of_one_term(p: Sequence[Value], x: Sequence[Value]) -> Value:
+    return (p[0] * x[0] - 3.0 * x[2]).relu() + p[1]
+
+
 def squared_error(p: Sequence[Value], x: Sequence[Value]) -> Value:
     return (score(p, hidden(p, x)) - x[2]) ** 2
 
@@ -67,13 +81,55 @@ def moved_together(function: NativeFunction) -> bool:
     return bool(function.job.packed.any())
 
 
-@pytest.mark.parametrize("expression", [margin, smooth_margin, margin_and_neuron, two_margins])
+@pytest.mark.parametrize(
+    "expression",
+    [
+        margin,
+        smooth_margin,
+        margin_and_neuron,
+        margin_and_score,
+        margin_and_parameter,
+        margin_of_one_term,
+        two_margins,
+    ],
+)
 @settings(max_examples=40, deadline=None)
 @given(labels=st.lists(st.sampled_from([0.0, 0.0, 0.0, 1.0, -1.0]), min_size=1, max_size=70))
 def test_the_gradient_is_that_of_the_scalar_engine(
     expression: Expression, labels: list[float]
 ) -> None:
     assert run_both(expression, PARAMETERS, rows_with(labels)).agree()
+
+
+TERMS: dict[str, Expression] = {
+    "margin": margin,
+    "score": lambda p, x: score(p[1:], hidden(p, x)),
+    "label": lambda p, x: (x[2] * p[2] - 0.5).relu(),
+    "neuron": lambda p, x: hidden(p, x)[0],
+    "parameter": lambda p, x: p[-1],
+    "product": lambda p, x: Value.maximum(p[0] * x[0], 0.2) * p[1],
+}
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    terms=st.lists(
+        st.tuples(st.sampled_from(sorted(TERMS)), st.sampled_from([1.0, 1.0, -0.5])),
+        min_size=1,
+        max_size=4,
+    ),
+    labels=st.lists(st.sampled_from([0.0, 0.0, 0.0, 1.0, -1.0]), min_size=1, max_size=40),
+)
+def test_sums_of_what_hands_on_a_gradient_and_what_does_not(
+    terms: list[tuple[str, float]], labels: list[float]
+) -> None:
+    def loss(p: Sequence[Value], x: Sequence[Value]) -> Value:
+        total = TERMS[terms[0][0]](p, x)
+        for name, factor in terms[1:]:
+            total = total + (TERMS[name](p, x) if factor == 1.0 else factor * TERMS[name](p, x))
+        return total
+
+    assert run_both(loss, PARAMETERS, rows_with(labels)).agree(1e-11)
 
 
 @pytest.mark.parametrize("taking_part", [1, 7, 8, 9, 16, 24, 25, 50])
@@ -113,6 +169,8 @@ def test_the_next_step_sees_the_examples_where_they_were() -> None:
         (smooth_margin, True),
         (squared_error, False),
         (margin_and_neuron, False),
+        (margin_and_score, False),
+        (margin_and_parameter, False),
         (two_margins, False),
     ],
 )
