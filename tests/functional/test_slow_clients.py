@@ -1,4 +1,4 @@
-"""Clients that stop in the middle do not keep others out."""
+"""Clients that stop in the middle do not keep others out, nor do those that send too much."""
 
 from __future__ import annotations
 
@@ -7,6 +7,10 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
+import httpx
+import pytest
+
+from service.config import Settings
 from service.gunicorn_worker import CLIENT_SECONDS
 from service.parts import API_THREADS
 from tests.functional.conftest import Up
@@ -46,3 +50,32 @@ def test_others_are_answered_and_the_stalled_let_go(up: Up) -> None:
         assert up.http.get("/healthz", timeout=CLIENT_SECONDS).status_code == 200
 
     assert "Traceback" not in up.log("api")
+
+
+@pytest.mark.parametrize(
+    ("content_type", "status"), [("application/json", 413), ("text/plain", 415)]
+)
+def test_the_sender_of_a_body_that_nobody_reads_is_answered(
+    up: Up, content_type: str, status: int
+) -> None:
+    body = b"x" * (3 * Settings().max_body_bytes // 2)
+    headers = {"Content-Type": content_type}
+    for _ in range(8):
+        answer = httpx.post(
+            f"{up.http.base_url}/v1/jobs", content=body, headers=headers, timeout=CLIENT_SECONDS
+        )
+        assert answer.status_code == status
+
+
+def test_a_sender_that_does_not_stop_is_reset(up: Up) -> None:
+    address = (up.http.base_url.host, up.http.base_url.port or 80)
+    with socket.create_connection(address) as client:
+        client.sendall(HALF_A_BODY.replace(b": 100", b": 100000000000"))
+        client.settimeout(4 * CLIENT_SECONDS)
+        with pytest.raises(ConnectionError):
+            send_without_end(client)
+
+
+def send_without_end(client: socket.socket) -> None:
+    while True:
+        client.sendall(b" " * 2**20)
