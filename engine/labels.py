@@ -50,7 +50,7 @@ def check_labels(labels: list[float], spec: JobSpec, place: tuple[str, str]) -> 
         reads = f"the classes 0 to {classes - 1} of {classes} output units"
     else:
         allowed = {-1.0, 0.0, 1.0}
-        reads = "the labels 0, 1 or -1, 1"
+        reads = f"the labels that {spec.loss.kind} reads: 0 and 1, or -1 and 1"
     for i, label in enumerate(labels):
         if label not in allowed:
             where = (*place, i) if place == ("dataset", "y") else place

@@ -87,7 +87,9 @@ def example_loss(spec: LossSpec) -> ExampleLoss:
 
 
 def reduce(losses: Sequence[Value], reduction: str) -> Value:
-    """The sum of the examples' losses, or their mean."""
+    """The `sum` of the examples' losses, or their `mean`."""
+    if reduction not in ("mean", "sum"):
+        raise ValueError(f"no reduction {reduction!r}; there are mean, sum")
     total = sum_values(losses)
     return total * example_weight(len(losses), reduction) if reduction == "mean" else total
 
@@ -108,9 +110,11 @@ def l1(parameters: Iterable[Value], strength: float) -> Value:
 
 
 def sum_values(values: Iterable[Value]) -> Value:
-    """Left to right, like sum() but without its 0 in front."""
+    """Left to right, like sum() but without its 0 in front. There must be one at least."""
     rest = iter(values)
-    total = next(rest)
+    total = next(rest, None)
+    if total is None:
+        raise ValueError("there is nothing to add up")
     for value in rest:
         total = total + value
     return total

@@ -101,6 +101,8 @@ class Layer(Module):
         draw: Draw = unit_uniform,
         draw_bias: Draw = zero,
     ) -> None:
+        if nout < 1:
+            raise ValueError(f"a layer needs at least one neuron, not {nout}")
         self.neurons = [
             Neuron(nin, nonlin, activation=activation, draw=draw, draw_bias=draw_bias)
             for _ in range(nout)

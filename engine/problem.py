@@ -82,9 +82,11 @@ def take(rows: Rows, indices: list[int]) -> Rows:
 
 def r_squared(predictions: Array, targets: Array) -> float | None:
     """1 - residual / total sum of squares; None where all targets are the same."""
-    total = float(np.sum((targets - targets.mean()) ** 2))
+    with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is no score
+        total = float(np.sum((targets - targets.mean()) ** 2))
+        residual = float(np.sum((targets - predictions) ** 2))
     # The mean of equal numbers may be rounded to another, squares of small ones to 0.
     if targets.max() == targets.min() or total == 0.0:
         return None
-    score = 1.0 - float(np.sum((targets - predictions) ** 2)) / total
+    score = 1.0 - residual / total
     return score if math.isfinite(score) else None

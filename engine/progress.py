@@ -92,7 +92,7 @@ class Diverged(Exception):
     """The loss, or a parameter, became infinite or NaN at `step`."""
 
     def __init__(self, step: int) -> None:
-        super().__init__(f"the loss is no longer a finite number at step {step}")
+        super().__init__(f"the loss, or a parameter, is no longer a finite number at step {step}")
         self.step = step
 
 

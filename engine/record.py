@@ -24,8 +24,10 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from operator import attrgetter
 from typing import NamedTuple
 
+from engine import derivatives
 from engine.emit import lay_out
 from engine.layout import Fused, Node
 from engine.program import Op, Program
@@ -55,8 +57,11 @@ ELEMENTWISE = {
 }
 
 
+RULES = frozenset(rule for rule in vars(derivatives).values() if callable(rule))
+
+
 class NotRecordable(ValueError):
-    """The graph has an operation that no kernel knows."""
+    """The graph has an operation that no kernel knows, or one with a derivative of its own."""
 
 
 def record(
@@ -75,7 +80,7 @@ def record(
         outputs: values inside the graph that must stay readable after a pass.
 
     Raises:
-        NotRecordable: an operation is not known.
+        NotRecordable: an operation is not known, or its `_backward` was replaced.
     """
     with collector_paused():
         graph = Graph(parameters, inputs)
@@ -144,18 +149,28 @@ class Graph:
 
     def fuse(self, loss: Value, outputs: Sequence[Value]) -> Fused:
         """Nodes for what the loss and the outputs need, operands first."""
+        self.check_rules()
         self.wanted = {loss, *outputs}
         for value in reversed(self.order):
             if value in self.wanted and self.kinds[value] != CONSTANT:
                 self.plan(value)
         return Builder(self).build(loss, outputs)
 
+    def check_rules(self) -> None:
+        """Kernels have their own rules, so nobody else's can run there."""
+        others = set(map(attrgetter("_rule"), self.order)) - RULES
+        for value in self.order if others else ():
+            if value._rule in others and self.kinds[value] & PARAMETERS:
+                raise NotRecordable(
+                    f"the operation {value._op!r} has a _backward of its own and no kernel"
+                )
+
     def plan(self, value: Value) -> None:
         """Decides how a value is computed, and from which others."""
         op, operands = value._op, value._prev
         if op == "+" or (op == "*" and self.is_term(*operands)):
             self.plan_sum(value)
-        elif op.startswith("**") and len(operands) == 1:
+        elif value._rule is derivatives.pow_constant:
             self.plan_power(value)
         elif op in ELEMENTWISE:
             numbers = (value._arg,) if op == "leaky_relu" else ()

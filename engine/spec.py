@@ -145,12 +145,14 @@ LearningRate = Annotated[
 
 def constant_rate(data: object, field: str) -> object:
     """`data` with a bare number in `field` written out as a constant learning rate."""
-    rate = data.get(field) if isinstance(data, dict) else None
-    if isinstance(data, dict) and isinstance(rate, (int, float)) and not isinstance(rate, bool):
-        if not 0 < rate <= 1e6:
-            raise at((field,), "a learning rate is above 0 and at most 1,000,000")
-        return data | {field: {"kind": "constant", "value": rate}}
-    return data
+    if not isinstance(data, dict) or isinstance(data.get(field, {}), (dict, Model)):
+        return data
+    rate = data[field]
+    if not isinstance(rate, (int, float)) or isinstance(rate, bool):
+        raise at((field,), "a learning rate is a number, or an object with the kind of a schedule")
+    if not 0 < rate <= 1e6:
+        raise at((field,), "a learning rate is above 0 and at most 1,000,000")
+    return data | {field: {"kind": "constant", "value": rate}}
 
 
 class OptimizerSpec(Model):
@@ -254,7 +256,7 @@ class JobSpec(Model):
         if self.parameters() > MAX_PARAMETERS:
             raise at(
                 ("model", "layers"),
-                f"{self.parameters()} parameters; at most {MAX_PARAMETERS} are allowed",
+                f"{self.parameters():,} parameters; at most {MAX_PARAMETERS:,} are allowed",
             )
         rows = self.dataset.shape()[0]
         if self.training.validation_fraction > 0.0 and rows < 2:

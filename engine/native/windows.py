@@ -76,8 +76,9 @@ def spread(problem: Problem, targets: Array) -> Array:
     """
     if problem.spec.classifies():
         return np.full(len(targets), float(targets.shape[1]))
-    distances = targets - targets.mean(axis=(1, 2), keepdims=True)
-    squares = np.sum(distances**2, axis=(1, 2))
+    with np.errstate(over="ignore", invalid="ignore"):  # no score, as in `Problem.score`
+        distances = targets - targets.mean(axis=(1, 2), keepdims=True)
+        squares = np.sum(distances**2, axis=(1, 2))
     same = targets.max(axis=(1, 2)) == targets.min(axis=(1, 2))
     return np.where(same | (squares == 0.0), np.nan, squares)
 

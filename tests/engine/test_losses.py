@@ -99,6 +99,13 @@ def test_reductions_and_penalties() -> None:
     assert l1(parameters, 0.1).data == pytest.approx(0.5)
 
 
+def test_what_cannot_be_reduced_is_refused() -> None:
+    with pytest.raises(ValueError, match="no reduction 'median'; there are mean, sum"):
+        reduce([Value(1.0)], "median")
+    with pytest.raises(ValueError, match="nothing to add up"):
+        reduce([], "sum")
+
+
 def test_a_loss_of_one_output_refuses_two() -> None:
     with pytest.raises(ValueError, match="too many values"):
         mse([Value(1.0), Value(2.0)], [1.0, 2.0])

@@ -79,6 +79,11 @@ def test_a_network_without_layers_is_refused(make: Callable[[], MLP]) -> None:
         make()
 
 
+def test_a_layer_without_neurons_is_refused() -> None:
+    with pytest.raises(ValueError, match="a layer needs at least one neuron, not -1"):
+        MLP(2, [-1, 1])
+
+
 def test_an_activation_that_does_not_exist_is_refused_at_once() -> None:
     known = "no activation 'rely'; there are linear, relu, .*, sin"
     with pytest.raises(ValueError, match=known):

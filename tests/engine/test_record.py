@@ -158,6 +158,16 @@ def test_an_unknown_operation_is_named() -> None:
         record(odd, [], [x])
 
 
+def test_an_operation_with_a_rule_of_its_own_is_named() -> None:
+    x, w = values(-1.0, 0.5)
+    straight_through = (w * x).relu()
+    straight_through._backward = lambda: None
+    with pytest.raises(NotRecordable, match="'ReLU' has a _backward of its own"):
+        record(straight_through * 2.0, [w], [x])
+    # Where no gradient passes nothing is lost.
+    assert record(straight_through * w, [w], [x, straight_through]).inputs == 2
+
+
 def test_a_deep_graph_needs_no_recursion() -> None:
     x, w = values(1.0, 1.0)
     loss = x * w
