@@ -143,9 +143,10 @@ def listen(host: str, port: int) -> socket.socket:
                 f"port {port} on {host} is in use: stop what listens there, "
                 "or choose another one with --port"
             ) from error
+        # Python writes the address once more behind what the system says.
+        reason = (error.strerror or "").split(" (while ")[0]
         raise StartFailed(
-            f"cannot listen on {host} port {port} ({error.strerror}): "
-            "choose others with --host and --port"
+            f"cannot listen on {host} port {port} ({reason}): choose others with --host and --port"
         ) from error
 
 

@@ -59,7 +59,8 @@ def test_a_port_in_use(refusal: Refusal) -> None:
 
 
 def test_an_address_of_another_machine(refusal: Refusal) -> None:
-    assert "cannot listen on 192.0.2.1" in refusal("--host", "192.0.2.1")
+    sentence = refusal("--host", "192.0.2.1")
+    assert "cannot listen on 192.0.2.1 port 0 (Cannot assign requested address): " in sentence
 
 
 def test_a_host_that_does_not_exist(refusal: Refusal) -> None:
