@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import csv
+import io
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import islice
 
 from engine.schema import MAX_CELLS, MAX_INPUTS, MAX_ROWS
 
@@ -61,21 +62,30 @@ def parse_table(text: str, header: bool, target: str | int | None) -> Table:
 
 
 def _cells(text: str) -> list[tuple[int, list[str]]]:
-    """Line numbers and cells of the lines that are not empty."""
+    """The rows that are not empty: the number of the line where each begins, and its cells."""
     # Spreadsheets begin UTF-8 with a byte-order mark; it is no part of the first cell.
     text = text.removeprefix("\ufeff")
-    reader = csv.reader(text.splitlines(), strict=True, skipinitialspace=True)
+    before, nul, _ = text.partition("\0")
+    if nul:
+        raise TableError(f"line {len(list(_lines(before + nul)))} holds a NUL, which is no text")
+    reader = csv.reader(_lines(text), strict=True, skipinitialspace=True)
+    rows: list[tuple[int, list[str]]] = []
+    line = 1
     try:
-        lines = [
-            (reader.line_num, [cell.strip() for cell in cells])
-            for cells in islice(reader, 2 * MAX_ROWS)
-            if cells
-        ]
+        for cells in reader:
+            if cells:
+                rows.append((line, [cell.strip() for cell in cells]))
+            if len(rows) > MAX_ROWS + 1:
+                raise TableError(f"there are more than {MAX_ROWS} rows")
+            line = reader.line_num + 1
     except csv.Error as error:
-        raise TableError(f"line {reader.line_num} is not CSV: {error}") from None
-    if len(lines) > MAX_ROWS + 1:
-        raise TableError(f"there are more than {MAX_ROWS} rows")
-    return lines
+        raise TableError(f"line {line} is not CSV: {error}") from None
+    return rows
+
+
+def _lines(text: str) -> Iterable[str]:
+    """Only \\r, \\n and \\r\\n end a line; they stay on it, as part of a quoted cell."""
+    return io.StringIO(text, newline="")
 
 
 def _position(target: str | int | None, columns: list[str], width: int) -> int:

@@ -14,7 +14,9 @@ from engine.datasets import BUNDLED
 from engine.playground import BUMPS
 from engine.problem import prepare
 from engine.progress import Array
+from engine.schema import MAX_ROWS
 from engine.spec import JobSpec, problems
+from engine.table import TableError, parse_table
 from tests.engine.specs import SMALL, job, vary
 
 REGRESSIONS = [
@@ -183,6 +185,12 @@ def test_the_target_of_a_csv(parameters: dict[str, Any], x: Any, y: Any) -> None
         ("a,b\n1,2\n\n3,", "line 4, column 2: the target is missing"),
         ("a,b\n1,cat\n2,dog\n3,NaN", "line 4, column 2: the target is missing"),
         ('a,b\n1,"2', "line 2 is not CSV"),
+        ('a,b\n1,"2\n3,4\n5,6\n', "line 2 is not CSV"),
+        ('a,b\n1,"cat\nA"\nx,2', "line 4, column 1: 'x' is not a finite number"),
+        ('a,b\n1,2\n"3\nx",4', "line 3, column 1: '3\\nx' is not a finite number"),
+        ("a,b\r1,2\rx,3", "line 3, column 1: 'x' is not a finite number"),
+        ("a,b\r\n1,c\0t\r\n2,dog", "line 2 holds a NUL"),
+        ("a,b\n1\0,2", "line 2 holds a NUL"),
     ],
 )
 def test_a_broken_csv_is_explained(text: str, words: str) -> None:
@@ -191,6 +199,36 @@ def test_a_broken_csv_is_explained(text: str, words: str) -> None:
     ((place, message),) = problems(caught.value)
     assert place == "/dataset/text"
     assert words in message
+
+
+@pytest.mark.parametrize("end", ["\n", "\r", "\r\n"])
+def test_rows_of_a_csv_end_with_their_lines(end: str) -> None:
+    text = end.join(["a,b", "1,2", "", "3,4", ""])
+    x, y = load(job(dataset={"kind": "csv", "text": text}, loss={"kind": "mse"}).dataset)
+    assert (x.tolist(), y.tolist()) == ([[1], [3]], [2, 4])
+
+
+@pytest.mark.parametrize("inside", ["\n", "\r", "\r\n", "\v", "\f", "\x1c", "\x85", "\u2028"])
+def test_a_quoted_cell_of_a_csv_keeps_its_line_ends(inside: str) -> None:
+    table = parse_table(f'a,b\n1,"cat{inside}A"\n2,catA\n3,dog\n', True, None)
+    assert table.names == tuple(sorted([f"cat{inside}A", "catA", "dog"]))
+    assert len(table.x) == 3
+
+
+@pytest.mark.parametrize("inside", ["\v", "\f", "\x1c", "\x85", "\u2028"])
+def test_only_line_ends_end_a_row_of_a_csv(inside: str) -> None:
+    table = parse_table(f"a,b\n1,cat{inside}A\n2,dog\n", True, None)
+    assert table.names == (f"cat{inside}A", "dog")
+
+
+def test_empty_lines_of_a_csv_are_no_rows_too_many() -> None:
+    table = parse_table("a,b\n" + "\n" * 2 * MAX_ROWS + "1,2\n3,4\n", True, None)
+    assert (table.x, table.y) == ([[1], [3]], [2, 4])
+
+
+def test_a_csv_of_too_many_rows_is_refused() -> None:
+    with pytest.raises(TableError, match=f"more than {MAX_ROWS} rows"):
+        parse_table("a,b\n" + "1,2\n" * (MAX_ROWS + 1), True, None)
 
 
 def test_a_csv_without_the_named_column_is_refused() -> None:
