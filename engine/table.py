@@ -36,12 +36,17 @@ class Table:
 def parse_table(text: str, header: bool, target: str | int | None) -> Table:
     """Reads the text; `target` is a column's name or its position from 0, the last if None."""
     lines = _cells(text)
-    columns = lines.pop(0)[1] if header and lines else []
+    first, columns = lines.pop(0) if header and lines else (0, [])
     if not lines:
         raise TableError("there are no rows of data")
     width = len(columns) if header else len(lines[0][1])
     if not 2 <= width <= MAX_INPUTS + 1:
         raise TableError(f"a row needs an input and a target, 2 to {MAX_INPUTS + 1} columns")
+    if header and all(_parse(name) is not None for name in columns):
+        raise TableError(
+            f"line {first} holds numbers only and no names of columns; "
+            'if the table has no header, say "header": false'
+        )
     if len(lines) * width > MAX_CELLS:
         raise TableError(f"the table holds more than {MAX_CELLS} numbers")
     for number, cells in lines:

@@ -226,6 +226,22 @@ def test_empty_lines_of_a_csv_are_no_rows_too_many() -> None:
     assert (table.x, table.y) == ([[1], [3]], [2, 4])
 
 
+@pytest.mark.parametrize(("text", "line"), [("1,2\n3,4", 1), ("\n-1e3, 2.5\n3,4\n", 2)])
+def test_a_row_of_numbers_is_no_header(text: str, line: int) -> None:
+    with pytest.raises(ValidationError) as caught:
+        job(dataset={"kind": "csv", "text": text}, loss={"kind": "mse"})
+    sentence = (
+        f"line {line} holds numbers only and no names of columns; "
+        'if the table has no header, say "header": false'
+    )
+    assert problems(caught.value) == [("/dataset/text", sentence)]
+
+
+@pytest.mark.parametrize("header", ["1,y", "2019,inf", "1_0,2", "1,"])
+def test_a_header_may_hold_some_numbers(header: str) -> None:
+    assert parse_table(f"{header}\n3,4", True, None).x == [[3]]
+
+
 def test_a_csv_of_too_many_rows_is_refused() -> None:
     with pytest.raises(TableError, match=f"more than {MAX_ROWS} rows"):
         parse_table("a,b\n" + "1,2\n" * (MAX_ROWS + 1), True, None)
