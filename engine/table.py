@@ -10,6 +10,9 @@ from dataclasses import dataclass
 
 from engine.schema import MAX_CELLS, MAX_INPUTS, MAX_ROWS
 
+ALWAYS_GAPS = frozenset({"", "nan"})
+GAPS = ALWAYS_GAPS | {"na", "n/a", "null", "none", "?", "-"}
+
 
 class TableError(ValueError):
     """The text is no table of numbers; the message names the line and column."""
@@ -22,8 +25,9 @@ class Table:
     Attributes:
         x: rows × inputs.
         y: one target a row; positions in `names` when there are any.
-        names: the classes, in alphabetical order, when the targets are not all numbers; an
-            empty cell, or one that says NaN, is no class but a gap, and refused.
+        names: the classes, in alphabetical order, when the targets are not all numbers. An
+            empty cell, or one that says NaN, is no class but a gap, and refused; so are the
+            other ways to write one, such as NA, where another target is a number.
         not_a_number: then a sentence about the first that is none.
     """
 
@@ -57,13 +61,16 @@ def parse_table(text: str, header: bool, target: str | int | None) -> Table:
         [_number(cell, line, i + 1) for i, cell in enumerate(cells) if i != last]
         for line, cells in lines
     ]
+    targets = [cells[last] for _, cells in lines]
     try:
-        return Table(x, [_number(cells[last], line, last + 1) for line, cells in lines])
+        y = [_number(cells[last], line, last + 1) for line, cells in lines]
     except TableError as error:
-        for line, cells in lines:
-            if _is_gap(cells[last]):
+        gaps = _gaps(targets)
+        for (line, _), cell in zip(lines, targets, strict=True):
+            if cell.lower() in gaps:
                 raise TableError(f"line {line}, column {last + 1}: the target is missing") from None
-        return Table(x, *_classes([cells[last] for _, cells in lines]), str(error))
+        return Table(x, *_classes(targets), str(error))
+    return Table(x, y)
 
 
 def _cells(text: str) -> list[tuple[int, list[str]]]:
@@ -120,8 +127,9 @@ def _classes(cells: list[str]) -> tuple[list[float], tuple[str, ...]]:
     return [positions[cell] for cell in cells], names
 
 
-def _is_gap(cell: str) -> bool:
-    return cell.lower() in ("", "nan")
+def _gaps(targets: list[str]) -> frozenset[str]:
+    """What stands for a missing target; among names alone, NA or ? may be one of them."""
+    return GAPS if any(_parse(cell) is not None for cell in targets) else ALWAYS_GAPS
 
 
 def _number(cell: str, line: int, column: int) -> float:

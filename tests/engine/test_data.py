@@ -247,6 +247,24 @@ def test_a_csv_of_too_many_rows_is_refused() -> None:
         parse_table("a,b\n" + "1,2\n" * (MAX_ROWS + 1), True, None)
 
 
+GAPS = ["na", "NA", "N/A", "null", "None", "?", "-"]
+
+
+@pytest.mark.parametrize("gap", ["", "nan", *GAPS])
+def test_a_missing_target_among_numbers_is_named(gap: str) -> None:
+    for text in (f"a,b\n1,2\n\n3, {gap}", f"a,b\n1,cat\n\n3,{gap}\n4,5"):
+        with pytest.raises(ValidationError) as caught:
+            job(dataset={"kind": "csv", "text": text}, loss={"kind": "mse"})
+        assert problems(caught.value) == [
+            ("/dataset/text", "line 4, column 2: the target is missing")
+        ]
+
+
+@pytest.mark.parametrize("name", GAPS)
+def test_among_names_a_target_may_be_called_like_a_gap(name: str) -> None:
+    assert parse_table(f"a,b\n1,cat\n3,{name}", True, None).names == tuple(sorted(["cat", name]))
+
+
 def test_a_csv_without_the_named_column_is_refused() -> None:
     document = vary(
         SMALL, dataset={"kind": "csv", "text": "a,b\n1,2", "target": "c"}, loss={"kind": "mse"}
@@ -276,7 +294,7 @@ def test_a_byte_order_mark_is_no_part_of_the_first_number() -> None:
     ("text", "target", "cell"),
     [
         ("x,y\n1,2\n3,inf\n5,6\n", "y", "line 3, column 2: 'inf'"),
-        ("y,x\n1,2\n\n-,4\n?,6\n", "y", "line 4, column 1: '-'"),
+        ("y,x\n1,2\n\nlow,4\nhigh,6\n", "y", "line 4, column 1: 'low'"),
         ("x,y\n1,cat\n3,dog\n", None, "line 2, column 2: 'cat'"),
     ],
 )
