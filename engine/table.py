@@ -39,13 +39,16 @@ class Table:
 
 def parse_table(text: str, header: bool, target: str | int | None) -> Table:
     """Reads the text; `target` is a column's name or its position from 0, the last if None."""
-    lines = _cells(text)
-    first, columns = lines.pop(0) if header and lines else (0, [])
+    rows = _cells(text)
+    lines = rows[1:] if header else rows
     if not lines:
         raise TableError("there are no rows of data")
-    width = len(columns) if header else len(lines[0][1])
+    first, cells = rows[0]
+    columns = cells if header else []
+    width = len(cells)
     if not 2 <= width <= MAX_INPUTS + 1:
-        raise TableError(f"a row needs an input and a target, 2 to {MAX_INPUTS + 1} columns")
+        needed = f"an input and a target, 2 to {MAX_INPUTS + 1} columns"
+        raise TableError(f"line {first} has {_width(cells)}; a row needs {needed}{_remedy(cells)}")
     if header and all(_parse(name) is not None for name in columns):
         raise TableError(
             f"line {first} holds numbers only and no names of columns; "
@@ -55,7 +58,8 @@ def parse_table(text: str, header: bool, target: str | int | None) -> Table:
         raise TableError(f"the table holds more than {MAX_CELLS} numbers")
     for number, cells in lines:
         if len(cells) != width:
-            raise TableError(f"line {number} has {len(cells)} columns instead of {width}")
+            found = f"line {number} has {_width(cells)} instead of {width}"
+            raise TableError(found + _remedy(cells))
     last = _position(target, columns, width)
     x = [
         [_number(cell, line, i + 1) for i, cell in enumerate(cells) if i != last]
@@ -74,7 +78,7 @@ def parse_table(text: str, header: bool, target: str | int | None) -> Table:
 
 
 def _cells(text: str) -> list[tuple[int, list[str]]]:
-    """The rows that are not empty: the number of the line where each begins, and its cells."""
+    """The rows that are not blank: the number of the line where each begins, and its cells."""
     # Spreadsheets begin UTF-8 with a byte-order mark; it is no part of the first cell.
     text = text.removeprefix("\ufeff")
     before, nul, _ = text.partition("\0")
@@ -84,9 +88,10 @@ def _cells(text: str) -> list[tuple[int, list[str]]]:
     rows: list[tuple[int, list[str]]] = []
     line = 1
     try:
-        for cells in reader:
-            if cells:
-                rows.append((line, [cell.strip() for cell in cells]))
+        for row in reader:
+            cells = [cell.strip() for cell in row]
+            if cells not in ([], [""]):
+                rows.append((line, cells))
             if len(rows) > MAX_ROWS + 1:
                 raise TableError(f"there are more than {MAX_ROWS} rows")
             line = reader.line_num + 1
@@ -98,6 +103,19 @@ def _cells(text: str) -> list[tuple[int, list[str]]]:
 def _lines(text: str) -> Iterable[str]:
     """Only \\r, \\n and \\r\\n end a line; they stay on it, as part of a quoted cell."""
     return io.StringIO(text, newline="")
+
+
+def _width(cells: list[str]) -> str:
+    return "1 column" if len(cells) == 1 else f"{len(cells)} columns"
+
+
+def _remedy(cells: list[str]) -> str:
+    """What to do about a line that another character than the comma seems to separate."""
+    if len(cells) == 1:
+        for separator, name in ((";", "semicolons"), ("\t", "tabs")):
+            if separator in cells[0]:
+                return f"; separate the cells by commas, not by {name}"
+    return ""
 
 
 def _position(target: str | int | None, columns: list[str], width: int) -> int:

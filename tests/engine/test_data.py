@@ -176,8 +176,18 @@ def test_the_target_of_a_csv(parameters: dict[str, Any], x: Any, y: Any) -> None
     [
         ("a,b", "no rows of data"),
         ("\n\n", "no rows of data"),
-        ("a\n1\n2", "an input and a target"),
-        ("a,b\n1,2\n3", "line 3 has 1 columns instead of 2"),
+        (" \n\t\n", "no rows of data"),
+        ("a\n1\n2", "line 1 has 1 column; a row needs an input and a target"),
+        ("1\n2", "line 1 has 1 column; a row needs an input and a target"),
+        ("a,b\n1,2\n3", "line 3 has 1 column instead of 2"),
+        ("a,b\n1,2\n3,4,5", "line 3 has 3 columns instead of 2"),
+        ("a;b\n1;2", "2 to 4097 columns; separate the cells by commas, not by semicolons"),
+        ("\na\tb\n1\t2", "line 2 has 1 column; "),
+        ("\na\tb\n1\t2", "; separate the cells by commas, not by tabs"),
+        (
+            "a,b\n1;2",
+            "line 2 has 1 column instead of 2; separate the cells by commas, not by semicolons",
+        ),
         ("a,b\n1,2\nx,3", "line 3, column 1: 'x' is not a finite number"),
         ("a,b\n1,2\n,3", "line 3, column 1: ''"),
         ("a,b\n1,2\nnan,3", "'nan' is not a finite number"),
@@ -203,7 +213,7 @@ def test_a_broken_csv_is_explained(text: str, words: str) -> None:
 
 @pytest.mark.parametrize("end", ["\n", "\r", "\r\n"])
 def test_rows_of_a_csv_end_with_their_lines(end: str) -> None:
-    text = end.join(["a,b", "1,2", "", "3,4", ""])
+    text = end.join([" ", "a,b", "1,2", "", " \t", "3,4", "  "])
     x, y = load(job(dataset={"kind": "csv", "text": text}, loss={"kind": "mse"}).dataset)
     assert (x.tolist(), y.tolist()) == ([[1], [3]], [2, 4])
 
