@@ -5,10 +5,10 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import FailFast, Field, PrivateAttr, model_validator
+from pydantic import BeforeValidator, FailFast, Field, PrivateAttr, model_validator
 
 from engine.schema import MAX_CELLS, MAX_INPUTS, MAX_ROWS, Model, Seed, at
-from engine.table import Table, TableError, parse_table
+from engine.table import NoSuchColumn, Table, TableError, parse_table
 
 Rows = Annotated[int, Field(ge=2, le=MAX_ROWS)]
 Noise = Annotated[float, Field(ge=0, le=1e6)]
@@ -323,6 +323,16 @@ class Inline(DatasetSpec):
         return None
 
 
+def name_or_position(value: object) -> object:
+    """Refuses what is neither with one error: the union would make one for each of its types."""
+    if isinstance(value, str | int) and not isinstance(value, bool):
+        return value
+    raise at((), "a column goes by its name or by its position from 0")
+
+
+Column = Annotated[str | int, BeforeValidator(name_or_position)]
+
+
 class Csv(DatasetSpec):
     """Comma-separated text, one row a line.
 
@@ -334,13 +344,15 @@ class Csv(DatasetSpec):
     kind: Literal["csv"]
     text: str = Field(min_length=1)
     header: bool = True
-    target: str | int | None = None
+    target: Column | None = None
     _table: Table = PrivateAttr()
 
     @model_validator(mode="after")
     def parse(self) -> Self:
         try:
             self._table = parse_table(self.text, self.header, self.target)
+        except NoSuchColumn as error:
+            raise at(("target",), str(error)) from None
         except TableError as error:
             raise at(("text",), str(error)) from None
         return self

@@ -18,6 +18,10 @@ class TableError(ValueError):
     """The text is no table of numbers; the message names the line and column."""
 
 
+class NoSuchColumn(TableError):
+    """The target is none of the columns."""
+
+
 @dataclass(frozen=True, slots=True)
 class Table:
     """A parsed file.
@@ -123,15 +127,15 @@ def _position(target: str | int | None, columns: list[str], width: int) -> int:
         return width - 1
     if isinstance(target, int):
         if not 0 <= target < width:
-            raise TableError(f"there is no column {target}; they count from 0 to {width - 1}")
+            raise NoSuchColumn(f"there is no column {target}; they count from 0 to {width - 1}")
         return target
     if not columns:
-        raise TableError(
+        raise NoSuchColumn(
             f"without a header no column is called {target!r}; "
             f"give the target's position, from 0 to {width - 1}"
         )
     if columns.count(target) != 1:
-        raise TableError(
+        raise NoSuchColumn(
             f"no column is called {target!r}; there are {', '.join(columns)}"
             if target not in columns
             else f"more than one column is called {target!r}"

@@ -15,9 +15,9 @@ from engine.playground import BUMPS
 from engine.problem import prepare
 from engine.progress import Array
 from engine.schema import MAX_ROWS
-from engine.spec import JobSpec, problems
+from engine.spec import problems
 from engine.table import TableError, parse_table
-from tests.engine.specs import SMALL, job, vary
+from tests.engine.specs import job
 
 REGRESSIONS = [
     "plane",
@@ -275,18 +275,32 @@ def test_among_names_a_target_may_be_called_like_a_gap(name: str) -> None:
     assert parse_table(f"a,b\n1,cat\n3,{name}", True, None).names == tuple(sorted(["cat", name]))
 
 
-def test_a_csv_without_the_named_column_is_refused() -> None:
-    document = vary(
-        SMALL, dataset={"kind": "csv", "text": "a,b\n1,2", "target": "c"}, loss={"kind": "mse"}
-    )
-    with pytest.raises(ValidationError, match="no column is called 'c'; there are a, b"):
-        JobSpec.model_validate(document)
-
-
-def test_a_column_without_a_header_goes_by_its_position() -> None:
-    dataset = {"kind": "csv", "text": "1,2\n3,4", "header": False, "target": "y"}
-    with pytest.raises(ValidationError, match=r"without a header .* 'y'; .* position, from 0 to 1"):
+@pytest.mark.parametrize(
+    ("text", "header", "target", "sentence"),
+    [
+        ("a,b\n1,2", True, "c", "no column is called 'c'; there are a, b"),
+        ("a,a\n1,2", True, "a", "more than one column is called 'a'"),
+        ("a,b\n1,2", True, 5, "there is no column 5; they count from 0 to 1"),
+        ("a,b\n1,2", True, -1, "there is no column -1; they count from 0 to 1"),
+        (
+            "1,2\n3,4",
+            False,
+            "y",
+            "without a header no column is called 'y'; give the target's position, from 0 to 1",
+        ),
+        *(
+            ("a,b\n1,2", True, target, "a column goes by its name or by its position from 0")
+            for target in (True, 1.0, ["b"], {})
+        ),
+    ],
+)
+def test_a_target_that_is_no_column_is_refused(
+    text: str, header: bool, target: Any, sentence: str
+) -> None:
+    dataset = {"kind": "csv", "text": text, "header": header, "target": target}
+    with pytest.raises(ValidationError) as caught:
         job(dataset=dataset, loss={"kind": "mse"})
+    assert problems(caught.value) == [("/dataset/target", sentence)]
 
 
 @pytest.mark.parametrize("first", ["y", '"y"'])
