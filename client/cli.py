@@ -253,4 +253,5 @@ def output() -> Console:
 
 
 def print_json(value: object) -> None:
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+    # ASCII alone: no name in it is a command to the terminal, and any encoding can print it.
+    click.echo(json.dumps(value, indent=2))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from client.text import printable
+
 
 class FieldError(NamedTuple):
     """What is wrong with one place of a request; `pointer` is a JSON pointer (RFC 6901)."""
@@ -23,7 +25,8 @@ class ClientError(Exception):
     def __init__(
         self, message: str, *, status: int | None = None, errors: tuple[FieldError, ...] = ()
     ) -> None:
-        super().__init__("\n".join([message, *(f"  {e.pointer}: {e.detail}" for e in errors)]))
+        lines = [message, *(f"  {e.pointer}: {e.detail}" for e in errors)]
+        super().__init__("\n".join(map(printable, lines)))
         self.status = status
         self.errors = errors
 

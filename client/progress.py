@@ -57,10 +57,11 @@ def show_bar(jobs: Iterable[Job], console: Console) -> Iterator[Job]:
         for job in jobs:
             speed.saw(job)
             style = text.STATE_STYLES.get(job["state"], "")
+            name = escape(text.printable(job["name"] or ""))
             bar.numbers = numbers(job, speed)
             bar.update(
                 task,
-                description=f"[{style}]{job['state']}[/] {escape(job['name'] or '')}",
+                description=f"[{style}]{job['state']}[/] {name}",
                 # Without a total the bar moves to and fro: the job waits for a worker.
                 total=job["steps"] if job["step"] or job["terminal"] else None,
                 completed=job["step"],

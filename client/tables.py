@@ -77,7 +77,7 @@ def job_table(job: Job) -> Table:
 
 def literal(cell: str | Text) -> Text:
     """The cell as it stands: rich would read square brackets in a plain string as markup."""
-    return Text.assemble(cell)
+    return cell if isinstance(cell, Text) else Text(text.printable(cell))
 
 
 def state(job: JobSummary) -> Text:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
-from client.api import Job
+if TYPE_CHECKING:
+    from client.api import Job
 
 STATE_STYLES = {
     "queued": "yellow",
@@ -18,6 +21,19 @@ STATE_STYLES = {
 }
 UNKNOWN = "-"
 REGRESSIONS = ("mse", "mae", "huber")
+# C0 and C1, which move the cursor or begin a command to the terminal; what ends a line or turns
+# the direction of writing (Unicode's Bidi_Control).
+UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+
+
+def printable(others: str) -> str:
+    """A text of somebody else's as a terminal may have it: with \\xNN or \\uNNNN for controls."""
+    return UNPRINTABLE.sub(_escape, others)
+
+
+def _escape(found: re.Match[str]) -> str:
+    code = ord(found[0])
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
 
 
 def number(value: float | None, digits: int = 6) -> str:
@@ -76,4 +92,4 @@ def failure(job: Job) -> str | None:
     if job["state"] == "cancelled":
         return f"{job['id']} was cancelled at step {job['step']:,}"
     error = job["error"]
-    return error and f"{job['id']} failed ({error['code']}): {error['detail']}"
+    return error and f"{job['id']} failed ({error['code']}): {printable(error['detail'])}"

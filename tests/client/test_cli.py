@@ -202,6 +202,17 @@ def test_square_brackets_are_shown_as_they_are(gradserve: Command, tmp_path: Pat
     assert MARKUP in gradserve("list", "--name", MARKUP).stdout
 
 
+def test_controls_in_a_name_are_shown_not_obeyed(gradserve: Command, tmp_path: Path) -> None:
+    name = "\x1b]0;a\x07\x9b2J\u202eé"
+    id = gradserve("submit", job_file(tmp_path, name=name)).stdout.split()[0]
+    escaped = "\\x1b]0;a\\x07\\x9b2J\\u202eé"
+    assert escaped in gradserve("list", "--name", name).stdout
+    assert escaped in gradserve("show", id).stdout
+    shown = gradserve("show", id, "--json").stdout
+    assert json.loads(shown)["name"] == name
+    assert shown.isascii()
+
+
 def test_show_tells_why_a_job_failed(gradserve: Command, tmp_path: Path) -> None:
     file = job_file(tmp_path, loss={"kind": "mse"}, optimizer={"learning_rate": 1e5})
     id = json.loads(gradserve("submit", file, "--watch", "--json").stdout)["id"]

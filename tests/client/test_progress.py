@@ -67,6 +67,13 @@ def test_in_a_terminal_there_is_a_bar_with_numbers_below(width: int) -> None:
     assert numbers.split("  ")[1:] == ["loss 0.0014985", "accuracy 100.0 %", "in 5.5 s"]
 
 
+def test_controls_in_a_name_do_not_reach_the_terminal() -> None:
+    jobs = [job(step, name="\x1b]0;a\x07[b]\x9b2J\u202e") for step in (1, 2)]
+    text = shown(jobs, force_terminal=True, color_system=None, force_interactive=True)
+    assert "\\x1b]0;a\\x07[b]\\x9b2J\\u202e" in text
+    assert not [control for control in ("\x1b]", "\x07", "\x9b", "\u202e") if control in text]
+
+
 @pytest.mark.parametrize("variables", [{"NO_COLOR": "1"}, {"TERM": "dumb"}])
 def test_colours_can_be_turned_off(variables: dict[str, str]) -> None:
     text = shown(course(), force_terminal=True, _environ={"TERM": "xterm-256color"} | variables)

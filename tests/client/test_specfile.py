@@ -96,3 +96,12 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, name: str) -> None:
     path = str(tmp_path / name)
     with pytest.raises(SpecFileError, match="Cannot read"):
         read_spec(path)
+
+
+def test_controls_in_a_job_file_are_shown_not_obeyed(tmp_path: Path) -> None:
+    file = tmp_path / "job.json"
+    file.write_text(changed(**{"\x1b[2J\x9b": 1}))
+    with pytest.raises(SpecFileError) as caught:
+        read_spec(str(file))
+    assert str(caught.value).splitlines()[1].startswith("  /\\x1b[2J\\x9b: ")
+    assert caught.value.errors[0].pointer == "/\x1b[2J\x9b"
