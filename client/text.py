@@ -50,7 +50,10 @@ def score(job: Job) -> str:
     value = job["accuracy"]
     if value is None:
         return UNKNOWN
-    return f"{value:.4f}" if score_name(job) == "R²" else f"{100 * value:.1f} %"
+    if score_name(job) != "R²":
+        return f"{100 * value:.1f} %"
+    # R² has no lower bound: that of a job about to diverge would fill the screen with digits.
+    return f"{value:.4f}" if abs(value) < 1e4 else f"{value:.4g}"
 
 
 def duration(seconds: float | None) -> str:

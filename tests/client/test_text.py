@@ -22,6 +22,22 @@ def test_rates(steps_per_second: float, shown: str) -> None:
     assert text.rate(steps_per_second) == shown
 
 
+@pytest.mark.parametrize(
+    ("loss", "accuracy", "shown"),
+    [
+        ("max_margin", None, "-"),
+        ("max_margin", 0.98765, "98.8 %"),
+        ("mse", None, "-"),
+        ("mse", 0.98765, "0.9877"),
+        ("huber", -9999.5, "-9999.5000"),
+        ("mse", -1e4, "-1e+04"),
+        ("mae", -1.23456e280, "-1.235e+280"),
+    ],
+)
+def test_scores(loss: str, accuracy: float | None, shown: str) -> None:
+    assert text.score({"accuracy": accuracy, "spec": {"loss": {"kind": loss}}}) == shown
+
+
 def test_a_failed_job_says_why() -> None:
     error = {"code": "diverged", "detail": "the loss became infinite", "step": 7}
     job = {"id": "job_1", "state": "failed", "step": 7, "error": error}
