@@ -20,6 +20,8 @@ def read_spec(path: str) -> dict[str, Any]:
     The file's own fields are returned, not the validated model: what it leaves out is for the
     service to fill in.
     """
+    if not path:
+        raise SpecFileError("the path of the job file is empty; `-` stands for standard input")
     name = "standard input" if path == "-" else path
     document = _parse(name, _read(name, path))
     try:

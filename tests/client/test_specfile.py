@@ -98,6 +98,12 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, name: str) -> None:
         read_spec(path)
 
 
+def test_an_empty_path_is_no_folder() -> None:
+    with pytest.raises(SpecFileError) as caught:
+        read_spec("")
+    assert str(caught.value) == "the path of the job file is empty; `-` stands for standard input"
+
+
 def test_controls_in_a_job_file_are_shown_not_obeyed(tmp_path: Path) -> None:
     file = tmp_path / "job.json"
     file.write_text(changed(**{"\x1b[2J\x9b": 1}))
