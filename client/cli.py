@@ -7,6 +7,7 @@ progress and errors to standard error.
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 from collections.abc import Callable
@@ -71,6 +72,10 @@ def service_options(function: Function) -> Function:
 @click.version_option(package_name="gradserve", message="gradserve %(version)s")
 def main() -> None:
     """Train small neural networks as jobs over HTTP."""
+    for stream in (sys.stdout, sys.stderr):
+        # A name that the terminal's encoding cannot write is no reason to print nothing.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 @main.command()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -211,6 +212,23 @@ def test_controls_in_a_name_are_shown_not_obeyed(gradserve: Command, tmp_path: P
     shown = gradserve("show", id, "--json").stdout
     assert json.loads(shown)["name"] == name
     assert shown.isascii()
+
+
+def test_a_name_that_the_output_cannot_encode_is_escaped(
+    gradserve: Command, tmp_path: Path
+) -> None:
+    id = gradserve("submit", job_file(tmp_path, name="Prüfung 训")).stdout.split()[0]
+    ascii_only = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONIOENCODING": "ascii"}
+    for command in (["list"], ["show", id]):
+        done = subprocess.run(
+            [*GRADSERVE, *command],
+            env=os.environ | ascii_only,
+            capture_output=True,
+            encoding="ascii",
+            check=False,
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+        assert r"Pr\xfcfung \u8bad" in done.stdout
 
 
 def test_show_tells_why_a_job_failed(gradserve: Command, tmp_path: Path) -> None:
