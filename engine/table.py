@@ -53,7 +53,9 @@ def parse_table(text: str, header: bool, target: str | int | None) -> Table:
     if not 2 <= width <= MAX_INPUTS + 1:
         needed = f"an input and a target, 2 to {MAX_INPUTS + 1} columns"
         raise TableError(f"line {first} has {_width(cells)}; a row needs {needed}{_remedy(cells)}")
-    if header and all(_parse(name) is not None for name in columns):
+    # Columns that nobody has named are called 0, 1, … by pandas.
+    counted = columns == [str(i) for i in range(width)]
+    if header and not counted and all(_parse(name) is not None for name in columns):
         raise TableError(
             f"line {first} holds numbers only and no names of columns; "
             'if the table has no header, say "header": false'

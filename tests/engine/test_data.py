@@ -247,7 +247,7 @@ def test_a_row_of_numbers_is_no_header(text: str, line: int) -> None:
     assert problems(caught.value) == [("/dataset/text", sentence)]
 
 
-@pytest.mark.parametrize("header", ["1,y", "2019,inf", "1_0,2", "1,"])
+@pytest.mark.parametrize("header", ["1,y", "2019,inf", "1_0,2", "1,", "0,1"])
 def test_a_header_may_hold_some_numbers(header: str) -> None:
     assert parse_table(f"{header}\n3,4", True, None).x == [[3]]
 
