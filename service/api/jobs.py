@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from http import HTTPStatus as Status
 
 from flask import Response, current_app, jsonify, url_for
@@ -65,6 +67,7 @@ def submit(header: SubmitHeader, query: SubmitQuery, body: NewJob) -> Response:
     Without a message broker the job is stored all the same and starts a little later.
     """
     if query.validate_only:
+        _check_parent(body)
         return jsonify(validated(body.spec()))
     job, replayed = _store(body, header.idempotency_key)
     if not replayed:
@@ -167,8 +170,21 @@ def _store(body: NewJob, key: str | None) -> tuple[Job, bool]:
 
 
 def _create(session: Session, body: NewJob, spec: JobSpec, text: str) -> Job:
-    try:
+    with _blaming_parent():
         return jobs.create(session, spec, text=text, parent_id=body.parent_id)
+
+
+def _check_parent(body: NewJob) -> None:
+    if body.parent_id is not None:
+        with _blaming_parent(), current().database.read() as session:
+            jobs.key(session, body.parent_id)
+
+
+@contextmanager
+def _blaming_parent() -> Iterator[None]:
+    """The only job that a submission looks for is its parent."""
+    try:
+        yield
     except JobNotFound as error:
         raise InvalidRequest([("/parent_id", str(error))]) from None
 

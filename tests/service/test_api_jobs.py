@@ -213,9 +213,17 @@ def test_a_job_may_repeat_another(client: FlaskClient, moons: Spec) -> None:
     assert child["parent_id"] == parent["id"]
     assert child["links"]["parent"] == parent["links"]["self"]
     assert "parent_id" not in child["spec"]
-    refused = client.post("/v1/jobs", json=moons | {"parent_id": "job_" + "0" * 24})
-    assert refused.status_code == 422
-    assert refused.json["errors"][0]["pointer"] == "/parent_id"
+
+
+@pytest.mark.parametrize("query", ["", "?validate_only=true"])
+def test_an_unknown_parent_is_refused_also_where_nothing_is_stored(
+    client: FlaskClient, moons: Spec, query: str
+) -> None:
+    parent = client.post("/v1/jobs", json=moons).json["id"]
+    assert client.post(f"/v1/jobs{query}", json=moons | {"parent_id": parent}).status_code < 300
+    refused = client.post(f"/v1/jobs{query}", json=moons | {"parent_id": "job_" + "0" * 24})
+    assert (refused.status_code, refused.mimetype) == (422, "application/problem+json")
+    assert [error["pointer"] for error in refused.json["errors"]] == ["/parent_id"]
 
 
 def test_a_key_makes_one_job(client: FlaskClient, broker: str, moons: Spec) -> None:
