@@ -119,8 +119,8 @@ def show(path: JobPath) -> Response:
 def cancel(path: JobPath) -> Response:
     """A queued or paused job is cancelled at once, a running one at its next step."""
     with current().database.write() as session:
-        job = wishes.request_cancel(session, path.id)
-    return _answer(job)
+        answer = wishes.request_cancel(session, path.id)
+    return _answer(answer.job)
 
 
 @blueprint.post(
@@ -132,8 +132,8 @@ def cancel(path: JobPath) -> Response:
 def pause(path: JobPath) -> Response:
     """A running job stops at its next step, to be resumed to the bit."""
     with current().database.write() as session:
-        job = wishes.request_pause(session, path.id)
-    return _answer(job)
+        answer = wishes.request_pause(session, path.id)
+    return _answer(answer.job)
 
 
 @blueprint.post(
@@ -145,8 +145,8 @@ def pause(path: JobPath) -> Response:
 def resume(path: JobPath) -> Response:
     """A paused job is queued again; a wish to pause that was not met yet is taken back."""
     with current().database.write() as session:
-        job = wishes.request_resume(session, path.id)
-    if job.state == "queued":
+        job, changed = wishes.request_resume(session, path.id)
+    if changed and job.state == "queued":
         _ring(job)
     return _answer(job)
 

@@ -35,6 +35,13 @@ class Change(NamedTuple):
     kind: str
 
 
+class Answer(NamedTuple):
+    """The job as it is after a request, and whether the request changed it."""
+
+    job: Job
+    changed: bool
+
+
 QUEUED = Standing("queued")
 RUNNING = Standing("running")
 PAUSING = Standing("running", "paused")
@@ -69,7 +76,7 @@ RESUME: Rules = {
 
 def request_cancel(
     session: Session, id: str, actor: str = "api", now: ColumnElement[float] = DATABASE_TIME
-) -> Job:
+) -> Answer:
     """Cancels the job; once this is accepted it always ends `cancelled`.
 
     Raises:
@@ -81,7 +88,7 @@ def request_cancel(
 
 def request_pause(
     session: Session, id: str, actor: str = "api", now: ColumnElement[float] = DATABASE_TIME
-) -> Job:
+) -> Answer:
     """Pauses the job; finishing beats pausing.
 
     Raises:
@@ -93,10 +100,10 @@ def request_pause(
 
 def request_resume(
     session: Session, id: str, actor: str = "api", now: ColumnElement[float] = DATABASE_TIME
-) -> Job:
+) -> Answer:
     """Queues a paused job again, or takes back the wish to pause a running one.
 
-    A job that is queued counts as rung: the caller publishes its message after the commit.
+    A job that this queues counts as rung: the caller publishes its message after the commit.
 
     Raises:
         JobNotFound: no job has this id.
@@ -112,7 +119,7 @@ def _request(
     wanted: str,
     actor: str,
     now: ColumnElement[float],
-) -> Job:
+) -> Answer:
     # Compare and set. When the set finds another standing than was read, a worker or another
     # request was faster; what was asked is then judged by the standing that they left.
     while True:
@@ -122,7 +129,7 @@ def _request(
             raise InvalidTransition(id, jobs.shown_state(job), wanted)
         change = rules[standing]
         if change is None:
-            return job
+            return Answer(job, changed=False)
         changed = session.scalars(
             _change(change.to, now),
             {"of_pk": job.pk, "from_state": standing.state, "from_wish": standing.wish},
@@ -130,7 +137,7 @@ def _request(
         if changed is not None:
             happening = Happening(job.pk, change.kind, standing.state, change.to.state, actor)
             events.record(session, happening, now=now)
-            return changed
+            return Answer(changed, changed=True)
 
 
 @lru_cache(maxsize=64)

@@ -73,8 +73,8 @@ def test_what_is_asked_is_done_and_written_down(
     id = bring_to(before)
     events = len(kinds(sessions, id))
     with sessions.begin() as session:
-        changed = REQUESTS[request_name](session, id)
-        assert jobs.shown_state(changed) == after
+        answer = REQUESTS[request_name](session, id)
+        assert (jobs.shown_state(answer.job), answer.changed) == (after, True)
     found = job(sessions, id)
     assert jobs.shown_state(found) == after
     assert (found.finished_at is not None) == (after == "cancelled")
@@ -98,7 +98,8 @@ def test_asking_again_changes_nothing(
     id = bring_to(state)
     before = kinds(sessions, id)
     with sessions.begin() as session:
-        assert jobs.shown_state(REQUESTS[request_name](session, id)) == state
+        answer = REQUESTS[request_name](session, id)
+        assert (jobs.shown_state(answer.job), answer.changed) == (state, False)
     assert kinds(sessions, id) == before
 
 
