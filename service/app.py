@@ -36,6 +36,8 @@ def create_app(settings: Settings) -> OpenAPI:
         validation_error_model=problems.Problem,
         validation_error_callback=problems.validation_failed,
     )
+    # A doubled slash is a mistake like any other, not a redirect to what the Host header names.
+    app.url_map.merge_slashes = False
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     database = services.attach(app, settings).database
     access.register(app, metrics.register(app, database))

@@ -256,6 +256,13 @@ def test_unknown_paths_are_404(sender: FlaskClient) -> None:
         assert_problem(sender.get(path), 404)
 
 
+@pytest.mark.parametrize("path", ["/v1//jobs", "/v1/jobs//", "/v1/jobs//x", "/v1//jobs/x/history"])
+def test_a_doubled_slash_leads_nowhere(sender: FlaskClient, path: str) -> None:
+    answer = sender.get(path, headers={"Host": "elsewhere.example"})
+    assert_problem(answer, 404)
+    assert "Location" not in answer.headers
+
+
 @pytest.mark.parametrize(
     "id", ["job_" + "0" * 24, "x", "%00", "%ff", "job_%F0%9F%92%A5", "a" * 2000]
 )
