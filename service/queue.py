@@ -6,13 +6,16 @@ be lost, doubled or late, and nothing but a delay comes of it.
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from celery import Celery
 from kombu.exceptions import OperationalError
 
-from service import log
+from service import log as logs
 from service.config import Settings
+
+log = logging.getLogger(__name__)
 
 TRAIN_JOB = "gradserve.train_job"
 QUEUE = "gradserve"
@@ -81,15 +84,25 @@ def make_publisher(settings: Settings) -> Celery:
     return _celery(settings, COMMON | PUBLISHER)
 
 
-def ring(publisher: Celery, job_id: str) -> bool:
-    """Tells the workers to look at a job; False when the broker cannot be reached.
+def send(publisher: Celery, job_id: str) -> None:
+    """Tells the workers to look at a job.
 
     Call it after the commit: a worker may look before this returns.
+
+    Raises:
+        OperationalError: the broker cannot be reached or takes no message; its text says which.
     """
+    publisher.send_task(TRAIN_JOB, args=[job_id], headers={REQUEST_ID: logs.bound(REQUEST_ID)})
+
+
+def ring(publisher: Celery, job_id: str) -> bool:
+    """Sends the message of a job, or leaves that to the sweeper; whether it was sent."""
     try:
-        publisher.send_task(TRAIN_JOB, args=[job_id], headers={REQUEST_ID: log.bound(REQUEST_ID)})
-    except OperationalError:
+        send(publisher, job_id)
+    except OperationalError as error:
         # Only this: a broader except would hide a publish that can never succeed.
+        facts = {"job_id": job_id, "reason": str(error)}
+        log.warning("message not sent, the sweeper will ring", extra=facts)
         return False
     return True
 

@@ -81,6 +81,18 @@ def start_valkey(folder: Path) -> Server:
     return Server(f"redis+socket://{socket}", process)
 
 
+@contextmanager
+def full(broker: Server) -> Iterator[None]:
+    """The broker answers as before but is out of memory for any message."""
+    client = redis.Redis(unix_socket_path=broker.url.removeprefix("redis+socket://"))
+    client.config_set("maxmemory", "1")
+    try:
+        yield
+    finally:
+        client.config_set("maxmemory", "0")
+        client.close()
+
+
 def init_postgres(folder: Path) -> None:
     """Makes an empty cluster in `folder`/data."""
     if os.geteuid() == 0:

@@ -16,6 +16,7 @@ import sys
 import threading
 
 from celery import Celery
+from kombu.exceptions import OperationalError
 from sqlalchemy.orm import Session, sessionmaker
 
 from service import log as logs
@@ -24,7 +25,7 @@ from service.db import sweeps
 from service.db.session import make_engine, make_sessions
 from service.errors import ConfigError
 from service.heartbeat import beat
-from service.queue import make_publisher, ring, waiting
+from service.queue import make_publisher, send, waiting
 from worker.outage import UNREACHABLE, reason
 
 log = logging.getLogger(__name__)
@@ -46,6 +47,7 @@ class Sweeper:
         self._sessions = sessions
         self._publisher = publisher
         self._broker_away = False
+        self._broker_refuses = False
 
     def sweep(self) -> None:
         """Frees what is lost, then rings for what waits.
@@ -81,7 +83,7 @@ class Sweeper:
             ids = sweeps.to_ring(
                 session, ring_seconds=self._settings.ring_seconds, limit=BATCH - already
             )
-        rung = [id for id in ids if ring(self._publisher, id)]
+        rung = [id for id in ids if self._send(id)]
         if rung:
             log.info("rang again", extra={"jobs": len(rung), "first": rung[0]})
         return rung
@@ -89,6 +91,20 @@ class Sweeper:
     def beat(self, pause: float) -> None:
         """Says that the loop goes on, for longer than a pause and a slow sweep."""
         beat(self._settings.heartbeat_file, pause + LONGEST_SWEEP_SECONDS)
+
+    def _send(self, id: str) -> bool:
+        try:
+            send(self._publisher, id)
+        except OperationalError as error:
+            # It counts its messages and takes none: out of memory, say.
+            if not self._broker_refuses:
+                log.warning("broker takes no messages", extra={"reason": str(error)})
+            self._broker_refuses = True
+            return False
+        if self._broker_refuses:
+            log.info("broker takes messages again")
+        self._broker_refuses = False
+        return True
 
     def _note_broker(self, *, away: bool) -> None:
         if away is not self._broker_away:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http import HTTPStatus as Status
@@ -32,8 +31,6 @@ from service.api.services import current
 from service.db import idempotency, jobs, wishes
 from service.db.models import TERMINAL, Job
 from service.errors import InvalidRequest, JobNotFound
-
-log = logging.getLogger(__name__)
 
 # How soon a client that polls should ask again.
 POLL_SECONDS = 1
@@ -71,7 +68,7 @@ def submit(header: SubmitHeader, query: SubmitQuery, body: NewJob) -> Response:
         return jsonify(validated(body.spec()))
     job, replayed = _store(body, header.idempotency_key)
     if not replayed:
-        _ring(job)
+        queue.ring(current().publisher, job.id)
     answer = _view(job)
     answer.status_code = 201
     answer.headers["Location"] = url_for("jobs.show", id=job.id)
@@ -147,7 +144,7 @@ def resume(path: JobPath) -> Response:
     with current().database.write() as session:
         job, changed = wishes.request_resume(session, path.id)
     if changed and job.state == "queued":
-        _ring(job)
+        queue.ring(current().publisher, job.id)
     return _answer(job)
 
 
@@ -187,11 +184,6 @@ def _blaming_parent() -> Iterator[None]:
         yield
     except JobNotFound as error:
         raise InvalidRequest([("/parent_id", str(error))]) from None
-
-
-def _ring(job: Job) -> None:
-    if not queue.ring(current().publisher, job.id):
-        log.warning("broker unreachable, the sweeper will ring", extra={"job_id": job.id})
 
 
 def _view(job: Job) -> Response:

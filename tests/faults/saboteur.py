@@ -99,16 +99,15 @@ def wrap_repository(name: str, module: Any, function: str) -> None:
 
 
 def wrap_ring() -> None:
-    ring = queue.ring
+    send = queue.send
 
-    @functools.wraps(ring)
-    def wrapper(*args: Any) -> bool:
+    @functools.wraps(send)
+    def wrapper(*args: Any) -> None:
         reach("ring.before")
-        value = ring(*args)
+        send(*args)
         reach("ring.after")
-        return value
 
-    queue.ring = wrapper
+    queue.send = wrapper
 
 
 def wrap_train() -> None:

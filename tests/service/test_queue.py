@@ -79,6 +79,23 @@ def test_a_frozen_broker_costs_about_a_second_and_a_new_one_is_found() -> None:
         again.stop()
 
 
+def test_the_log_says_why_a_message_was_not_sent(caplog: pytest.LogCaptureFixture) -> None:
+    with servers.valkey() as broker:
+        publisher = queue.make_publisher(Settings(broker_url=broker.url))
+        with servers.full(broker):
+            assert queue.ring(publisher, "job_1") is False
+        assert queue.ring(publisher, "job_2")
+        broker.stop()
+        assert queue.ring(publisher, "job_3") is False
+        publisher.close()
+
+    full, gone = (record for record in caplog.records if record.name == queue.__name__)
+    assert full.message == gone.message == "message not sent, the sweeper will ring"
+    assert (full.job_id, gone.job_id) == ("job_1", "job_3")  # type: ignore[attr-defined]
+    assert "maxmemory" in full.reason  # type: ignore[attr-defined]
+    assert "connecting" in gone.reason  # type: ignore[attr-defined]
+
+
 Make = Callable[[Settings], Celery]
 
 

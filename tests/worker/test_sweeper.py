@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -132,6 +133,36 @@ def test_a_broker_that_is_away_costs_no_job_its_turn(
         assert sweeper.ring() == [id]
         publisher.close()
         server.stop()
+
+
+def test_a_broker_that_takes_no_messages_is_in_the_log_once_an_outage(
+    bench: Bench,
+    spec: JobSpec,
+    sessions: sessionmaker[Session],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO)
+    with servers.valkey() as server:
+        publisher = make_publisher(replace(bench.settings, broker_url=server.url))
+        sweeper = Sweeper(bench.settings, sessions, publisher)
+        ids = [bench.submit(spec) for _ in range(3)]
+
+        def sweep() -> list[str]:
+            make_quiet(bench)
+            return sweeper.ring()
+
+        for _ in range(2):
+            with servers.full(server):
+                assert [sweep(), sweep(), sweeper.ring()] == [[], [], []]
+            assert sweep() == ids
+        publisher.close()
+
+    told = [record for record in caplog.records if "messages" in record.message]
+    assert [(record.levelname, record.message) for record in told] == 2 * [
+        ("WARNING", "broker takes no messages"),
+        ("INFO", "broker takes messages again"),
+    ]
+    assert "maxmemory" in told[0].reason  # type: ignore[attr-defined]
 
 
 def test_two_sweepers_ring_each_job_once(
