@@ -104,11 +104,11 @@ class Ledger:
         """The last progress and the final parameters; `cancelled` if that was accepted before."""
         now = time.monotonic()
 
-        def work(session: Session, again: bool) -> State:
+        def work(session: Session) -> State:
             self._record(session, step, rows, kept, now)
             return claims.succeed(session, self.claim, step=step, parameters=parameters)
 
-        return self._persist(work)
+        return self._leave(work)
 
     def fail(
         self,
@@ -122,16 +122,16 @@ class Ledger:
         """Ends the job `failed`; `step` and what was logged before it are written as well."""
         now = time.monotonic()
 
-        def work(session: Session, again: bool) -> State:
+        def work(session: Session) -> State:
             if step is not None:
                 self._record(session, step, rows, kept, now)
             return claims.fail(session, self.claim, code=code, detail=detail, step=step)
 
-        return self._persist(work)
+        return self._leave(work)
 
     def release(self) -> State:
         """Gives the job back to where its wish points, else to the queue."""
-        return self._persist(lambda session, _: claims.release(session, self.claim))
+        return self._leave(lambda session: claims.release(session, self.claim))
 
     def _record(
         self,
@@ -156,6 +156,18 @@ class Ledger:
         others = {at: kept_data for at, kept_data in kept.items() if at != step}
         checkpoints.keep(session, self.claim.pk, others)
         return wish
+
+    def _leave(self, work: Callable[[Session], State]) -> State:
+        """The claim's last transaction; returns the state in which it left the job."""
+
+        def leave(session: Session, again: bool) -> State:
+            if again:
+                job = jobs.get(session, self.claim.id)
+                if job.fence == self.claim.fence and job.state != "running":
+                    return job.state  # only the answer to the COMMIT was lost
+            return work(session)
+
+        return self._persist(leave)
 
     def _newest_intact(self, session: Session) -> TrainingState | None:
         for found in checkpoints.newest_first(session, self.claim.pk):

@@ -237,12 +237,13 @@ def test_a_slow_step_renews_the_lease(bench: Bench) -> None:
     assert bench.job(id).state == "succeeded"
 
 
+def diverging() -> JobSpec:
+    spec = make_spec().model_dump(exclude={"optimizer"})
+    return JobSpec.model_validate(spec | {"optimizer": {"learning_rate": 1e6}})
+
+
 def test_divergence_fails_the_job_and_keeps_the_history_before(bench: Bench) -> None:
-    spec = make_spec()
-    spec = JobSpec.model_validate(
-        spec.model_dump(exclude={"optimizer"}) | {"optimizer": {"learning_rate": 1e6}}
-    )
-    id = bench.submit(spec)
+    id = bench.submit(diverging())
 
     bench.work(id)
 
@@ -361,6 +362,42 @@ def test_a_lost_answer_to_a_commit_loses_nothing(
     assert len(lost) == 2
     assert_as_undisturbed(bench, id, undisturbed)
     assert bench.job(id).attempt == 1
+
+
+@pytest.mark.parametrize("end", ["succeeded", "failed", "paused", "cancelled"])
+def test_a_lost_answer_to_the_last_commit_loses_no_job(
+    bench: Bench, spec: JobSpec, end: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    id = bench.submit(diverging() if end == "failed" else spec)
+    looking: list[int] = []
+    lost: list[str] = []
+
+    def lose_the_answer(_: object) -> None:
+        if looking or lost:
+            return
+        looking.append(1)
+        state = bench.job(id).state
+        looking.clear()
+        if state == end:
+            lost.append(state)
+            raise OperationalError("COMMIT", {}, Exception("the connection is closed"))
+
+    def wish(number: int) -> bool:
+        if number == 3 and end in ("paused", "cancelled"):
+            ask = wishes.request_pause if end == "paused" else wishes.request_cancel
+            with bench.sessions.begin() as session:
+                ask(session, id)
+        return False
+
+    event.listen(bench.sessions, "after_commit", lose_the_answer)
+
+    bench.work(id, wish)
+
+    assert lost == [bench.job(id).state] == [end]
+    assert f"job {end}" in caplog.text
+    assert "lost to another worker" not in caplog.text
+    assert bench.rows("SELECT count(*) FROM events WHERE to_state = :end", end=end) == [(1,)]
 
 
 def test_a_database_that_stays_away_ends_the_attempt_not_the_worker(
