@@ -61,13 +61,14 @@ def problem(status: int, kind: str, title: str, detail: str, **more: Any) -> Res
 
 
 def invalid(errors: list[tuple[str, str]]) -> Response:
-    """422, naming up to 100 places."""
+    """422, naming up to 100 places. Of more than that, some may not have been looked for."""
     shown = [
         {"pointer": pointer, "detail": detail[:MAX_DETAIL]}
         for pointer, detail in errors[:MAX_ERRORS]
     ]
     first = ": ".join(text for text in shown[0].values() if text)
-    others = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+    at_least = "at least " if len(errors) > MAX_ERRORS else ""
+    others = f" (and {at_least}{len(errors) - 1} more)" if len(errors) > 1 else ""
     return problem(422, "invalid", "The request is not valid", first + others, errors=shown)
 
 

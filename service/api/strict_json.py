@@ -10,6 +10,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 from flask import Request
@@ -21,12 +22,20 @@ from werkzeug.exceptions import (
     UnsupportedMediaType,
 )
 
-from engine.schema import pointer
+from engine.schema import MAX_ROWS, pointer
+from service.api.problems import MAX_ERRORS
 from service.errors import InvalidRequest
 
 # Escapes of characters that are no text: NUL and surrogates, of which some are half of a pair.
 SUSPECT = re.compile(r"\\u(?:0000|d[89a-f])", re.IGNORECASE)
 NO_TEXT = re.compile("[\x00\ud800-\udfff]")
+
+# The start of a list or an object, or a whole string. A string that has begun always matches, so
+# that the search is linear also where it has no end.
+PART = re.compile(rb'[\[{]|"(?:[^"\\]++|\\.?)*+"?', re.DOTALL)
+# A row of a table is one list; a job has few others, and few strings. Each takes up to 35 times
+# as much memory as the bytes that stand for it.
+MAX_PARTS = 2 * MAX_ROWS
 
 # Longer integers are read as floating point; no whole number of a job is that large.
 INTEGER_DIGITS = 18
@@ -73,6 +82,10 @@ def parse_object(body: bytes) -> dict[str, Any]:
     Raises:
         BadRequest, InvalidRequest: as `StrictRequest.get_json`.
     """
+    if _has_too_many_parts(body):
+        raise InvalidRequest(
+            [("", f"holds more than {MAX_PARTS:,} lists, objects and strings; no job has so many")]
+        )
     try:
         text = body.decode("utf-8")
         parsed = json.loads(text, object_pairs_hook=_object, parse_int=_integer)
@@ -86,10 +99,17 @@ def parse_object(body: bytes) -> dict[str, Any]:
     if not isinstance(parsed, dict):
         raise InvalidRequest([("", "the body must be a JSON object")])
     if SUSPECT.search(text):
-        errors = [(where, "holds a NUL or half a surrogate pair") for where in _no_text(parsed)]
-        if errors:
-            raise InvalidRequest(errors)
+        found = list(islice(_no_text(parsed), MAX_ERRORS + 1))
+        if found:
+            raise InvalidRequest([(at, "holds a NUL or half a surrogate pair") for at in found])
     return parsed
+
+
+def _has_too_many_parts(body: bytes) -> bool:
+    # Quick, and enough for all but CSV with many quotation marks or brackets.
+    if sum(map(body.count, (b"[", b"{", b'"'))) <= MAX_PARTS:
+        return False
+    return any(islice(PART.finditer(body), MAX_PARTS, None))
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -106,19 +126,28 @@ def _integer(digits: str) -> int | float:
     return int(digits) if len(digits) <= INTEGER_DIGITS else float(digits)
 
 
-def _no_text(root: Any) -> Iterator[str]:
+def _no_text(root: dict[str, Any]) -> Iterator[str]:
     """Pointers to the strings, keys included, that hold what is no text."""
-    waiting: list[tuple[list[str | int], Any]] = [([], root)]
+    above: list[str | int] = []
+    waiting = [_items(root)]
     while waiting:
-        location, value = waiting.pop()
-        if isinstance(value, str):
-            if NO_TEXT.search(value):
-                yield pointer(location)
-        elif isinstance(value, list):
-            waiting += [([*location, i], item) for i, item in enumerate(value)]
-        elif isinstance(value, dict):
-            for key, item in value.items():
-                if NO_TEXT.search(key):
-                    yield pointer(location)
-                else:
-                    waiting.append(([*location, key], item))
+        for key, value in waiting[-1]:
+            if isinstance(key, str) and NO_TEXT.search(key):
+                yield pointer(above)
+            elif isinstance(value, str):
+                if NO_TEXT.search(value):
+                    yield pointer([*above, key])
+            elif isinstance(value, dict | list):
+                above.append(key)
+                waiting.append(_items(value))
+                break
+        else:
+            waiting.pop()
+            del above[-1:]
+
+
+def _items(value: Any) -> Iterator[tuple[str | int, Any]]:
+    if isinstance(value, dict):
+        return iter(value.items())
+    # The millions of numbers that a list may hold are left out here, where that is quickest.
+    return ((i, item) for i, item in enumerate(value) if type(item) in (str, list, dict))

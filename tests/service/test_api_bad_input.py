@@ -158,7 +158,50 @@ def test_a_hundred_thousand_mistakes_are_not_all_told(sender: FlaskClient, moons
     body = changed(moons, "/dataset", f'{{"kind": "inline", "x": {x}, "y": [0, 1]}}')
     problem = assert_problem(post(sender, body), 422)
     assert len(problem["errors"]) == 100
-    assert "and 4999 more" in problem["detail"]
+    assert "and at least 4999 more" in problem["detail"]
+
+
+def repeated(part: str, times: int) -> str:
+    return f'{{"a": [{",".join([part] * times)}]}}'
+
+
+@pytest.mark.parametrize("part", ["[]", "[[]]", "{}", '{"": 0}', '""', '"ab"', r'"\ud800"'])
+def test_more_parts_than_any_job_has_are_not_read(sender: FlaskClient, part: str) -> None:
+    problem = assert_problem(post(sender, repeated(part, 250_000)), 422)
+    assert [error["pointer"] for error in problem["errors"]] == [""]
+    assert "200,000 lists, objects and strings" in problem["detail"]
+
+
+def test_the_largest_tables_are_read(sender: FlaskClient, moons: Spec) -> None:
+    rows, classes = 100_000, ('"[{[{"', '"{[{["')
+    inline = {"kind": "inline", "x": [[0.5, 1]] * rows, "y": [0, 1] * (rows // 2)}
+    lines = [f"0.5,{name}" for name in classes] * (rows // 2)
+    csv = {"kind": "csv", "header": False, "text": "\n".join(lines)}
+    for dataset in (inline, csv):
+        assert sender.post("/v1/jobs", json=moons | {"dataset": dataset}).status_code == 201
+
+
+def test_a_table_of_too_many_rows_is_refused_by_its_place(sender: FlaskClient, moons: Spec) -> None:
+    dataset = {"kind": "inline", "x": [[1]] * 150_000, "y": [0, 1]}
+    problem = assert_problem(sender.post("/v1/jobs", json=moons | {"dataset": dataset}), 422)
+    assert [error["pointer"] for error in problem["errors"]] == ["/dataset/x"]
+
+
+def test_a_string_of_quotation_marks_that_has_no_end_is_400(sender: FlaskClient) -> None:
+    assert_problem(post(sender, '{"a": "' + r"\"" * 500_000), 400)
+
+
+def test_every_text_that_is_none_is_named(sender: FlaskClient) -> None:
+    lists = r'"a": [1, {"b": "\ud800"}, ["\ud83d\ude00", "\u0000"]]'
+    objects = r'"\udc00": 2, "c": {"d": {"\ud800": 1}}'
+    problem = assert_problem(post(sender, f"{{{lists}, {objects}}}"), 422)
+    assert [error["pointer"] for error in problem["errors"]] == ["/a/1/b", "/a/2/1", "", "/c/d"]
+
+
+def test_a_hundred_thousand_texts_that_are_none_are_not_all_looked_at(sender: FlaskClient) -> None:
+    problem = assert_problem(post(sender, repeated(r'"\ud800"', 150_000)), 422)
+    assert [e["pointer"] for e in problem["errors"]] == [f"/a/{i}" for i in range(100)]
+    assert "and at least 100 more" in problem["detail"]
 
 
 def test_one_mistake_a_row_is_told(sender: FlaskClient, moons: Spec) -> None:
