@@ -42,6 +42,8 @@ INTEGER_DIGITS = 18
 # No part of a job has nearly so many. A million unknown fields would each become an error with
 # its place, which takes longer than the server lets a request take.
 MAX_KEYS = 1_000
+# Keys are repeated in the place of every error below them.
+MAX_KEY_LENGTH = 100
 
 
 class StrictRequest(Request):
@@ -116,9 +118,12 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     made = dict(pairs)
     if len(made) > MAX_KEYS:
         raise BadRequest(f"an object has {len(made):,} keys; no part of a job has so many")
+    longest = max(map(len, made), default=0)
+    if longest > MAX_KEY_LENGTH:
+        raise BadRequest(f"a key has {longest:,} characters; no part of a job has so long a name")
     if len(made) != len(pairs):
         twice, _ = Counter(key for key, _ in pairs).most_common(1)[0]
-        raise BadRequest(f"the key {twice[:100]!r} stands twice in one object")
+        raise BadRequest(f"the key {twice!r} stands twice in one object")
     return made
 
 

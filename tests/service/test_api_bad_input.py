@@ -249,6 +249,8 @@ def chunked(sender: FlaskClient, body: io.BytesIO) -> TestResponse:
         "",
         "{",
         json.dumps({str(i): i for i in range(1001)}),
+        json.dumps({"x" * 101: 1}),
+        '{"' + "x" * 1_000_000 + r'": ["\ud800", "\ud800"]}',
         "{} {}",
         '{"a": 1,}',
         "{'a': 1}",
