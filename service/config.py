@@ -188,7 +188,7 @@ def _broker_url(text: str) -> str:
                 f"{PREFIX}BROKER_URL has the option {option!r}: "
                 f"{parts.scheme} knows {', '.join(known)}"
             )
-    cert_reqs = options.get("ssl_cert_reqs")
+    cert_reqs = options.get("ssl_cert_reqs") or None
     if cert_reqs is not None and cert_reqs not in CERT_REQS:
         raise ConfigError(
             f"{PREFIX}BROKER_URL has ssl_cert_reqs={cert_reqs!r}: "

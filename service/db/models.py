@@ -79,7 +79,8 @@ class Job(Base):
 
     `fence` grows with each claim; whoever writes with an older one changes nothing. `step` is
     the number of finished updates in the newest progress commit. `attempt` counts claims that
-    did not end in a drain. `trained_seconds` adds up over attempts and leaves out pauses.
+    did not end in a release, by a drain or by a wish. `trained_seconds` adds up over attempts
+    and leaves out pauses.
     """
 
     __tablename__ = "jobs"
