@@ -24,7 +24,6 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from operator import attrgetter
 from typing import NamedTuple
 
 from engine import derivatives
@@ -158,9 +157,8 @@ class Graph:
 
     def check_rules(self) -> None:
         """Kernels have their own rules, so nobody else's can run there."""
-        others = set(map(attrgetter("_rule"), self.order)) - RULES
-        for value in self.order if others else ():
-            if value._rule in others and self.kinds[value] & PARAMETERS:
+        for value in self.order if Value._replaced else ():
+            if value._rule not in RULES and self.kinds[value] & PARAMETERS:
                 raise NotRecordable(
                     f"the operation {value._op!r} has a _backward of its own and no kernel"
                 )

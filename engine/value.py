@@ -18,7 +18,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from numbers import Real
-from typing import Any, SupportsFloat, cast
+from typing import Any, ClassVar, SupportsFloat, cast
 
 from engine import derivatives, formulas
 
@@ -39,6 +39,9 @@ class Value:
     """
 
     __slots__ = ("_arg", "_op", "_prev", "_rule", "data", "grad", "label")
+
+    _replaced: ClassVar[bool] = False
+    """Whether a `_backward` was ever set; looking at each in a large graph takes its time."""
 
     data: float
     grad: float
@@ -187,6 +190,7 @@ class Value:
     @_backward.setter
     def _backward(self, function: Callable[[], None]) -> None:
         self._rule = lambda _: function()
+        Value._replaced = True
 
     def backward(self) -> None:
         """Computes d(self)/d(node) into `grad` of every node that self depends on.

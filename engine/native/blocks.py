@@ -13,7 +13,7 @@ import math
 
 from numba import njit
 
-from engine.native import rows
+from engine.native import rows, zeros
 from engine.native.elementwise import elementwise, elementwise_rule
 from engine.native.products import (
     ACCUMULATE,
@@ -109,9 +109,14 @@ def backward(
                 rows.relu_rule(y, gy, count, stride, vectors)
             bias = flags & BIAS
             pitch = 8 * (width + bias)
+            done = 0
+            if flags & RELU:
+                done = zeros.weight_gradients(
+                    g_slot, pitch, gy, a, stride, count, width, vectors, turned, masks
+                )
             weight_gradients(
-                g_slot, pitch, gy, a, stride, count, width, vectors, bias, flags & RELU, turned,
-                masks,
+                g_slot + 8 * done, pitch, gy, a + done * stride, stride, count, width - done,
+                vectors, bias, turned,
             )  # fmt: skip
             if flags & NEEDS_A:
                 mode = ACCUMULATE

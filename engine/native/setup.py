@@ -9,7 +9,8 @@ import numpy as np
 from engine.native import batch
 from engine.native.jobs import Job
 from engine.native.tracing import BYTES, WIDTH
-from engine.native.weights import room
+from engine.native.weights import TURNED
+from engine.native.zeros import room
 from engine.nn import MLP
 from engine.problem import Problem
 from engine.program import Program
@@ -84,7 +85,7 @@ def allocate(program: Program, data: Array, block: int) -> Job:
         waist_row=waist_row,
         packed=aligned(program.rows if program.waist else 0, lanes),
         active=np.zeros(lanes + WIDTH, np.int64),
-        turned=aligned(room(lanes), WIDTH),
+        turned=aligned(max(lanes * TURNED, room(lanes)), WIDTH),
         masks=np.zeros((program.rows, whole_vectors(whole_vectors(lanes))), np.int64),
         data=data,
     )

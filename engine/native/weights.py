@@ -13,7 +13,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import chain
 
-from engine.native import zeros
 from engine.native.products import (
     HEIGHTS,
     WIDE,
@@ -50,39 +49,22 @@ TURNED = 3
 @traced
 def weight_gradients(
     gw: Int, pitch: Int, gy: Int, x: Int, stride: Int, rows: Int, columns: Int, vectors: Int,
-    bias: Int, relu: Int, turned: Int, masks: Int,
+    bias: Int, turned: Int,
 ) -> None:  # fmt: skip
     """gW += gy·xᵀ, and gbias += the sums of gy unless `bias` is 0.
 
     Where a row of gW has fewer than eight numbers left, zeros are added to what follows, which
-    must be there. `relu` is not 0 where gy has passed one; `turned` and `masks` are room for
-    what `room` and `zeros.find` say.
+    must be there. `turned` is room for TURNED vectors an example.
     """
     done = Variable(Int.of(0))
-    # Fewer examples, or columns, are not worth the masks.
-    with when((relu != 0) & (vectors >= zeros.CHUNK) & (columns >= zeros.WIDTHS[-1] * WIDTH)):
-        found = zeros.find(masks, gy, stride, rows, vectors)
-        with when(found * 3 < rows * vectors * (2 * WIDTH)):
-            done.value = WIDTH * zeros.by_nonzeros(
-                gw, pitch, gy, x, stride, rows, columns // WIDTH, vectors, masks, turned
-            )
     # Timed: with twice as many rows as vectors lanes are still ahead, with four times no more.
     with when(vectors * 3 < rows):
-        first = done.value
-        whole = (columns - first) // WIDTH
-        by_examples(
-            gw + first * 8, pitch, gy, x + first * stride, stride, rows, whole, vectors, turned
-        )
-        done.value = first + whole * WIDTH
+        by_examples(gw, pitch, gy, x, stride, rows, columns // WIDTH, vectors, turned)
+        done.value = columns // WIDTH * WIDTH
     first = done.value
     by_lanes(
         gw + first * 8, pitch, gy, x + first * stride, stride, rows, columns - first, vectors, bias
     )
-
-
-def room(lanes: int) -> int:
-    """Vectors that are turned at once, at most."""
-    return max(lanes * TURNED, zeros.CHUNK * WIDTH * zeros.WIDTHS[0] if lanes >= 64 else 0)
 
 
 def by_examples(

@@ -30,6 +30,8 @@ from engine.native.tracing import (
     smaller,
     store,
     times,
+    traced,
+    when,
     write_byte,
     write_int,
 )
@@ -41,11 +43,34 @@ CHUNK = 8
 """Vectors of examples that are turned at once: as many as a mask has bytes."""
 
 
-def find(masks: Int, gy: Int, stride: Int, rows: Int, vectors: Int) -> Int:
-    """Sets a bit for each number that is not 0; the answer is how many those are.
+@traced
+def weight_gradients(
+    gw: Int, pitch: Int, gy: Int, x: Int, stride: Int, rows: Int, columns: Int, vectors: Int,
+    turned: Int, masks: Int,
+) -> Int:  # fmt: skip
+    """gW += gy·xᵀ for the first columns; the answer is how many, none where that is slower.
 
-    `masks` is room for 64 bits for each row and chunk.
+    `turned` is room for `room` vectors, `masks` for 64 bits for each row and CHUNK of vectors.
     """
+    done = Variable(Int.of(0))
+    # Fewer examples, or columns, are not worth the masks.
+    with when((vectors >= CHUNK) & (columns >= WIDTHS[-1] * WIDTH)):
+        found = find(masks, gy, stride, rows, vectors)
+        with when(found * 3 < rows * vectors * (2 * WIDTH)):
+            tiles = by_nonzeros(
+                gw, pitch, gy, x, stride, rows, columns // WIDTH, vectors, masks, turned
+            )
+            done.value = tiles * WIDTH
+    return done.value
+
+
+def room(lanes: int) -> int:
+    """Vectors that are turned at once, of rows with so many lanes."""
+    return CHUNK * WIDTH * WIDTHS[0] if lanes >= CHUNK * WIDTH else 0
+
+
+def find(masks: Int, gy: Int, stride: Int, rows: Int, vectors: Int) -> Int:
+    """Sets a bit for each number that is not 0; the answer is how many those are."""
     found, words = Variable(Int.of(0)), chunks(vectors)
     for row in times(rows):
         own = masks + row * words * 8
@@ -65,10 +90,7 @@ def by_nonzeros(
     gw: Int, pitch: Int, gy: Int, x: Int, stride: Int, rows: Int, column_vectors: Int,
     vectors: Int, masks: Int, turned: Int,
 ) -> Int:  # fmt: skip
-    """gW += gy·xᵀ over as many vectors of columns as the tiles take; the answer is how many.
-
-    `turned` is room for CHUNK·8 rows of WIDTHS[0] vectors.
-    """
+    """gW += gy·xᵀ over as many vectors of columns as the tiles take; the answer is how many."""
     done = Variable(Int.of(0))
     for width in WIDTHS:
         tiles = (column_vectors - done.value) // width
