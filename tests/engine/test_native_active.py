@@ -129,7 +129,10 @@ def test_sums_of_what_hands_on_a_gradient_and_what_does_not(
             total = total + (TERMS[name](p, x) if factor == 1.0 else factor * TERMS[name](p, x))
         return total
 
-    assert run_both(loss, PARAMETERS, rows_with(labels)).agree(1e-11)
+    both = run_both(loss, PARAMETERS, rows_with(labels))
+    # Terms may cancel within an example, so only their size is known.
+    np.testing.assert_allclose(both.native_losses, both.losses, rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(both.native_gradient, both.gradient, rtol=1e-11, atol=1e-11)
 
 
 @pytest.mark.parametrize("taking_part", [1, 7, 8, 9, 16, 24, 25, 50])
