@@ -79,12 +79,12 @@ def forward(
 @kernel
 def backward(
     code: int, first: int, last: int, constants: int, values: int, gradients: int,
-    stride: int, vectors: int, slots: int, slot_gradients: int, turned: int, masks: int,
+    stride: int, vectors: int, slots: int, slot_gradients: int, turned: int, marks: int,
 ) -> None:  # fmt: skip
     """The rules of instructions last-1 … first, in this order.
 
     The gradient of the loss must be in its row; gradients of slots are added to. `turned` and
-    `masks` are room for what weight gradients turn and leave out.
+    `marks` are room for what weight gradients turn and leave out.
     """
     for done in range(last - first):
         i = last - 1 - done
@@ -112,7 +112,7 @@ def backward(
             done = 0
             if flags & RELU:
                 done = zeros.weight_gradients(
-                    g_slot, pitch, gy, a, stride, count, width, vectors, turned, masks
+                    g_slot, pitch, gy, a, stride, count, width, vectors, turned, marks
                 )
             weight_gradients(
                 g_slot + 8 * done, pitch, gy, a + done * stride, stride, count, width - done,

@@ -32,12 +32,12 @@ class Job(NamedTuple):
         velocity, kept: momentum, and the gradients that `zero_grad: false` has summed up.
         vectors: of the parameters.
         once, once_rows: values, then gradients, of the prologue's rows, one vector each.
-        values, rows, stride: values, then gradients, of the rows; `stride` bytes a row.
+        values, rows, stride: values, then gradients, of the rows, `stride` bytes a row; with a
+            waist then the values of the examples that pass it.
         block: examples that a row has room for.
         waist, waist_row: those of the Program; without a waist all of the code, and -1.
-        packed, active: room for values and places of the examples that pass the waist.
-        turned, masks: room for inputs whose lanes are columns, and for which numbers are not
-            0, see `engine.native.weights`.
+        turned: room for inputs whose lanes are columns, see `engine.native.weights`.
+        marks: room for what is not 0, see `engine.native.active` and `engine.native.zeros`.
         data: inputs and targets × examples.
         validation_size: how many validation rows a window's `order` begins with.
         mean: whether the batch's loss is the mean of its examples'; else the sum.
@@ -65,10 +65,8 @@ class Job(NamedTuple):
     block: int
     waist: int
     waist_row: int
-    packed: Array
-    active: Integers
     turned: Array
-    masks: Integers
+    marks: Integers
     data: Array
     target: int = 0
     scoring: int = batch.ERROR

@@ -6,11 +6,10 @@ import math
 
 import numpy as np
 
-from engine.native import batch
+from engine.native import batch, zeros
 from engine.native.jobs import Job
 from engine.native.tracing import BYTES, WIDTH
 from engine.native.weights import TURNED
-from engine.native.zeros import room
 from engine.nn import MLP
 from engine.problem import Problem
 from engine.program import Program
@@ -53,7 +52,7 @@ def allocate(program: Program, data: Array, block: int) -> Job:
     """A job that sums the losses of its examples (columns of `data`) and penalises nothing."""
     vectors = whole_vectors(len(program.order))
     lanes = row_length(block)
-    values = aligned(2, program.rows, lanes)
+    values = aligned(3 if program.waist else 2, program.rows, lanes)
     for row, number in program.fills:
         values[0, row] = number
     once = aligned(2, program.prologue_rows, WIDTH)
@@ -83,10 +82,8 @@ def allocate(program: Program, data: Array, block: int) -> Job:
         block=block,
         waist=waist,
         waist_row=waist_row,
-        packed=aligned(program.rows if program.waist else 0, lanes),
-        active=np.zeros(lanes + WIDTH, np.int64),
-        turned=aligned(max(lanes * TURNED, room(lanes)), WIDTH),
-        masks=np.zeros((program.rows, whole_vectors(whole_vectors(lanes))), np.int64),
+        turned=aligned(max(lanes * TURNED, zeros.room(lanes)), WIDTH),
+        marks=np.zeros(max(lanes + WIDTH, program.rows * zeros.chunks_of(lanes)), np.int64),
         data=data,
     )
 

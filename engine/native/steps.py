@@ -63,9 +63,8 @@ class Memory(NamedTuple):
     values: int
     value_gradients: int
     turned: int
-    masks: int
     packed: int
-    active: int
+    marks: int
     slot_vectors: int
     parameter_vectors: int
 
@@ -90,9 +89,8 @@ def run(job: Job, window: Window, progress: Integers, sums: Array, budget: int) 
         values=job.values.ctypes.data,
         value_gradients=job.values.ctypes.data + job.rows * job.stride,
         turned=job.turned.ctypes.data,
-        masks=job.masks.ctypes.data,
-        packed=job.packed.ctypes.data,
-        active=job.active.ctypes.data,
+        packed=job.values.ctypes.data + 2 * job.rows * job.stride,
+        marks=job.marks.ctypes.data,
         slot_vectors=job.slots.size // WIDTH,
         parameter_vectors=job.vectors,
     )
@@ -203,7 +201,7 @@ def run_prologue_backward(memory: Memory, count: int) -> None:
     if count > 0:
         backward(
             memory.code, 0, count, memory.constants, memory.once, memory.once_gradients, BYTES, 1,
-            memory.slots, memory.gradients, memory.turned, memory.masks,
+            memory.slots, memory.gradients, memory.turned, memory.marks,
         )  # fmt: skip
 
 
@@ -216,7 +214,7 @@ def run_backward(
     values, gradients = memory.values, memory.value_gradients
     backward(
         memory.code, waist, last, memory.constants, values, gradients, stride, vectors,
-        memory.slots, memory.gradients, memory.turned, memory.masks,
+        memory.slots, memory.gradients, memory.turned, memory.marks,
     )  # fmt: skip
     if waist_row >= 0:
         row = gradients + waist_row * stride
@@ -225,15 +223,15 @@ def run_backward(
         # Timed: a packed vector costs twice one that lies where it was.
         if 2 * needed <= vectors:
             if needed > 0:
-                active.find(memory.active, row, vectors)
-                batch.gather(memory.packed, stride, height, values, stride, memory.active, needed)
+                active.find(memory.marks, row, vectors)
+                batch.gather(memory.packed, stride, height, values, stride, memory.marks, needed)
                 # In place: a vector is made of places at or behind its own.
-                batch.gather(row, stride, 1, row, stride, memory.active, needed)
+                batch.gather(row, stride, 1, row, stride, memory.marks, needed)
                 active.clear_after(row, count)
             values, vectors = memory.packed, needed
     backward(
         memory.code, first, waist, memory.constants, values, gradients, stride, vectors,
-        memory.slots, memory.gradients, memory.turned, memory.masks,
+        memory.slots, memory.gradients, memory.turned, memory.marks,
     )  # fmt: skip
 
 

@@ -69,6 +69,11 @@ def room(lanes: int) -> int:
     return CHUNK * WIDTH * WIDTHS[0] if lanes >= CHUNK * WIDTH else 0
 
 
+def chunks_of(lanes: int) -> int:
+    """How many masks a row with so many lanes has."""
+    return -(-lanes // (CHUNK * WIDTH))
+
+
 def find(masks: Int, gy: Int, stride: Int, rows: Int, vectors: Int) -> Int:
     """Sets a bit for each number that is not 0; the answer is how many those are."""
     found, words = Variable(Int.of(0)), chunks(vectors)

@@ -146,7 +146,7 @@ def test_relus_wide_enough_to_leave_zeros_out() -> None:
     native = NativeExecutor(prepare(JobSpec.model_validate(wide)))
     for _ in native.run(5):
         pass
-    assert native.job.masks.any()
+    assert native.job.marks.any()
 
 
 def test_a_regression() -> None:
