@@ -83,7 +83,9 @@ def allocate(program: Program, data: Array, block: int) -> Job:
         waist=waist,
         waist_row=waist_row,
         turned=aligned(max(lanes * TURNED, zeros.room(lanes)), WIDTH),
-        marks=np.zeros(max(lanes + WIDTH, program.rows * zeros.chunks_of(lanes)), np.int64),
+        marks=np.zeros(
+            max(lanes + WIDTH, program.rows * zeros.chunks(whole_vectors(lanes))), np.int64
+        ),
         data=data,
     )
 

@@ -74,12 +74,7 @@ def by_examples(
     """The gradients of whole vectors of columns."""
     step = TURNED * BYTES
     for first, width in vector_tiles(column_vectors, HEIGHTS[0]):
-        for vector in times(vectors):
-            source = x + first * WIDTH * stride + vector * BYTES
-            for v in range(width):
-                square = load_turned(source + v * WIDTH * stride, stride)
-                for example, numbers in enumerate(square):
-                    store(turned + (vector * WIDTH + example) * step + v * BYTES, numbers)
+        turn(turned, step, x + first * WIDTH * stride, stride, width, vectors)
         for row, height in row_tiles(rows):
             g = [gy + (row + r) * stride for r in range(height)]
             sums = product(
@@ -88,6 +83,15 @@ def by_examples(
             to = gw + row * pitch + first * BYTES
             for address, result in places(to, pitch, sums):
                 store(address, load(address) + result)
+
+
+def turn(turned: Int, step: int, x: Int, stride: Int, width: int, vectors: Int) -> None:
+    """Rows of columns become rows of examples, `width` vectors each and `step` bytes apart."""
+    for vector in times(vectors):
+        for v in range(width):
+            square = load_turned(x + v * WIDTH * stride + vector * BYTES, stride)
+            for example, numbers in enumerate(square):
+                store(turned + (vector * WIDTH + example) * step + v * BYTES, numbers)
 
 
 def by_lanes(

@@ -11,6 +11,8 @@ What is left out is 0·x. (Were x infinite, there would be NaN, and here there i
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 from engine.native.products import WIDE
 from engine.native.tracing import (
     BYTES,
@@ -20,7 +22,6 @@ from engine.native.tracing import (
     Variable,
     fma,
     load,
-    load_turned,
     mask,
     not_zero,
     ones,
@@ -35,6 +36,9 @@ from engine.native.tracing import (
     write_byte,
     write_int,
 )
+from engine.native.weights import turn
+
+Whole = TypeVar("Whole", int, Int)
 
 WIDTHS = (8, 4) if WIDE else (4,)
 """Vectors of columns whose sums a row keeps in registers; fewer are not worth the turning."""
@@ -69,11 +73,6 @@ def room(lanes: int) -> int:
     return CHUNK * WIDTH * WIDTHS[0] if lanes >= CHUNK * WIDTH else 0
 
 
-def chunks_of(lanes: int) -> int:
-    """How many masks a row with so many lanes has."""
-    return -(-lanes // (CHUNK * WIDTH))
-
-
 def find(masks: Int, gy: Int, stride: Int, rows: Int, vectors: Int) -> Int:
     """Sets a bit for each number that is not 0; the answer is how many those are."""
     found, words = Variable(Int.of(0)), chunks(vectors)
@@ -87,7 +86,8 @@ def find(masks: Int, gy: Int, stride: Int, rows: Int, vectors: Int) -> Int:
     return found.value
 
 
-def chunks(vectors: Int) -> Int:
+def chunks(vectors: Whole) -> Whole:
+    """How many masks a row has."""
     return (vectors + CHUNK - 1) // CHUNK
 
 
@@ -105,22 +105,13 @@ def by_nonzeros(
                 begin = chunk * CHUNK
                 here = begin * BYTES
                 size = smaller(vectors - begin, CHUNK)
-                turn(turned, x + first * stride + here, stride, width, size)
+                turn(turned, width * BYTES, x + first * stride + here, stride, width, size)
                 for row in times(rows):
                     bits = read_int(masks + (row * chunks(vectors) + chunk) * 8)
                     to = gw + row * pitch + first * 8
                     add_examples(to, bits, gy + row * stride + here, turned, width)
         done.value = done.value + tiles * width
     return done.value
-
-
-def turn(turned: Int, x: Int, stride: Int, width: int, vectors: Int) -> None:
-    """Rows of columns become rows of examples, `width` vectors each."""
-    for vector in times(vectors):
-        for v in range(width):
-            square = load_turned(x + v * WIDTH * stride + vector * BYTES, stride)
-            for example, numbers in enumerate(square):
-                store(turned + ((vector * WIDTH + example) * width + v) * BYTES, numbers)
 
 
 def add_examples(to: Int, bits: Int, gy: Int, turned: Int, width: int) -> None:
