@@ -12,7 +12,6 @@ from engine import Value, native
 from engine.native.function import NativeFunction
 from engine.native.jobs import LOSS, no_progress
 from engine.native.steps import run
-from engine.native.tracing import WIDTH
 from engine.native.windows import make_window
 from engine.nn import build
 from engine.problem import prepare
@@ -48,14 +47,14 @@ def demo(case: Case, steps: int) -> Work:
     length = min(steps, DEMO)
     problem = prepare(specify(case, length))
     job = native.make_executor(problem).job
-    window, room = make_window(problem, 0, length), np.zeros((2, WIDTH))
+    window = make_window(problem, 0, length)
     start = job.slots.copy()
 
     def work() -> Sequence[float]:
         for _ in range(steps // length):
             job.slots[:] = start
-            run(job, window, no_progress(length), room, length)
-        losses: list[float] = window.history[:, LOSS].tolist()
+            run(job.record, *window, no_progress(length), length)
+        losses: list[float] = window.history[LOSS].tolist()
         return losses
 
     return work

@@ -7,7 +7,7 @@ number here is the address of such a row or one of its settings. Formulas are th
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from engine.native.tracing import (
     BYTES,
@@ -19,12 +19,15 @@ from engine.native.tracing import (
     fma,
     load,
     magnitude,
+    read,
+    read_int,
     select,
     store,
     times,
     total,
     traced,
     when,
+    write,
 )
 
 
@@ -101,6 +104,25 @@ def scale_gradient(g: Int, vectors: Int, factor: Number) -> None:
 def copy(to: Int, source: Int, vectors: Int) -> None:
     for vector in times(vectors):
         store(to + vector * BYTES, load(source + vector * BYTES))
+
+
+@traced
+def copy_links(slots: Int, links: Int, count: Int) -> None:
+    """Makes each slot that repeats another the same: `links` are pairs of slots."""
+    for slot, original in linked(slots, links, count):
+        write(slot, read(original))
+
+
+@traced
+def add_links(gradients: Int, links: Int, count: Int) -> None:
+    """Adds the gradients of slots that repeat others to theirs."""
+    for slot, original in linked(gradients, links, count):
+        write(original, read(original) + read(slot))
+
+
+def linked(row: Int, links: Int, count: Int) -> Iterator[tuple[Int, Int]]:
+    for i in times(count):
+        yield row + read_int(links + i * 16) * 8, row + read_int(links + i * 16 + 8) * 8
 
 
 @traced

@@ -11,7 +11,6 @@ import numpy as np
 from engine.native.jobs import VALIDATION_LOSS, Window
 from engine.native.setup import job_of, program_of
 from engine.native.stretch import Stretch
-from engine.native.windows import spread
 from engine.nn import build
 from engine.problem import Problem
 from engine.program import Program
@@ -51,10 +50,8 @@ class NativeExecutor:
         self._stretch: Stretch | None = None
         self._budget = FIRST_BUDGET
         self._blocks = -(-problem.batches.size // self.job.block)
-        self._validation_scale: Array | None = None
         if problem.validation is not None:
             self._blocks += -(-len(problem.validation) // self.job.block)
-            self._validation_scale = spread(problem, problem.validation.targets[None])
 
     @property
     def stopped(self) -> bool:
@@ -123,7 +120,7 @@ class NativeExecutor:
         return self._stretch_to(min(until, self.step + steps))
 
     def _stretch_to(self, last: int) -> Stretch:
-        return Stretch(self.problem, self.step, last, self._validation_scale)
+        return Stretch(self.problem, self.step, last)
 
     def _copies(self) -> list[Array]:
         """What the kernels change."""
@@ -159,7 +156,7 @@ def look(
     patience: Patience | None, window: Window, rows: Sequence[HistoryRow], finished: int
 ) -> int:
     """Shows early stopping the logged steps; answers where it ends the training."""
-    losses = window.history[:, VALIDATION_LOSS].tolist()
+    losses = window.history[VALIDATION_LOSS].tolist()
     for row, loss in zip(rows, losses, strict=False):
         # A step that diverged is not finished, though it has a row.
         if patience is not None and row.step < finished:

@@ -16,15 +16,15 @@ import numpy as np
 from engine.native.jobs import (
     LOSS,
     LOSS_NOT_FINITE,
+    NORM,
     STATUS,
     STEP,
-    VALIDATION_SCORE,
-    Window,
+    STEPS,
+    Settings,
     no_progress,
 )
 from engine.native.setup import allocate
 from engine.native.steps import run
-from engine.native.tracing import WIDTH
 from engine.native.windows import padded
 from engine.program import Program
 from engine.progress import Array
@@ -50,7 +50,7 @@ class NativeFunction:
                 f"the program takes examples × {program.inputs} inputs, not {rows.shape}"
             )
         data = np.ascontiguousarray(rows.T)
-        self.job = allocate(program, data, len(rows))._replace(mean=mean)
+        self.job = allocate(program, data, len(rows), Settings(mean=mean))
         self.examples = padded(0, len(rows))
 
     def losses(self, parameters: Sequence[float] | Array) -> Array:
@@ -91,14 +91,8 @@ class NativeFunction:
             raise ValueError(f"the program has {len(order)} parameters, not {numbers.shape}")
         self.job.slots[: len(order)] = numbers[order]
         steps = len(rates)
-        window = Window(
-            order=self.examples,
-            starts=np.zeros(steps, np.int64),
-            sizes=np.full(steps, self.job.block),
-            rates=rates,
-            logged=np.ones(steps, np.int64),
-            history=np.zeros((steps, VALIDATION_SCORE + 1)),
-        )
-        progress = no_progress(steps)
-        run(self.job, window, progress, np.zeros((2, WIDTH)), steps + 1)
-        return window.history[: progress[STEP], LOSS], int(progress[STATUS])
+        window = np.zeros(steps, STEPS)
+        window["size"], window["rate"], window["logged"] = self.job.block, rates, True
+        history, progress = np.zeros((NORM + 1, steps)), no_progress(steps)
+        run(self.job.record, self.examples, window, history, progress, steps + 1)
+        return history[LOSS, : progress[STEP]], int(progress[STATUS])

@@ -1,18 +1,26 @@
-"""What the kernels are given: a job, and windows of its steps."""
+"""What the kernels are given: a job, and windows of its steps.
+
+Both go to the kernels as records, a few arrays in all: what a call of a kernel costs is the
+number of Python objects that it has to look into, and a tiny job makes a call for every step.
+"""
 
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import Any, NamedTuple, get_type_hints
 
 import numpy as np
+import numpy.typing as npt
 
 from engine.native import batch
 from engine.program import Integers
 from engine.progress import Array
 
-# Columns of a history.
-LOSS, SCORE, NORM, VALIDATION_LOSS, VALIDATION_SCORE = range(5)
+Records = npt.NDArray[np.void]
+
+# Rows of a history.
+LOSS, SCORE, VALIDATION_LOSS, VALIDATION_SCORE, NORM = range(5)
 
 # Where a window stands: what `progress` holds, and what its PHASE and its STATUS can be.
 STEP, PHASE, DONE, LOGGED, LOADED, STATUS, UNTIL = range(7)
@@ -20,57 +28,78 @@ BEGIN, VALIDATE, TRAIN = range(3)
 GOING_ON, LOSS_NOT_FINITE, PARAMETERS_NOT_FINITE = range(3)
 
 
-class Job(NamedTuple):
-    """What stays the same during a training; arrays are worked on in place.
+class Memory(NamedTuple):
+    """Where the arrays of a job are, as addresses, and their sizes.
 
     Attributes:
-        code, prologue, constants, links, inputs, loss: those of the Program.
-        outputs: the rows that the model answers with.
-        target: the row of the first target.
-        scoring: how outputs and targets are compared, see `engine.native.batch`.
+        code, instructions, prologue, constants, inputs, loss: those of the Program.
+        links, link_count: slots that repeat others, as in the Program.
+        outputs, output_count: the rows that the model answers with.
         slots, gradients: parameters first, padded to whole vectors, and what else has a slot.
+        slot_vectors, vectors: how many vectors all slots take, and the parameters alone.
         velocity, kept: momentum, and the gradients that `zero_grad: false` has summed up.
-        vectors: of the parameters.
-        once, once_rows: values, then gradients, of the prologue's rows, one vector each.
-        values, rows, stride: values, then gradients, of the rows, `stride` bytes a row; with a
-            waist then the values of the examples that pass it.
+        once, once_gradients: the prologue's rows, one vector each.
+        values, value_gradients: the rows, `stride` bytes each.
+        packed: with a waist, the values of the examples that pass it.
+        rows, stride: how many rows there are, and the bytes of each.
         block: examples that a row has room for.
         waist, waist_row: those of the Program; without a waist all of the code, and -1.
         turned: room for inputs whose lanes are columns, see `engine.native.weights`.
         marks: room for what is not 0, see `engine.native.active` and `engine.native.zeros`.
-        data: inputs and targets × examples.
-        validation_size: how many validation rows a window's `order` begins with.
-        mean: whether the batch's loss is the mean of its examples'; else the sum.
-        l2, l1, momentum, nesterov, clip_norm, zero_grad: as in a specification, clip_norm
-            infinite when there is none.
+        sums: room for two vectors: the losses and the scores of a batch so far, by lane.
+        data, pitch: inputs and targets × examples, and the bytes of a row of it.
     """
 
-    code: Integers
+    code: int
+    instructions: int
     prologue: int
-    constants: Array
-    links: Integers
+    constants: int
     inputs: int
     loss: int
-    outputs: Integers
-    slots: Array
-    gradients: Array
-    velocity: Array
-    kept: Array
+    links: int
+    link_count: int
+    outputs: int
+    output_count: int
+    slots: int
+    gradients: int
+    slot_vectors: int
     vectors: int
-    once: Array
-    once_rows: int
-    values: Array
+    velocity: int
+    kept: int
+    once: int
+    once_gradients: int
+    values: int
+    value_gradients: int
+    packed: int
     rows: int
     stride: int
     block: int
     waist: int
     waist_row: int
-    turned: Array
-    marks: Integers
-    data: Array
+    turned: int
+    marks: int
+    sums: int
+    data: int
+    pitch: int
+
+
+class Settings(NamedTuple):
+    """What a specification says about the steps.
+
+    Attributes:
+        target: the row of the first target.
+        scoring: how outputs and targets are compared, see `engine.native.batch`.
+        validation_size: how many validation rows a window's `order` begins with.
+        validation_scale: what their score is divided by.
+        mean: whether the batch's loss is the mean of its examples'; else the sum.
+        l2, l1, momentum, nesterov, clip_norm, zero_grad: as in a specification, clip_norm
+            infinite when there is none.
+    """
+
     target: int = 0
     scoring: int = batch.ERROR
     validation_size: int = 0
+    validation_scale: float = math.nan
     mean: bool = False
     l2: float = 0.0
     l1: float = 0.0
@@ -80,23 +109,70 @@ class Job(NamedTuple):
     zero_grad: bool = True
 
 
+class Step(NamedTuple):
+    """One step.
+
+    Attributes:
+        start, size: where its batch begins in a window's `order`, and its examples.
+        rate: the learning rate.
+        scale: what the score of its batch is divided by.
+        logged: whether its numbers are wanted.
+    """
+
+    start: int
+    size: int
+    rate: float
+    scale: float
+    logged: bool
+
+
+KINDS = {int: np.int64, float: np.float64, bool: np.bool_}
+
+
+def record_of(*parts: type) -> np.dtype[np.void]:
+    """The record that has the fields of all parts, as kernels read it."""
+    fields = [field for part in parts for field in get_type_hints(part).items()]
+    return np.dtype([(name, KINDS[kind]) for name, kind in fields], align=True)
+
+
+JOB, STEPS = record_of(Memory, Settings), record_of(Step)
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What stays the same during a training; arrays are worked on in place.
+
+    Attributes:
+        record: Memory and Settings as a JOB; what `run` is given.
+        slots, gradients, velocity, kept, marks: see Memory.
+        values: values and gradients × rows × lanes; with a waist a third table.
+        held: what the record has addresses of besides.
+    """
+
+    record: Records
+    slots: Array
+    gradients: Array
+    velocity: Array
+    kept: Array
+    values: Array
+    marks: Integers
+    block: int
+    mean: bool
+    held: tuple[npt.NDArray[Any], ...]
+
+
 class Window(NamedTuple):
     """Steps to take.
 
     Attributes:
         order: columns of the data: the validation rows, then each batch, each padded to whole
             vectors by repeating its last.
-        starts, sizes: where the batch of each step begins in `order`, and its examples.
-        rates: learning rates.
-        logged: whether a step's numbers are wanted.
-        history: logged steps × (LOSS … VALIDATION_SCORE), filled by `run`.
+        steps: one STEPS record each.
+        history: (LOSS … NORM) × logged steps, filled by `run`.
     """
 
     order: Integers
-    starts: Integers
-    sizes: Integers
-    rates: Array
-    logged: Integers
+    steps: Records
     history: Array
 
 

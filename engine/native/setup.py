@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from itertools import accumulate
 
 import numpy as np
 
 from engine.native import batch, zeros
-from engine.native.jobs import Job
+from engine.native.jobs import JOB, Job, Memory, Settings
 from engine.native.tracing import BYTES, WIDTH
 from engine.native.weights import TURNED
+from engine.native.windows import spread
 from engine.nn import MLP
 from engine.problem import Problem
 from engine.program import Program
@@ -32,62 +34,113 @@ def program_of(problem: Problem, model: MLP) -> Program:
 
 def job_of(problem: Problem, program: Program) -> Job:
     """Everything that stays where it is during a training; the parameters are yet to come."""
-    spec = problem.spec
+    spec, validation = problem.spec, problem.validation
     clip_norm = spec.optimizer.clip_norm
-    return allocate(program, columns(problem), min(BLOCK, problem.batches.size))._replace(
+    settings = Settings(
         target=problem.training.x.shape[1],
         scoring=scoring(problem),
-        validation_size=0 if problem.validation is None else len(problem.validation),
+        validation_size=0 if validation is None else len(validation),
+        validation_scale=math.nan if validation is None else spread(problem, validation.targets),
         mean=spec.loss.reduction == "mean",
-        l2=float(spec.loss.l2),
-        l1=float(spec.loss.l1),
-        momentum=float(spec.optimizer.momentum),
+        l2=spec.loss.l2,
+        l1=spec.loss.l1,
+        momentum=spec.optimizer.momentum,
         nesterov=spec.optimizer.nesterov,
-        clip_norm=math.inf if clip_norm is None else float(clip_norm),
+        clip_norm=math.inf if clip_norm is None else clip_norm,
         zero_grad=spec.training.zero_grad,
     )
+    return allocate(program, columns(problem), min(BLOCK, problem.batches.size), settings)
 
 
-def allocate(program: Program, data: Array, block: int) -> Job:
-    """A job that sums the losses of its examples (columns of `data`) and penalises nothing."""
-    vectors = whole_vectors(len(program.order))
-    lanes = row_length(block)
-    values = aligned(3 if program.waist else 2, program.rows, lanes)
+def allocate(program: Program, data: Array, block: int, settings: Settings) -> Job:
+    """A job over the examples that are the columns of `data`."""
+    vectors, lanes = whole_vectors(len(program.order)), row_length(block)
+    # One vector more than there is, because tiles read one number past the last weight.
+    slot_vectors = whole_vectors(program.slots) + 1
+    once, table = program.prologue_rows * WIDTH, program.rows * lanes
+    marks = max(lanes + WIDTH, program.rows * zeros.chunks(whole_vectors(lanes)))
+    room = Room(
+        slots=WIDTH * slot_vectors,
+        gradients=WIDTH * slot_vectors,
+        velocity=WIDTH * vectors,
+        kept=WIDTH * vectors,
+        once=2 * once,
+        values=(3 if program.waist else 2) * table,
+        turned=WIDTH * max(lanes * TURNED, zeros.room(lanes)),
+        marks=marks,
+        sums=2 * WIDTH,
+    )
+    values = room["values"].reshape(-1, program.rows, lanes)
     for row, number in program.fills:
         values[0, row] = number
-    once = aligned(2, program.prologue_rows, WIDTH)
     for row, number in program.prologue_fills:
-        once[0, row] = number
+        room["once"][WIDTH * row : WIDTH * (row + 1)] = number
+    outputs = np.array(program.outputs, np.int64)
     waist, waist_row = program.waist or (len(program.code), -1)
-    # One vector more than there is, because tiles read one number past the last weight.
-    slots = WIDTH * (whole_vectors(program.slots) + 1)
-    return Job(
-        code=program.code,
+    at = room.address
+    memory = Memory(
+        code=program.code.ctypes.data,
+        instructions=len(program.code),
         prologue=program.prologue,
-        constants=program.constants,
-        links=program.links,
+        constants=program.constants.ctypes.data,
         inputs=program.inputs,
         loss=program.loss,
-        outputs=np.array(program.outputs, np.int64),
-        slots=aligned(slots),
-        gradients=aligned(slots),
-        velocity=aligned(WIDTH * vectors),
-        kept=aligned(WIDTH * vectors),
+        links=program.links.ctypes.data,
+        link_count=len(program.links),
+        outputs=outputs.ctypes.data,
+        output_count=len(outputs),
+        slots=at["slots"],
+        gradients=at["gradients"],
+        slot_vectors=slot_vectors,
         vectors=vectors,
-        once=once,
-        once_rows=program.prologue_rows,
-        values=values,
+        velocity=at["velocity"],
+        kept=at["kept"],
+        once=at["once"],
+        once_gradients=at["once"] + 8 * once,
+        values=at["values"],
+        value_gradients=at["values"] + 8 * table,
+        packed=at["values"] + 16 * table,
         rows=program.rows,
         stride=8 * lanes,
         block=block,
         waist=waist,
         waist_row=waist_row,
-        turned=aligned(max(lanes * TURNED, zeros.room(lanes)), WIDTH),
-        marks=np.zeros(
-            max(lanes + WIDTH, program.rows * zeros.chunks(whole_vectors(lanes))), np.int64
-        ),
-        data=data,
+        turned=at["turned"],
+        marks=at["marks"],
+        sums=at["sums"],
+        data=data.ctypes.data,
+        pitch=8 * data.shape[1],
     )
+    return Job(
+        record=np.array([(*memory, *settings)], JOB),
+        slots=room["slots"],
+        gradients=room["gradients"],
+        velocity=room["velocity"],
+        kept=room["kept"],
+        values=values,
+        marks=room["marks"].view(np.int64),
+        block=block,
+        mean=settings.mean,
+        held=(program.code, program.constants, program.links, outputs, data),
+    )
+
+
+class Room(dict[str, Array]):
+    """Zeros by name, in one piece; each part begins where a cache line does.
+
+    Attributes:
+        address: of each part.
+    """
+
+    def __init__(self, **sizes: int) -> None:
+        super().__init__()
+        starts = [0, *accumulate(WIDTH * whole_vectors(size) for size in sizes.values())]
+        whole = aligned(starts[-1])
+        first = whole.ctypes.data
+        self.address: dict[str, int] = {}
+        for (name, size), start in zip(sizes.items(), starts, strict=False):
+            self[name] = whole[start : start + size]
+            self.address[name] = first + 8 * start
 
 
 def scoring(problem: Problem) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from functools import partial
 from itertools import repeat
 
@@ -12,22 +11,16 @@ import numpy as np
 from engine.native.jobs import (
     GOING_ON,
     LOGGED,
-    LOSS,
-    NORM,
-    SCORE,
     STATUS,
     STEP,
     UNTIL,
-    VALIDATION_LOSS,
-    VALIDATION_SCORE,
     Job,
     no_progress,
 )
 from engine.native.steps import run
-from engine.native.tracing import WIDTH
-from engine.native.windows import make_window, score_scale
+from engine.native.windows import make_window
 from engine.problem import Problem
-from engine.progress import Array, HistoryRow
+from engine.progress import HistoryRow
 
 # A HistoryRow of seven numbers at once: by its constructor a million rows take twice as long.
 make_row = partial(tuple.__new__, HistoryRow)
@@ -41,21 +34,18 @@ class Stretch:
         diverged: whether the loss or a parameter became infinite or NaN at this step.
     """
 
-    def __init__(
-        self, problem: Problem, first: int, last: int, validation_scale: Array | None
-    ) -> None:
-        self.problem = problem
+    def __init__(self, problem: Problem, first: int, last: int) -> None:
         self.first, self.last = first, last
         self.window = make_window(problem, first, last)
         self.step = first
         self.diverged = False
-        self._progress, self._sums = no_progress(), np.zeros((2, WIDTH))
+        self._validates = problem.validation is not None
+        self._progress = no_progress()
         self._given = self._logged = 0
-        places = np.flatnonzero(self.window.logged)
-        self._places = (first + places).tolist()
-        self._rates = self.window.rates[places].tolist()
-        self._scale = score_scale(problem, self.window, places)
-        self._validation_scale = validation_scale
+        steps = self.window.steps
+        places = np.flatnonzero(steps["logged"])
+        self._places: list[int] = (first + places).tolist()
+        self._rates: list[float] = steps["rate"][places].tolist()
 
     def goes_on(self, until: int) -> bool:
         """Whether there are steps to take before `until`."""
@@ -64,7 +54,7 @@ class Stretch:
     def run(self, job: Job, until: int, budget: int) -> int:
         """Takes steps before `until`; `budget` and the answer are those of `steps.run`."""
         self._progress[UNTIL] = min(until, self.last) - self.first
-        left: int = run(job, self.window, self._progress, self._sums, budget)
+        left: int = run(job.record, *self.window, self._progress, budget)
         progress = self._progress.tolist()
         self.step, self._logged = self.first + progress[STEP], progress[LOGGED]
         self.diverged = progress[STATUS] != GOING_ON
@@ -74,28 +64,18 @@ class Stretch:
         """The steps logged since it was asked last."""
         new = slice(self._given, self._logged)
         self._given = self._logged
-        numbers = self.window.history[new]
-        losses: Iterable[float | None] = repeat(None)
-        scores: Iterable[float | None] = repeat(None)
-        if self._validation_scale is not None:
-            losses = finite(numbers[:, VALIDATION_LOSS].tolist())
-            scores = self._scores(numbers[:, VALIDATION_SCORE], self._validation_scale)
+        loss, score, *validation, norm = self.window.history[:, new].tolist()
+        absent = repeat(None) if not self._validates else None
         columns = zip(
             self._places[new],
-            numbers[:, LOSS].tolist(),
-            self._scores(numbers[:, SCORE], self._scale[new]),
-            losses,
-            scores,
+            loss,
+            finite(score),
+            *(absent or finite(column) for column in validation),
             self._rates[new],
-            finite(numbers[:, NORM].tolist()),
+            finite(norm),
             strict=False,  # a repeated None has no end
         )
         return [*map(make_row, columns)]
-
-    def _scores(self, totals: Array, scale: Array) -> list[float | None]:
-        """Accuracies, or in a regression R²: `Problem.score` of sums over a batch."""
-        shares = totals / scale
-        return finite((shares if self.problem.spec.classifies() else 1.0 - shares).tolist())
 
 
 def finite(numbers: list[float]) -> list[float | None]:

@@ -8,7 +8,7 @@ import numpy as np
 
 from engine.native.batch import shuffle
 from engine.native.cache import cached
-from engine.native.jobs import VALIDATION_SCORE, Window
+from engine.native.jobs import NORM, STEPS, Records, Window
 from engine.native.tracing import WIDTH
 from engine.optim import rates
 from engine.problem import Problem
@@ -19,63 +19,53 @@ from engine.progress import Array
 def make_window(problem: Problem, first: int, last: int) -> Window:
     """Steps first … last-1."""
     spec = problem.spec
-    starts, sizes, order = batches_of(problem, first, last)
-    steps = np.arange(first, last)
-    every = spec.training.log_every
-    logged = (steps % every == 0) | (steps == spec.training.steps - 1)
-    return Window(
-        order=order,
-        starts=starts,
-        sizes=sizes,
-        rates=rates(spec.optimizer.learning_rate, spec.training.steps, first, last),
-        logged=logged.astype(np.int64),
-        history=np.zeros((int(logged.sum()), VALIDATION_SCORE + 1)),
-    )
+    steps = np.zeros(last - first, STEPS)
+    steps["rate"] = rates(spec.optimizer.learning_rate, spec.training.steps, first, last)
+    steps["logged"][-first % spec.training.log_every :: spec.training.log_every] = True
+    if last == spec.training.steps:
+        steps["logged"][-1] = True
+    order = put_batches(problem, first, steps)
+    return Window(order, steps, np.zeros((NORM + 1, np.count_nonzero(steps["logged"]))))
 
 
-def batches_of(problem: Problem, first: int, last: int) -> tuple[Integers, Integers, Integers]:
-    """Where each step's batch starts, its size, and the examples: `Window` says how they lie."""
-    batches = problem.batches
+def put_batches(problem: Problem, first: int, steps: Records) -> Integers:
+    """Writes where each step's batch lies in the answer, its size and scale."""
+    batches, targets = problem.batches, problem.training.targets
     validation = padded(batches.rows, 0 if problem.validation is None else len(problem.validation))
     if batches.per_epoch == 1:
-        order = np.concatenate([validation, padded(0, batches.rows)])
-        starts = np.full(last - first, validation.size)
-        return starts, np.full(last - first, batches.rows), order
-    places = np.arange(first, last) % batches.per_epoch
-    sizes = np.minimum(batches.size, batches.rows - places * batches.size)
+        steps["start"], steps["size"] = validation.size, batches.rows
+        steps["scale"] = spread(problem, targets)
+        return np.concatenate([validation, padded(0, batches.rows)])
+    places = np.arange(first, first + len(steps)) % batches.per_epoch
+    steps["size"] = sizes = np.minimum(batches.size, batches.rows - places * batches.size)
     ends = validation.size + np.cumsum(-(-sizes // WIDTH) * WIDTH)
-    starts = np.concatenate([[validation.size], ends[:-1]])
+    steps["start"][0], steps["start"][1:] = validation.size, ends[:-1]
     order = np.empty(int(ends[-1]), np.int64)
     order[: validation.size] = validation
     shuffled = np.empty(batches.rows, np.int64)
-    fill_batches(
-        order, starts, sizes, shuffled, batches.size, batches.seed, batches.per_epoch, first
-    )
-    return starts, sizes, order
-
-
-def score_scale(problem: Problem, window: Window, places: Integers) -> Array:
-    """What the score of each logged step's batch is divided by, see `spread`."""
-    sizes = window.sizes[places]
-    scale = np.empty(len(places))
-    for size in np.unique(sizes):
-        found = np.flatnonzero(sizes == size)
-        starts = window.starts[places[found]]
-        if problem.batches.per_epoch == 1:
-            starts = starts[:1]
-        examples = window.order[starts[:, None] + np.arange(size)]
-        scale[found] = spread(problem, problem.training.targets[examples])
-    return scale
-
-
-def spread(problem: Problem, targets: Array) -> Array:
-    """Examples in each of several batches (batches × examples × targets) of a classification.
-
-    In a regression the sum of squared distances of the targets from their mean; NaN where
-    all are the same, as a score is not defined there.
-    """
+    fill_batches(order, steps, shuffled, batches.size, batches.seed, batches.per_epoch, first)
     if problem.spec.classifies():
-        return np.full(len(targets), float(targets.shape[1]))
+        steps["scale"] = sizes
+        return order
+    logged = np.flatnonzero(steps["logged"])
+    for size in np.unique(sizes):
+        found = logged[sizes[logged] == size]
+        examples = order[steps["start"][found, None] + np.arange(size)]
+        steps["scale"][found] = spreads(targets[examples])
+    return order
+
+
+def spread(problem: Problem, targets: Array) -> float:
+    """What the score of a batch is divided by: its examples, or in a regression `spreads`."""
+    if problem.spec.classifies():
+        return float(len(targets))
+    return float(spreads(targets[None])[0])
+
+
+def spreads(targets: Array) -> Array:
+    """The sums of squared distances from their mean of several batches (batches × examples ×
+    targets); NaN where all are the same, as R² is not defined there.
+    """
     with np.errstate(over="ignore", invalid="ignore"):  # no score, as in `Problem.score`
         distances = targets - targets.mean(axis=(1, 2), keepdims=True)
         squares = np.sum(distances**2, axis=(1, 2))
@@ -90,16 +80,17 @@ def padded(first: int, count: int) -> Integers:
 
 @cached
 def fill_batches(
-    order: Integers, starts: Integers, sizes: Integers, shuffled: Integers, size: int, seed: int,
-    per_epoch: int, first: int,
+    order: Integers, steps: Records, shuffled: Integers, size: int, seed: int, per_epoch: int,
+    first: int,
 ) -> None:  # fmt: skip
     """Writes the batches of steps first, first + 1, … into `order`."""
     epoch = -1
-    for i in range(starts.size):
+    for i in range(steps.size):
+        start, examples = steps[i].start, steps[i].size
         step = first + i
         if step // per_epoch != epoch:
             epoch = step // per_epoch
             shuffle(shuffled.ctypes.data, shuffled.size, seed, epoch)
         begin = step % per_epoch * size
-        for lane in range(-(-sizes[i] // WIDTH) * WIDTH):
-            order[starts[i] + lane] = shuffled[begin + min(lane, sizes[i] - 1)]
+        for lane in range(-(-examples // WIDTH) * WIDTH):
+            order[start + lane] = shuffled[begin + min(lane, examples - 1)]

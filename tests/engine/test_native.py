@@ -17,7 +17,7 @@ import pytest
 from engine.native import executor
 from engine.native.executor import NativeExecutor
 from engine.native.products import has_wide_registers
-from engine.native.windows import batches_of, make_window
+from engine.native.windows import make_window
 from engine.nn import ACTIVATIONS
 from engine.problem import prepare
 from engine.progress import HistoryRow, State
@@ -167,7 +167,8 @@ def test_batches_are_those_of_the_problem(size: int | None) -> None:
         training={"steps": 100, "batch_size": size, "validation_fraction": 0.1, "seed": 7},
     )
     problem = prepare(spec)
-    starts, sizes, order = batches_of(problem, 3, 40)
+    window = make_window(problem, 3, 40)
+    order, starts, sizes = window.order, window.steps["start"], window.steps["size"]
     assert order[:5].tolist() == list(range(45, 50))
     for i, step in enumerate(range(3, 40)):
         expected = list(problem.batches.indices(step))
@@ -180,8 +181,8 @@ def test_batches_are_those_of_the_problem(size: int | None) -> None:
 def test_logged_steps_are_those_of_the_specification(every: int) -> None:
     spec = job(training={"steps": 50, "log_every": every})
     window = make_window(prepare(spec), 10, 50)
-    assert window.logged.tolist() == [int(spec.training.logs(step)) for step in range(10, 50)]
-    assert len(window.history) == window.logged.sum()
+    assert window.steps["logged"].tolist() == [spec.training.logs(step) for step in range(10, 50)]
+    assert window.history.shape == (5, window.steps["logged"].sum())
 
 
 EVERYTHING: dict[str, Any] = {
