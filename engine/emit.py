@@ -13,13 +13,29 @@ from collections.abc import Sequence
 import numpy as np
 
 from engine.layout import Fused, Node, Slots, Stage
-from engine.program import Field, Flag, Op, Program, gradient_rows
+from engine.program import (
+    LINEAR,
+    LOAD,
+    LOG_SUM_EXP,
+    MATRIX,
+    MAXIMUM,
+    RELU,
+    STORE,
+    ZERO,
+    Field,
+    Flag,
+    Op,
+    Program,
+    gradient_rows,
+)
 
 Instruction = list[int]
 
-# Which flag says that an operand needs a gradient, and that it is the first.
-NEEDS = (Flag.GRADIENT_A, Flag.GRADIENT_B)
-FIRST = (Flag.FIRST_A, Flag.FIRST_B)
+FLAGS = int(Field.FLAGS)
+
+# Which flags say that an operand needs a gradient, and that it is the first.
+OPERAND_A = (Flag.GRADIENT_A, Flag.FIRST_A)
+OPERAND_B = (Flag.GRADIENT_B, Flag.FIRST_B)
 
 
 def lay_out(fused: Fused) -> Program:
@@ -64,16 +80,16 @@ class Writer:
         self.code: list[Instruction] = []
         self.copies: dict[tuple[Node, ...], int] = {}
         for batch in stage.batches:
-            match batch[0].op:
-                case Op.MATRIX:
-                    self.write_matrix(batch)
-                case Op.LOG_SUM_EXP:
-                    for node in batch:
-                        self.write_log_sum_exp(node)
-                case Op.LOAD | Op.STORE:
-                    self.write_moves(batch)
-                case _:
-                    self.write_elementwise(batch)
+            op = batch[0].op
+            if op is MATRIX:
+                self.write_matrix(batch)
+            elif op is LOG_SUM_EXP:
+                for node in batch:
+                    self.write_log_sum_exp(node)
+            elif op is LOAD or op is STORE:
+                self.write_moves(batch)
+            else:
+                self.write_elementwise(batch)
         return with_first_writes(self.code, seeded)
 
     def emit(
@@ -97,7 +113,7 @@ class Writer:
         flags |= Flag.RELU if first.relu else 0
         flags |= Flag.GRADIENT_A if any(o.trained for o in first.operands) else 0
         self.emit(
-            Op.MATRIX,
+            MATRIX,
             first.row,
             self.side_by_side(first.operands),
             count=len(batch),
@@ -109,7 +125,7 @@ class Writer:
     def write_log_sum_exp(self, node: Node) -> None:
         flags = Flag.GRADIENT_A if any(o.trained for o in node.operands) else 0
         self.emit(
-            Op.LOG_SUM_EXP,
+            LOG_SUM_EXP,
             node.row,
             self.side_by_side(node.operands),
             width=len(node.operands),
@@ -123,11 +139,11 @@ class Writer:
         moves = []
         for node in batch:
             assert node.source is not None
-            row = (node if op is Op.LOAD else node.operands[0]).base().row
+            row = (node if op is LOAD else node.operands[0]).base().row
             moves.append((row, self.slots.slot[node.source]))
         for run in runs(sorted(moves)):
             row, slot = run[0]
-            out, a = (row, 0) if op is Op.LOAD else (0, row)
+            out, a = (row, 0) if op is LOAD else (0, row)
             self.emit(op, out, a, count=len(run), slot=slot, flags=Flag.GRADIENT_A)
 
     def write_elementwise(self, batch: Sequence[Node]) -> None:
@@ -138,7 +154,7 @@ class Writer:
             (node.base().row, *(operand.base().row for operand in node.operands)) for node in batch
         )
         needs = [operand.trained for operand in batch[0].operands]
-        if op is not Op.LINEAR:
+        if op is not LINEAR:
             slot = self.constant(numbers)
             for run in runs(rows):
                 self.emit(op, *run[0], count=len(run), slot=slot, flags=gradients(needs))
@@ -180,17 +196,14 @@ class Writer:
                 ]
                 for run in runs(pairs):
                     self.emit(
-                        Op.LINEAR, *run[0], count=len(run), slot=slot, flags=gradients([trained])
+                        LINEAR, *run[0], count=len(run), slot=slot, flags=gradients([trained])
                     )
         return self.copies[nodes]
 
 
 def gradients(needs: Sequence[bool]) -> int:
-    flags = 0
-    for flag, needed in zip(NEEDS, needs, strict=False):
-        if needed:
-            flags |= flag
-    return flags
+    flags = Flag.GRADIENT_A if needs[0] else 0
+    return flags | Flag.GRADIENT_B if len(needs) > 1 and needs[1] else flags
 
 
 def runs(rows: Sequence[tuple[int, ...]]) -> list[list[tuple[int, ...]]]:
@@ -217,35 +230,32 @@ def with_first_writes(code: Sequence[Instruction], seeded: set[int]) -> list[Ins
 
     def clear(rows: Sequence[int]) -> None:
         for run in runs([(row,) for row in rows]):
-            zero = [0] * len(Field)
-            zero[Field.OP], zero[Field.OUT], zero[Field.COUNT] = int(Op.ZERO), run[0][0], len(run)
-            zero[Field.FLAGS] = int(Flag.TRAINED)
-            backward.append(zero)
+            backward.append([ZERO, run[0][0], 0, 0, len(run), 0, 0, Flag.TRAINED])
         written.update(rows)
 
     for instruction in reversed(code):
         op, out, a, b, count, width, _, flags = instruction
         results = range(out, out + count)
-        if op != Op.STORE:
-            reached = [row for row in results if row in written]
-            if not reached:
+        if op != STORE:
+            missing = [row for row in results if row not in written]
+            if len(missing) == count:
                 flags &= ~(Flag.GRADIENT_A | Flag.GRADIENT_B | Flag.TRAINED)
-            elif len(reached) < count:
-                clear([row for row in results if row not in written])
+            elif missing:
+                clear(missing)
         # Of neighbours like p₀·p₁ and p₁·p₂ one adds to a row before the other would write it.
         interleaved = flags & Flag.GRADIENT_A and flags & Flag.GRADIENT_B and 0 < abs(a - b) < count
-        for start, needed, first in zip((a, b), NEEDS, FIRST, strict=True):
-            rows = range(start, start + (width or count))
-            if not flags & needed or op == Op.LOAD:
+        for start, needed, first in ((a, *OPERAND_A), (b, *OPERAND_B)):
+            if not flags & needed or op == LOAD:
                 continue
+            rows = range(start, start + (width or count))
             fresh = [row for row in rows if row not in written]
-            first_write = len(fresh) == len(rows) or (start == out and op != Op.STORE)
+            first_write = len(fresh) == len(rows) or (start == out and op != STORE)
             if first_write and not interleaved:
                 flags |= first
             elif fresh:
                 clear(fresh)
             written.update(rows)
-        instruction[Field.FLAGS] = flags
+        instruction[FLAGS] = flags
         backward.append(instruction)
     mask_relus(backward)
     return backward[::-1]
@@ -256,23 +266,26 @@ def mask_relus(backward: Sequence[Instruction]) -> None:
 
     It can write their gradients over them, and half the memory stays in a closer cache.
     """
+    relus: dict[tuple[int, int], Instruction] = {}
+    readers: list[Instruction] = []
+    for instruction in backward:
+        op, out, _, _, count, _, _, flags = instruction
+        if op == MATRIX and flags & Flag.RELU:
+            relus[out, count] = instruction
+        if op == MATRIX and flags & Flag.FIRST_A:
+            readers.append(instruction)
+    if not relus or not readers:
+        return
     writers: dict[int, int] = {}
     for instruction in backward:
         for row in gradient_rows(instruction):
             writers[row] = writers.get(row, 0) + 1
-    relus = {
-        (i[Field.OUT], i[Field.COUNT]): i
-        for i in backward
-        if i[Field.OP] == Op.MATRIX and i[Field.FLAGS] & Flag.RELU
-    }
-    for instruction in backward:
-        if instruction[Field.OP] != Op.MATRIX or not instruction[Field.FLAGS] & Flag.FIRST_A:
-            continue
-        a, width = instruction[Field.A], instruction[Field.WIDTH]
+    for instruction in readers:
+        _, _, a, _, _, width, _, _ = instruction
         relu = relus.get((a, width))
         if relu is not None and all(writers[row] == 1 for row in range(a, a + width)):
-            instruction[Field.FLAGS] |= Flag.MASKS
-            relu[Field.FLAGS] |= Flag.MASKED
+            instruction[FLAGS] |= Flag.MASKS
+            relu[FLAGS] |= Flag.MASKED
 
 
 def find_waist(code: Sequence[Instruction]) -> tuple[int, int] | None:
@@ -280,11 +293,11 @@ def find_waist(code: Sequence[Instruction]) -> tuple[int, int] | None:
 
     Only where a relu or a maximum follows, as their rules make a gradient exactly 0.
     """
-    matrices = [i for i, instruction in enumerate(code) if instruction[Field.OP] == Op.MATRIX]
-    first = matrices[-1] + 1 if matrices else 0
-    model, loss = code[:first], code[first:]
-    if not any(instruction[Field.OP] in (Op.RELU, Op.MAXIMUM) for instruction in loss):
+    ops = [instruction[0] for instruction in code]
+    first = max((i + 1 for i, op in enumerate(ops) if op == MATRIX), default=0)
+    if RELU not in ops[first:] and MAXIMUM not in ops[first:]:
         return None
+    model, loss = code[:first], code[first:]
     # Gradient goes on through operands, and where a result lies over what the model computed.
     ways = {row for i in loss for row in [*gradient_rows(i), *result_rows(i)]}
     ways.intersection_update(row for i in model for row in result_rows(i))
@@ -292,5 +305,5 @@ def find_waist(code: Sequence[Instruction]) -> tuple[int, int] | None:
 
 
 def result_rows(instruction: Instruction) -> range:
-    first = instruction[Field.OUT]
-    return range(first, first + instruction[Field.COUNT])
+    _, out, _, _, count, _, _, _ = instruction
+    return range(out, out + count)

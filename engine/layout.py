@@ -12,8 +12,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import count
+from operator import itemgetter
 
-from engine.program import Op
+from engine.program import LEAKY_RELU, LINEAR, LOG_SUM_EXP, MATRIX, RELU, STORE, Op
 from engine.value import Value
 
 
@@ -80,8 +82,8 @@ class Fused:
 
 # The rules of these look at the result and not at the operand, so the result may lie in the
 # operand's row. Those of the others here look at it too, so nothing may lie over it.
-FROM_RESULT = frozenset({Op.EXP, Op.TANH, Op.SIGMOID, Op.SQRT, Op.RELU, Op.LEAKY_RELU})
-READ_RESULT = FROM_RESULT | {Op.DIVIDE, Op.POWER, Op.LOG_SUM_EXP}
+FROM_RESULT = frozenset({Op.EXP, Op.TANH, Op.SIGMOID, Op.SQRT, RELU, LEAKY_RELU})
+READ_RESULT = FROM_RESULT | {Op.DIVIDE, Op.POWER, LOG_SUM_EXP}
 
 
 class Stage:
@@ -97,10 +99,10 @@ class Stage:
         self.batches = batches(nodes)
         self.place(inputs)
         for batch in self.batches:
-            if batch[0].op is Op.MATRIX:
+            if batch[0].op is MATRIX:
                 self.place(batch)
         for batch in self.batches:
-            if batch[0].op in (Op.MATRIX, Op.LOG_SUM_EXP):
+            if batch[0].op in (MATRIX, LOG_SUM_EXP):
                 self.place_together(batch[0].operands)
         for batch in self.batches:
             self.place(batch)
@@ -112,7 +114,7 @@ class Stage:
         """Gives a row to each of the nodes that lies nowhere yet."""
         for node in nodes:
             base = node.base()
-            if base.row < 0 and base.op is not Op.STORE:
+            if base.row < 0 and base.op is not STORE:
                 base.row = self.new_rows(1)
                 if base.op is None and base.numbers:
                     self.fills.append((base.row, base.numbers[0]))
@@ -132,7 +134,7 @@ def count_uses(nodes: Sequence[Node], pinned: set[Node]) -> None:
     """Counts readers; a matrix reads its operands once, however many rows it has."""
     seen: set[int] = set()
     for node in nodes:
-        if node.op is Op.MATRIX:
+        if node.op is MATRIX:
             if id(node.operands) in seen:
                 continue
             seen.add(id(node.operands))
@@ -144,7 +146,7 @@ def count_uses(nodes: Sequence[Node], pinned: set[Node]) -> None:
 
 def overwrite_operand(node: Node) -> None:
     """Lays a node over its operand where nobody else reads that and its rule does not miss it."""
-    if node.op is Op.LINEAR:
+    if node.op is LINEAR:
         constant, *coefficients = node.numbers
         for i, operand in enumerate(node.operands):
             if is_free(operand) and (coefficients[i] == 1.0 or len(node.operands) == 1):
@@ -155,7 +157,7 @@ def overwrite_operand(node: Node) -> None:
                 return
     elif node.op in FROM_RESULT and is_free(node.operands[0]):
         # A slope above zero keeps the sign that its rule asks for.
-        node.in_place = node.op is not Op.LEAKY_RELU or node.numbers[0] > 0.0
+        node.in_place = node.op is not LEAKY_RELU or node.numbers[0] > 0.0
 
 
 def is_free(operand: Node) -> bool:
@@ -167,14 +169,14 @@ def fuse_relus(nodes: Sequence[Node]) -> None:
     relus = {
         node.operands[0]: node
         for node in nodes
-        if node.op is Op.RELU and node.in_place and node.operands[0].op is Op.MATRIX
+        if node.op is RELU and node.in_place and node.operands[0].op is MATRIX
     }
     matrices: dict[tuple[int, bool], list[Node]] = {}
     for node in nodes:
-        if node.op is Op.MATRIX:
+        if node.op is MATRIX:
             matrices.setdefault(matrix_key(node), []).append(node)
     for rows in matrices.values():
-        if all(row in relus for row in rows):
+        if relus.keys() >= set(rows):
             for row in rows:
                 row.relu = True
                 relus[row].op = None
@@ -189,22 +191,25 @@ def batches(nodes: Sequence[Node]) -> list[list[Node]]:
     levels: dict[int, int] = {}
     found: dict[tuple[object, ...], list[Node]] = {}
     for node in nodes:
-        operands = node.operands
-        level = levels.get(id(operands)) if node.op is Op.MATRIX else None
-        if level is None:
-            level = max((operand.level for operand in operands), default=-1) + 1
-            levels[id(operands)] = level
-        node.level = level
-        if node.op is None:
-            continue
+        op, operands = node.op, node.operands
         key: tuple[object, ...]
-        if node.op is Op.MATRIX:
-            key = (level, Op.MATRIX, *matrix_key(node))
+        if op is MATRIX:
+            level = levels.get(id(operands))
+            if level is None:
+                level = levels[id(operands)] = level_over(operands)
+            key = (level, op, *matrix_key(node))
         else:
-            trained = tuple(operand.trained for operand in operands)
-            key = (level, node.op, node.in_place, node.numbers, trained)
-        found.setdefault(key, []).append(node)
-    return [found[key] for key in sorted(found, key=lambda key: key[0])]  # type: ignore[arg-type, return-value]
+            level = level_over(operands)
+            key = (level, op, node.in_place, node.numbers, *[o.trained for o in operands])
+        node.level = level
+        if op is not None:
+            found.setdefault(key, []).append(node)
+    return [found[key] for key in sorted(found, key=itemgetter(0))]
+
+
+def level_over(operands: Iterable[Node]) -> int:
+    """One more than the highest level, or 0."""
+    return max([operand.level for operand in operands], default=-1) + 1
 
 
 class Slots:
@@ -226,14 +231,14 @@ class Slots:
         starts: dict[tuple[Value, ...], int] = {}
         for stage in stages:
             for batch in stage.batches:
-                if batch[0].op is not Op.MATRIX:
+                if batch[0].op is not MATRIX:
                     continue
                 weights = coefficients(batch)
                 if weights not in starts and not self.claim(weights, parameters, starts):
                     copied.setdefault(weights, []).append(batch[0])
                 else:
                     self.start[batch[0]] = starts[weights]
-        self.add(tuple(p for p in parameters if p not in self.slot), parameters)
+        self.add(tuple([p for p in parameters if p not in self.slot]), parameters)
         self.count = -(-len(self.order) // 8) * 8
         for value in stored:
             self.slot[value] = self.count
@@ -259,8 +264,8 @@ class Slots:
         return True
 
     def add(self, values: tuple[Value, ...], parameters: dict[Value, int]) -> None:
-        self.slot.update((value, slot) for slot, value in enumerate(values, len(self.order)))
-        self.order += [parameters[value] for value in values]
+        self.slot.update(zip(values, count(len(self.order)), strict=False))
+        self.order += map(parameters.__getitem__, values)
 
 
 def coefficients(matrix: Sequence[Node]) -> tuple[Value, ...]:

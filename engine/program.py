@@ -56,6 +56,12 @@ class Op(IntEnum):
     ZERO = 22  # backward only: clears the gradients of out
 
 
+# Before Python 3.12 looking a member up takes four times as long, and a recording looks often.
+MATRIX, LINEAR, LOG_SUM_EXP = Op.MATRIX, Op.LINEAR, Op.LOG_SUM_EXP
+LOAD, STORE, ZERO = Op.LOAD, Op.STORE, Op.ZERO
+MAXIMUM, RELU, LEAKY_RELU = Op.MAXIMUM, Op.RELU, Op.LEAKY_RELU
+
+
 class Field(IntEnum):
     """Columns of an instruction."""
 
@@ -69,7 +75,7 @@ class Field(IntEnum):
     FLAGS = 7
 
 
-class Flag(IntEnum):
+class Flag:
     """Bits of FLAGS. No IntFlag: combining those would be a quarter of the recording."""
 
     BIAS = 1  # MATRIX: a bias follows each row of weights
@@ -178,9 +184,9 @@ class Program:
 def gradient_rows(instruction: Sequence[int]) -> list[int]:
     """The rows whose gradients an instruction writes or adds to."""
     op, out, a, b, count, width, _, flags = instruction
-    if op == Op.ZERO:
+    if op == ZERO:
         return list(range(out, out + count))
-    if op == Op.LOAD:
+    if op == LOAD:
         return []
     rows: list[int] = []
     if flags & Flag.GRADIENT_A:

@@ -71,8 +71,7 @@ class State:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
+class Progress(NamedTuple):
     """A slice of training.
 
     Attributes:

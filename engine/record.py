@@ -29,7 +29,7 @@ from typing import NamedTuple
 from engine import derivatives
 from engine.emit import lay_out
 from engine.layout import Fused, Node
-from engine.program import Op, Program
+from engine.program import LINEAR, MATRIX, Op, Program
 from engine.value import Value
 
 # What a value depends on: nothing, parameters (bit 0), inputs (bit 1), or both.
@@ -179,7 +179,7 @@ class Graph:
     def add(self, plan: Plan) -> None:
         self.plans.append(plan)
         self.wanted.update(plan.operands)
-        self.wanted.update(weight for weight in plan.weights if weight._prev)
+        self.wanted.update([weight for weight in plan.weights if weight._prev])
         if plan.bias is not None:
             self.wanted.add(plan.bias)
 
@@ -252,7 +252,7 @@ class Graph:
     ) -> None:
         """A dot product, a linear combination, or a linear combination that holds one."""
         if weights and not linear and constant == 0.0:
-            self.add(Plan(value, Op.MATRIX, operands, (), weights, bias))
+            self.add(Plan(value, MATRIX, operands, (), weights, bias))
             return
         if weights:
             product = Value(0.0)
@@ -261,9 +261,9 @@ class Graph:
         elif bias is not None:
             linear.append((1.0, bias))
         coefficients, terms = zip(*linear, strict=True)
-        self.add(Plan(value, Op.LINEAR, terms, (constant, *coefficients)))
+        self.add(Plan(value, LINEAR, terms, (constant, *coefficients)))
         if weights:
-            self.add(Plan(product, Op.MATRIX, operands, (), weights, bias))
+            self.add(Plan(product, MATRIX, operands, (), weights, bias))
 
 
 class Plan(NamedTuple):
@@ -307,11 +307,11 @@ class Builder:
     def make(self, plan: Plan) -> None:
         kind = self.graph.kinds[plan.value]
         per_example = kind >= EXAMPLES
-        if plan.op is Op.MATRIX:
+        if plan.op is MATRIX:
             # Dot products of the same values share one tuple: that makes them a matrix.
             operands = self.lists.get(plan.operands)
             if operands is None:
-                operands = tuple(self.node(value, True) for value in plan.operands)
+                operands = tuple([self.node(value, True) for value in plan.operands])
                 self.lists[plan.operands] = operands
             for weight in plan.weights:
                 if weight._prev:
@@ -319,7 +319,7 @@ class Builder:
             if plan.bias is not None:
                 self.store(plan.bias)
         else:
-            operands = tuple(self.node(value, per_example) for value in plan.operands)
+            operands = tuple([self.node(value, per_example) for value in plan.operands])
         node = Node(
             plan.op, operands, plan.numbers, bool(kind & PARAMETERS), plan.weights, plan.bias
         )

@@ -35,9 +35,9 @@ LOAD, STORE, ZERO = int(Op.LOAD), int(Op.STORE), int(Op.ZERO)
 SIZE = 8 * len(Field)
 OP, OUT, A, B, COUNT, WIDTH, SLOT, FLAGS = (8 * field for field in Field)
 
-BIAS, RELU, MASKED, MASKS = map(int, (Flag.BIAS, Flag.RELU, Flag.MASKED, Flag.MASKS))
-TRAINED, NEEDS_A, NEEDS_B = map(int, (Flag.TRAINED, Flag.GRADIENT_A, Flag.GRADIENT_B))
-FIRST_A = int(Flag.FIRST_A)
+BIAS, RELU, MASKED, MASKS = Flag.BIAS, Flag.RELU, Flag.MASKED, Flag.MASKS
+TRAINED, NEEDS_A, NEEDS_B = Flag.TRAINED, Flag.GRADIENT_A, Flag.GRADIENT_B
+FIRST_A = Flag.FIRST_A
 
 
 @traced

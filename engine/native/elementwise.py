@@ -14,8 +14,8 @@ from engine.native import rules
 from engine.native.tracing import BYTES, Int, Lanes, cases, load, read, store, times, traced, when
 from engine.program import Flag, Op
 
-NEEDS_A, NEEDS_B = int(Flag.GRADIENT_A), int(Flag.GRADIENT_B)
-FIRST_A, FIRST_B = int(Flag.FIRST_A), int(Flag.FIRST_B)
+NEEDS_A, NEEDS_B = Flag.GRADIENT_A, Flag.GRADIENT_B
+FIRST_A, FIRST_B = Flag.FIRST_A, Flag.FIRST_B
 
 Function = Callable[..., Lanes]
 

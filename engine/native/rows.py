@@ -33,7 +33,7 @@ from engine.native.tracing import (
 )
 from engine.program import Flag
 
-ADDS, SECOND = int(Flag.ACCUMULATE), int(Flag.SECOND)
+ADDS, SECOND = Flag.ACCUMULATE, Flag.SECOND
 
 
 @traced

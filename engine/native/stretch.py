@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from functools import partial
 from itertools import repeat
 
@@ -24,6 +25,9 @@ from engine.progress import HistoryRow
 
 # A HistoryRow of seven numbers at once: by its constructor a million rows take twice as long.
 make_row = partial(tuple.__new__, HistoryRow)
+
+NOTHING = repeat(None), repeat(None)
+"""The columns of a validation that does not take place."""
 
 
 class Stretch:
@@ -65,21 +69,20 @@ class Stretch:
         new = slice(self._given, self._logged)
         self._given = self._logged
         loss, score, *validation, norm = self.window.history[:, new].tolist()
-        absent = repeat(None) if not self._validates else None
         columns = zip(
             self._places[new],
             loss,
             finite(score),
-            *(absent or finite(column) for column in validation),
+            *(map(finite, validation) if self._validates else NOTHING),
             self._rates[new],
             finite(norm),
-            strict=False,  # a repeated None has no end
+            strict=False,  # NOTHING has no end
         )
         return [*map(make_row, columns)]
 
 
-def finite(numbers: list[float]) -> list[float | None]:
+def finite(numbers: list[float]) -> Sequence[float | None]:
     """The numbers, with None where a history can hold none."""
     if math.isfinite(sum(numbers)):
-        return [*numbers]
+        return numbers
     return [x if math.isfinite(x) else None for x in numbers]
