@@ -40,8 +40,8 @@ OPERAND_B = (Flag.GRADIENT_B, Flag.FIRST_B)
 
 def lay_out(fused: Fused) -> Program:
     """The program of a fused graph."""
-    body = Stage(fused.body, fused.inputs, {fused.loss, *fused.outputs})
-    prologue = Stage(fused.prologue, [], set())
+    body = Stage(fused.body, fused.inputs, [*dict.fromkeys((fused.loss, *fused.outputs))])
+    prologue = Stage(fused.prologue, [], [])
     slots = Slots(fused.parameters, fused.stored, [body])
     writer = Writer(slots)
     loss = fused.loss.base().row
@@ -108,7 +108,7 @@ class Writer:
 
     def write_matrix(self, batch: Sequence[Node]) -> None:
         first = batch[0]
-        flags: int = Flag.TRAINED if first.trained else 0
+        flags = Flag.TRAINED if first.trained else 0
         flags |= Flag.BIAS if first.bias is not None else 0
         flags |= Flag.RELU if first.relu else 0
         flags |= Flag.GRADIENT_A if any(o.trained for o in first.operands) else 0

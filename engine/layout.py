@@ -89,7 +89,9 @@ READ_RESULT = FROM_RESULT | {Op.DIVIDE, Op.POWER, LOG_SUM_EXP}
 class Stage:
     """The nodes of one stage in batches that can each be done at once, and their rows."""
 
-    def __init__(self, nodes: Sequence[Node], inputs: Sequence[Node], pinned: set[Node]) -> None:
+    def __init__(
+        self, nodes: Sequence[Node], inputs: Sequence[Node], pinned: Sequence[Node]
+    ) -> None:
         self.rows = 0
         self.fills: list[tuple[int, float]] = []
         count_uses(nodes, pinned)
@@ -130,7 +132,7 @@ class Stage:
         return self.rows - count
 
 
-def count_uses(nodes: Sequence[Node], pinned: set[Node]) -> None:
+def count_uses(nodes: Sequence[Node], pinned: Sequence[Node]) -> None:
     """Counts readers; a matrix reads its operands once, however many rows it has."""
     seen: set[int] = set()
     for node in nodes:

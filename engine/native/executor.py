@@ -78,6 +78,7 @@ class NativeExecutor:
         return numbers
 
     def run(self, until: int) -> Iterator[list[HistoryRow]]:
+        until = min(until, self.problem.spec.training.steps)
         if self.step >= until or self.stopped:
             yield []
         while self.step < until and not self.stopped:

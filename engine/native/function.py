@@ -10,6 +10,8 @@ Any graph, not only a network. `engine.gradcheck.check_program` takes one.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -49,9 +51,13 @@ class NativeFunction:
             raise ValueError(
                 f"the program takes examples × {program.inputs} inputs, not {rows.shape}"
             )
-        data = np.ascontiguousarray(rows.T)
-        self.job = allocate(program, data, len(rows), Settings(mean=mean))
+        self._data = np.ascontiguousarray(rows.T)
+        self.job = allocate(program, self._data, len(rows), Settings(mean=mean))
         self.examples = padded(0, len(rows))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # A copy, also one for another process, gets memory of its own.
+        return partial(NativeFunction, mean=self.job.mean), (self.program, self._data.T)
 
     def losses(self, parameters: Sequence[float] | Array) -> Array:
         """The loss of each example."""
@@ -92,7 +98,7 @@ class NativeFunction:
         self.job.slots[: len(order)] = numbers[order]
         steps = len(rates)
         window = np.zeros(steps, STEPS)
-        window["size"], window["rate"], window["logged"] = self.job.block, rates, True
+        window["examples"], window["rate"], window["logged"] = self.job.block, rates, True
         history, progress = np.zeros((NORM + 1, steps)), no_progress(steps)
         run(self.job.record, self.examples, window, history, progress, steps + 1)
         return history[LOSS, : progress[STEP]], int(progress[STATUS])

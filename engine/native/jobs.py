@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, NamedTuple, get_type_hints
+from typing import Any, NamedTuple, NoReturn, get_type_hints
 
 import numpy as np
 import numpy.typing as npt
@@ -32,7 +32,8 @@ class Memory(NamedTuple):
     """Where the arrays of a job are, as addresses, and their sizes.
 
     Attributes:
-        code, instructions, prologue, constants, inputs, loss: those of the Program.
+        code, instructions: the Program's code, and how many instructions it has.
+        prologue, constants, inputs, loss: those of the Program.
         links, link_count: slots that repeat others, as in the Program.
         outputs, output_count: the rows that the model answers with.
         slots, gradients: parameters first, padded to whole vectors, and what else has a slot.
@@ -84,7 +85,7 @@ class Memory(NamedTuple):
 
 
 class Settings(NamedTuple):
-    """What a specification says about the steps.
+    """What the steps do besides running the program.
 
     Attributes:
         target: the row of the first target.
@@ -113,14 +114,14 @@ class Step(NamedTuple):
     """One step.
 
     Attributes:
-        start, size: where its batch begins in a window's `order`, and its examples.
+        start, examples: where its batch begins in a window's `order`, and how many there are.
         rate: the learning rate.
-        scale: what the score of its batch is divided by.
+        scale: what the score of its batch is divided by; only where it is logged.
         logged: whether its numbers are wanted.
     """
 
     start: int
-    size: int
+    examples: int
     rate: float
     scale: float
     logged: bool
@@ -146,7 +147,8 @@ class Job:
         record: Memory and Settings as a JOB; what `run` is given.
         slots, gradients, velocity, kept, marks: see Memory.
         values: values and gradients × rows × lanes; with a waist a third table.
-        held: what the record has addresses of besides.
+        block, mean: as in the record.
+        held: what else the record has addresses of, so that it lives as long.
     """
 
     record: Records
@@ -159,6 +161,9 @@ class Job:
     block: int
     mean: bool
     held: tuple[npt.NDArray[Any], ...]
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a job cannot be copied or pickled: its record holds addresses")
 
 
 class Window(NamedTuple):

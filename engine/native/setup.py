@@ -121,7 +121,10 @@ def allocate(program: Program, data: Array, block: int, settings: Settings) -> J
         marks=room["marks"].view(np.int64),
         block=block,
         mean=settings.mean,
-        held=(program.code, program.constants, program.links, outputs, data),
+        held=(
+            *(program.code, program.constants, program.links, outputs, data),
+            *(room["once"], room["turned"], room["sums"]),
+        ),
     )
 
 

@@ -76,7 +76,7 @@ def run(
 
         # One block of the batch, or of the validation rows.
         first = progress[DONE] + (step.start if training else 0)
-        size = step.size if training else job.validation_size
+        size = step.examples if training else job.validation_size
         weight = 1.0 / size if job.mean else 1.0
         examples = min(job.block, size - progress[DONE])
         vectors = (examples + WIDTH - 1) // WIDTH

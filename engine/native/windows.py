@@ -17,7 +17,7 @@ from engine.progress import Array
 
 
 def make_window(problem: Problem, first: int, last: int) -> Window:
-    """Steps first … last-1."""
+    """Steps first … last-1: one at least, and none after the training's last."""
     spec = problem.spec
     steps = np.zeros(last - first, STEPS)
     steps["rate"] = rates(spec.optimizer.learning_rate, spec.training.steps, first, last)
@@ -29,15 +29,19 @@ def make_window(problem: Problem, first: int, last: int) -> Window:
 
 
 def put_batches(problem: Problem, first: int, steps: Records) -> Integers:
-    """Writes where each step's batch lies in the answer, its size and scale."""
+    """Writes where each step's batch lies in the answer, its examples and scale.
+
+    Which steps are logged is there already.
+    """
     batches, targets = problem.batches, problem.training.targets
     validation = padded(batches.rows, 0 if problem.validation is None else len(problem.validation))
     if batches.per_epoch == 1:
-        steps["start"], steps["size"] = validation.size, batches.rows
-        steps["scale"] = spread(problem, targets)
+        steps["start"], steps["examples"] = validation.size, batches.rows
+        if steps["logged"].any():
+            steps["scale"] = spread(problem, targets)
         return np.concatenate([validation, padded(0, batches.rows)])
     places = np.arange(first, first + len(steps)) % batches.per_epoch
-    steps["size"] = sizes = np.minimum(batches.size, batches.rows - places * batches.size)
+    steps["examples"] = sizes = np.minimum(batches.size, batches.rows - places * batches.size)
     ends = validation.size + np.cumsum(-(-sizes // WIDTH) * WIDTH)
     steps["start"][0], steps["start"][1:] = validation.size, ends[:-1]
     order = np.empty(int(ends[-1]), np.int64)
@@ -86,7 +90,7 @@ def fill_batches(
     """Writes the batches of steps first, first + 1, … into `order`."""
     epoch = -1
     for i in range(steps.size):
-        start, examples = steps[i].start, steps[i].size
+        start, examples = steps[i].start, steps[i].examples
         step = first + i
         if step // per_epoch != epoch:
             epoch = step // per_epoch

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import os
@@ -168,7 +169,7 @@ def test_batches_are_those_of_the_problem(size: int | None) -> None:
     )
     problem = prepare(spec)
     window = make_window(problem, 3, 40)
-    order, starts, sizes = window.order, window.steps["start"], window.steps["size"]
+    order, starts, sizes = window.order, window.steps["start"], window.steps["examples"]
     assert order[:5].tolist() == list(range(45, 50))
     for i, step in enumerate(range(3, 40)):
         expected = list(problem.batches.indices(step))
@@ -183,6 +184,18 @@ def test_logged_steps_are_those_of_the_specification(every: int) -> None:
     window = make_window(prepare(spec), 10, 50)
     assert window.steps["logged"].tolist() == [spec.training.logs(step) for step in range(10, 50)]
     assert window.history.shape == (5, window.steps["logged"].sum())
+
+
+def test_it_takes_no_steps_after_the_last() -> None:
+    native = NativeExecutor(prepare(job(training={"steps": 3})))
+    rows = [row.step for _ in range(2) for found in native.run(9) for row in found]
+    assert (rows, native.step) == ([0, 1, 2], 3)
+
+
+def test_a_job_is_not_copied_with_its_addresses() -> None:
+    native = NativeExecutor(prepare(job()))
+    with pytest.raises(TypeError, match="cannot be copied or pickled"):
+        copy.deepcopy(native)
 
 
 EVERYTHING: dict[str, Any] = {

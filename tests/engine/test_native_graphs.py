@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 import math
 import operator
+import pickle
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -267,6 +269,22 @@ def test_a_function_refuses_arrays_of_other_shapes() -> None:
     for parameters in ([1.0], [1.0, 2.0, 3.0]):
         with pytest.raises(ValueError, match="2 parameters"):
             native.gradient(parameters)
+
+
+@pytest.mark.parametrize(
+    "copied", [copy.copy, copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))]
+)
+def test_a_copy_of_a_function_has_memory_of_its_own(
+    copied: Callable[[NativeFunction], NativeFunction],
+) -> None:
+    program = native_function(lambda p, x: (p[0] * x[0] + p[1]) ** 2, [1.0, 2.0], [[1.0]]).program
+    native = NativeFunction(program, np.array([[1.0], [2.0]]), mean=True)
+    assert native.loss([1.0, 2.0]) == 12.5
+    other = copied(native)
+    assert other.loss([5.0, 5.0]) == 162.5
+    assert native.job.slots[:2].tolist() == [1.0, 2.0]
+    del native
+    assert other.gradient([5.0, 5.0]).tolist() == [40.0, 25.0]
 
 
 @pytest.mark.parametrize("number", [math.inf, math.nan])
