@@ -68,8 +68,8 @@ $growth
   $compilation.
 - **PyTorch, eager** is `torch.nn` with `torch.optim.SGD`, **NumPy, by hand** has its gradients
   written out, **micrograd** is the loss and the loop of its demo notebook.
-- **The wide network**: half of what its relus' rules hand on is exactly 0, and the gradients of
-  the weights leave that out. A peer multiplies by it.
+- **The wide network**: half of what its relus and their rules hand on is exactly 0, and the
+  products leave that out. A peer multiplies by it.
 - **The same FLOPs in dgemm** are as many floating-point operations as the matrix products of a
   step have, done in products of large matrices. **In registers alone** they load and store
   nothing: no program has all of them done sooner on this processor. Where gradserve leaves none

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from llvmlite import ir
-
 from engine.batches import GOLDEN
 from engine.native.tracing import (
     BYTES,
-    DOUBLES,
-    INDEX,
     WIDTH,
     ZEROS,
     Bit,
     Int,
-    Lanes,
     Variable,
     builder,
     first_lanes,
     fma,
+    lanes_of,
     load,
     read,
     read_int,
@@ -66,11 +62,8 @@ def gather(
         places = [read_int(rows + (vector * WIDTH + lane) * 8) * 8 for lane in range(WIDTH)]
         for i in times(inputs):
             source = data + i * pitch
-            out = ir.Constant(DOUBLES, ir.Undefined)
-            for lane, place in enumerate(places):
-                number = read(source + place).ir
-                out = builder().insert_element(out, number, ir.Constant(INDEX, lane))
-            store(to + i * stride + vector * BYTES, Lanes(out))
+            numbers = lanes_of([read(source + place) for place in places])
+            store(to + i * stride + vector * BYTES, numbers)
 
 
 @traced

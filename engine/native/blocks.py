@@ -13,7 +13,7 @@ import math
 
 from numba import njit
 
-from engine.native import rows, zeros
+from engine.native import rows, sparse, zeros
 from engine.native.elementwise import elementwise, elementwise_rule
 from engine.native.products import (
     ACCUMULATE,
@@ -48,9 +48,12 @@ def field(address: Int) -> Int:
 @kernel
 def forward(
     code: int, first: int, last: int, constants: int, values: int, stride: int,
-    vectors: int, slots: int,
+    vectors: int, slots: int, turned: int, marks: int,
 ) -> None:  # fmt: skip
-    """Instructions first … last-1, in order."""
+    """Instructions first … last-1, in order.
+
+    `turned` and `marks` are room for what matrices turn and leave out.
+    """
     for i in range(first, last):
         at = code + SIZE * i
         op, count, width = field(at + OP), field(at + COUNT), field(at + WIDTH)
@@ -63,7 +66,14 @@ def forward(
         if op == MATRIX:
             bias = flags & BIAS
             floor = 0.0 if flags & RELU else -math.inf
-            outputs(y, stride, slot, 8 * (width + bias), a, count, width, vectors, bias, floor)
+            pitch = 8 * (width + bias)
+            done = sparse.outputs(
+                y, stride, slot, pitch, a, count, width, vectors, bias, floor, turned, marks
+            )
+            outputs(
+                y + done * stride, stride, slot + done * pitch, pitch, a, count - done, width,
+                vectors, bias, floor,
+            )  # fmt: skip
         elif op == LINEAR:
             rows.linear(y, a, b, c, flags, count, stride, vectors)
         elif op == LOG_SUM_EXP:
@@ -83,8 +93,7 @@ def backward(
 ) -> None:  # fmt: skip
     """The rules of instructions last-1 … first, in this order.
 
-    The gradient of the loss must be in its row; gradients of slots are added to. `turned` and
-    `marks` are room for what weight gradients turn and leave out.
+    The gradient of the loss must be in its row; gradients of slots are added to.
     """
     for done in range(last - first):
         i = last - 1 - done
@@ -124,7 +133,15 @@ def backward(
                     mode, ga = OVERWRITE_WHERE_POSITIVE, a
                 elif flags & FIRST_A:
                     mode = OVERWRITE
-                input_gradients(ga, stride, slot, pitch, gy, count, width, vectors, mode)
+                done = 0
+                if flags & RELU:
+                    done = sparse.input_gradients(
+                        ga, stride, slot, pitch, gy, count, width, vectors, mode, turned, marks
+                    )
+                input_gradients(
+                    ga + done * stride, stride, slot + 8 * done, pitch, gy, count, width - done,
+                    vectors, mode,
+                )  # fmt: skip
         elif op == STORE:
             rows.store_slots_rule(ga, g_slot, flags, count, stride)
         elif op == ZERO:

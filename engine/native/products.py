@@ -11,8 +11,9 @@ each row when there is one):
 Each is covered with tiles: blocks of results small enough to stay in registers while the sum
 runs, so that every number loaded is used several times. The size of the tiles depends on the
 registers of the processor; no size changes the order of a sum. The weight gradients are in
-`engine.native.weights`. `engine.native.plain` has a twin of each in plain loops; tests hold
-one against the other.
+`engine.native.weights`; `engine.native.sparse` and `zeros` leave out what is 0 in large
+matrices. `engine.native.plain` has a twin of each in plain loops; tests hold one against the
+other.
 
 Addresses and distances are in bytes: `stride` from one row of lanes to the next, `pitch` from
 one row of weights to the next; `vectors` counts groups of eight lanes.
@@ -91,15 +92,18 @@ def input_gradients(
         for vector, width in vector_tiles(vectors, height):
             at = vector * BYTES
             tile = product([ZEROS] * height, width, numbers, pitch, gy + at, stride, rows)
-            to = gx + column * stride + at
-            for case in cases(mode, (OVERWRITE, ACCUMULATE, OVERWRITE_WHERE_POSITIVE)):
-                for address, result in places(to, stride, tile):
-                    if case == ACCUMULATE:
-                        store(address, load(address) + result)
-                    elif case == OVERWRITE_WHERE_POSITIVE:
-                        store(address, select(load(address) > 0.0, result, 0.0))
-                    else:
-                        store(address, result)
+            write_tile(gx + column * stride + at, stride, tile, mode)
+
+
+def write_tile(out: Int, stride: Int, tile: Tile, mode: Int) -> None:
+    for case in cases(mode, (OVERWRITE, ACCUMULATE, OVERWRITE_WHERE_POSITIVE)):
+        for address, result in places(out, stride, tile):
+            if case == ACCUMULATE:
+                store(address, load(address) + result)
+            elif case == OVERWRITE_WHERE_POSITIVE:
+                store(address, select(load(address) > 0.0, result, 0.0))
+            else:
+                store(address, result)
 
 
 def row_tiles(rows: Int) -> Iterator[tuple[Int, int]]:

@@ -7,7 +7,7 @@ from itertools import accumulate
 
 import numpy as np
 
-from engine.native import batch, zeros
+from engine.native import batch, sparse, zeros
 from engine.native.jobs import JOB, Job, Memory, Settings
 from engine.native.tracing import BYTES, WIDTH
 from engine.native.weights import TURNED
@@ -58,7 +58,11 @@ def allocate(program: Program, data: Array, block: int, settings: Settings) -> J
     # One vector more than there is, because tiles read one number past the last weight.
     slot_vectors = whole_vectors(program.slots) + 1
     once, table = program.prologue_rows * WIDTH, program.rows * lanes
-    marks = max(lanes + WIDTH, program.rows * zeros.chunks(whole_vectors(lanes)))
+    marks = max(
+        lanes + WIDTH,
+        program.rows * zeros.chunks(whole_vectors(lanes)),
+        sparse.words(lanes, program.rows),
+    )
     room = Room(
         slots=WIDTH * slot_vectors,
         gradients=WIDTH * slot_vectors,
@@ -66,7 +70,7 @@ def allocate(program: Program, data: Array, block: int, settings: Settings) -> J
         kept=WIDTH * vectors,
         once=2 * once,
         values=(3 if program.waist else 2) * table,
-        turned=WIDTH * max(lanes * TURNED, zeros.room(lanes)),
+        turned=WIDTH * max(lanes * TURNED, zeros.room(lanes), sparse.room(lanes)),
         marks=marks,
         sums=2 * WIDTH,
     )

@@ -84,7 +84,10 @@ def run(
             progress[LOADED] = first + 1 if examples == size else 0
             places = order.ctypes.data + 8 * first
             batch.gather(job.values, stride, job.inputs, job.data, job.pitch, places, vectors)
-        forward(job.code, job.prologue, last, job.constants, job.values, stride, vectors, job.slots)
+        forward(
+            job.code, job.prologue, last, job.constants, job.values, stride, vectors, job.slots,
+            job.turned, job.marks,
+        )  # fmt: skip
         rows.add_row(losses, job.values + job.loss * stride, examples)
         if logged:
             batch.add_scores(
@@ -148,7 +151,10 @@ def clear_gradients(job: Any) -> None:
 @inlined
 def run_prologue(job: Any) -> None:
     if job.prologue > 0:
-        forward(job.code, 0, job.prologue, job.constants, job.once, BYTES, 1, job.slots)
+        forward(
+            job.code, 0, job.prologue, job.constants, job.once, BYTES, 1, job.slots, job.turned,
+            job.marks,
+        )  # fmt: skip
 
 
 @inlined

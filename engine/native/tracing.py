@@ -102,7 +102,7 @@ class Int(Symbol):
     def __xor__(self, other: Int | int) -> Int:
         return Int(builder().xor(self.ir, Int.of(other).ir))
 
-    def __lshift__(self, other: int) -> Int:
+    def __lshift__(self, other: Int | int) -> Int:
         return Int(builder().shl(self.ir, Int.of(other).ir))
 
     def __rshift__(self, other: int) -> Int:
@@ -427,18 +427,34 @@ def first_lanes(count: Int) -> Bit:
     return Bit(builder().icmp_signed(">", counts, ir.Constant(INTEGERS, list(range(WIDTH)))))
 
 
+def with_bit(words: Lanes, where: Bit, place: Int) -> Lanes:
+    """Eight 64-bit words, in which this bit is set now where a condition holds.
+
+    The words are no numbers: all that may be done with them is this, and to store them.
+    """
+    bit = Lanes.of(Number(builder().bitcast((Int.of(1) << place).ir, DOUBLE)))
+    return from_bits(builder().or_(bits(words), bits(select(where, bit, 0.0))))
+
+
+def lanes_of(numbers: Sequence[Number]) -> Lanes:
+    """Eight numbers in the lanes of a vector."""
+    out = ir.Constant(DOUBLES, ir.Undefined)
+    for i, number in enumerate(numbers):
+        out = builder().insert_element(out, number.ir, ir.Constant(INDEX, i))
+    return Lanes(out)
+
+
 def lane(x: Lanes, index: int) -> Number:
     return Number(builder().extract_element(x.ir, ir.Constant(INDEX, index)))
 
 
 def per_lane(function: str, *args: Lanes) -> Lanes:
     """A function of the C library, one lane after the other."""
-    out = ir.Constant(DOUBLES, ir.Undefined)
+    results = []
     for i in range(WIDTH):
         numbers = [lane(arg, i).ir for arg in args]
-        result = call(f"llvm.{function}.f64", DOUBLE, *numbers)
-        out = builder().insert_element(out, result, ir.Constant(INDEX, i))
-    return Lanes(out)
+        results.append(Number(call(f"llvm.{function}.f64", DOUBLE, *numbers)))
+    return lanes_of(results)
 
 
 def totals(vectors: Sequence[Lanes]) -> Lanes:

@@ -109,19 +109,20 @@ def by_nonzeros(
                 for row in times(rows):
                     bits = read_int(masks + (row * chunks(vectors) + chunk) * 8)
                     to = gw + row * pitch + first * 8
-                    add_examples(to, bits, gy + row * stride + here, turned, width)
+                    at = gy + row * stride + here
+                    add_terms(to, bits, at, Int.of(8), turned, width)
         done.value = done.value + tiles * width
     return done.value
 
 
-def add_examples(to: Int, bits: Int, gy: Int, turned: Int, width: int) -> None:
-    """Adds gy[e]·turned[e] to a row for each bit e."""
+def add_terms(to: Int, bits: Int, numbers: Int, step: Int, turned: Int, width: int) -> None:
+    """Adds numbers[i]·turned[i] to a row for each bit i; the numbers are `step` bytes apart."""
     places = [to + v * BYTES for v in range(width)]
     sums = [Variable(load(place)) for place in places]
-    for example in set_bits(bits):
-        number = Lanes.of(read(gy + example * 8))
+    for i in set_bits(bits):
+        number = Lanes.of(read(numbers + i * step))
         for v, part in enumerate(sums):
-            at = turned + (example * width + v) * BYTES
+            at = turned + (i * width + v) * BYTES
             part.value = fma(number, load(at), part.value)
     for place, part in zip(places, sums, strict=True):
         store(place, part.value)

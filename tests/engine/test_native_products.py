@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
 from numba import njit
 
-from engine.native import plain, products, weights, zeros
+from engine.native import plain, products, sparse, weights, zeros
 from engine.native.setup import aligned, row_length
 from engine.program import Integers
 from engine.progress import Array
@@ -50,6 +51,22 @@ def call_weight_gradients(gw, pitch, gy, x, stride, m, k, vectors, bias, relu, t
         m, k - done, vectors, bias, turned.ctypes.data,
     )  # fmt: skip
     return done
+
+
+@njit
+def call_sparse_outputs(y, stride, w, pitch, x, m, k, vectors, bias, floor, turned, masks):  # type: ignore[no-untyped-def]
+    return sparse.outputs(
+        y.ctypes.data, stride, w.ctypes.data, pitch, x.ctypes.data, m, k, vectors, bias, floor,
+        turned.ctypes.data, masks.ctypes.data,
+    )  # fmt: skip
+
+
+@njit
+def call_sparse_input_gradients(gx, stride, w, pitch, gy, m, k, vectors, mode, turned, masks):  # type: ignore[no-untyped-def]
+    return sparse.input_gradients(
+        gx.ctypes.data, stride, w.ctypes.data, pitch, gy.ctypes.data, m, k, vectors, mode,
+        turned.ctypes.data, masks.ctypes.data,
+    )  # fmt: skip
 
 
 class Case:
@@ -149,6 +166,97 @@ def test_weight_gradients_behind_a_relu(share: float) -> None:
             case = Case(m, k, n, bias)
             case.gy *= np.random.default_rng(m).random(case.gy.shape) < share
             assert_weight_gradients(case, relu=1, masks=masks)
+
+
+SPARSE_SHAPES = [(32, 32, 64), (33, 63, 65), (40, 64, 100), (70, 129, 131), (64, 200, 257)]
+"""Outputs, inputs, examples; turned around the same again."""
+
+
+def sparse_cases(share: float, bias: int) -> Iterator[Case]:
+    """With so much of x and gy that is not 0."""
+    for m, k, n in SPARSE_SHAPES:
+        for shape in ((m, k, n), (k, m, n)):
+            case = Case(*shape, bias)
+            rng = np.random.default_rng(n)
+            for numbers in (case.x, case.gy):
+                numbers *= rng.random(numbers.shape) < share
+            yield case
+
+
+class SparseRoom:
+    """Exactly the room that the products ask for, and what must stay as it is behind it."""
+
+    def __init__(self, case: Case) -> None:
+        lanes = case.stride // 8
+        self.turned = aligned(sparse.room(lanes) + 1, 8)
+        self.masks = np.full(sparse.words(lanes, max(case.m, case.k)) + 1, -1)
+        self.turned[-1] = math.pi
+
+    def is_whole(self) -> bool:
+        return bool((self.turned[-1] == math.pi).all()) and self.masks[-1] == -1
+
+
+def covered(count: int) -> int:
+    """What the tiles of the sparse products take of so many results."""
+    return count // (8 * zeros.WIDTHS[-1]) * 8 * zeros.WIDTHS[-1]
+
+
+@pytest.mark.parametrize("share", [0.0, 0.02, 0.5, 0.9])
+@pytest.mark.parametrize("bias", [0, 1])
+def test_sparse_outputs_are_those_of_the_tiles(bias: int, share: float) -> None:
+    for case in sparse_cases(share, bias):
+        for floor in (-math.inf, 0.0):
+            m, k, vectors, room = case.m, case.k, case.vectors, SparseRoom(case)
+            tiles, ours = case.y.copy(), case.y.copy()
+            given = case.stride, case.flat, case.pitch, case.x, m, k, vectors, bias, floor
+            call_outputs(tiles, *given)
+            done = call_sparse_outputs(ours, *given, room.turned, room.masks)
+            assert done == (covered(m) if share < 0.6 else 0)
+            assert np.array_equal(ours[:done], tiles[:done])
+            assert np.array_equal(ours[done:], case.y[done:])
+            assert room.is_whole()
+
+
+@pytest.mark.parametrize("share", [0.0, 0.02, 0.5, 0.9])
+@pytest.mark.parametrize(
+    "mode", [products.OVERWRITE, products.ACCUMULATE, products.OVERWRITE_WHERE_POSITIVE]
+)
+def test_sparse_input_gradients_are_those_of_the_tiles(mode: int, share: float) -> None:
+    for bias in (0, 1):
+        for case in sparse_cases(share, bias):
+            m, k, vectors, room = case.m, case.k, case.vectors, SparseRoom(case)
+            tiles, ours = case.gx.copy(), case.gx.copy()
+            given = case.stride, case.flat, case.pitch, case.gy, m, k, vectors, mode
+            call_input_gradients(tiles, *given)
+            done = call_sparse_input_gradients(ours, *given, room.turned, room.masks)
+            assert done == (covered(k) if share < 0.6 else 0)
+            assert np.array_equal(ours[:done], tiles[:done])
+            assert np.array_equal(ours[done:], case.gx[done:])
+            assert room.is_whole()
+
+
+@pytest.mark.parametrize("shape", [(31, 64, 64), (64, 31, 64), (64, 64, 56)])
+def test_little_is_left_to_the_tiles(shape: tuple[int, int, int]) -> None:
+    case = Case(*shape, 0)
+    case.x[:] = 0.0
+    untouched = case.y.copy()
+    room = aligned(0), np.zeros(0, np.int64)
+    given = case.stride, case.flat, case.pitch, case.x, case.m, case.k, case.vectors, 0, 0.0
+    assert call_sparse_outputs(case.y, *given, *room) == 0
+    assert np.array_equal(case.y, untouched)
+
+
+def test_sparse_outputs_let_nan_through() -> None:
+    case = Case(32, 64, 64, 1)
+    case.x[:] = 0.0
+    case.x[40, 17] = math.nan
+    room = SparseRoom(case)
+    call_sparse_outputs(
+        case.y, case.stride, case.flat, case.pitch, case.x, 32, 64, case.vectors, 1, 0.0,
+        room.turned, room.masks,
+    )  # fmt: skip
+    assert np.isnan(case.y[:, 17]).all()
+    assert np.isfinite(np.delete(case.used(case.y), 17, axis=1)).all()
 
 
 def test_nan_is_not_zero() -> None:
