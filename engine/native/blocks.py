@@ -13,7 +13,7 @@ import math
 
 from numba import njit
 
-from engine.native import rows, sparse, zeros
+from engine.native import rows, sparse, sparse_weights
 from engine.native.elementwise import elementwise, elementwise_rule
 from engine.native.products import (
     ACCUMULATE,
@@ -95,8 +95,8 @@ def backward(
 
     The gradient of the loss must be in its row; gradients of slots are added to.
     """
-    for done in range(last - first):
-        i = last - 1 - done
+    for turn in range(last - first):
+        i = last - 1 - turn
         at = code + SIZE * i
         flags = field(at + FLAGS)
         if flags & (TRAINED | NEEDS_A | NEEDS_B) == 0:
@@ -120,7 +120,7 @@ def backward(
             pitch = 8 * (width + bias)
             done = 0
             if flags & RELU:
-                done = zeros.weight_gradients(
+                done = sparse_weights.weight_gradients(
                     g_slot, pitch, gy, a, stride, count, width, vectors, turned, marks
                 )
             weight_gradients(

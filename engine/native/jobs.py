@@ -45,8 +45,8 @@ class Memory(NamedTuple):
         rows, stride: how many rows there are, and the bytes of each.
         block: examples that a row has room for.
         waist, waist_row: those of the Program; without a waist all of the code, and -1.
-        turned: room for what products turn, see `engine.native.weights`, `zeros` and `sparse`.
-        marks: room for what is not 0, see `engine.native.active`, `zeros` and `sparse`.
+        turned: room for what products turn, see `engine.native.weights` and `sparse`.
+        marks: room for what is not 0, see `engine.native.active` and `sparse`.
         sums: room for two vectors: the losses and the scores of a batch so far, by lane.
         data, pitch: inputs and targets × examples, and the bytes of a row of it.
     """

@@ -11,9 +11,9 @@ each row when there is one):
 Each is covered with tiles: blocks of results small enough to stay in registers while the sum
 runs, so that every number loaded is used several times. The size of the tiles depends on the
 registers of the processor; no size changes the order of a sum. The weight gradients are in
-`engine.native.weights`; `engine.native.sparse` and `zeros` leave out what is 0 in large
-matrices. `engine.native.plain` has a twin of each in plain loops; tests hold one against the
-other.
+`engine.native.weights`; `engine.native.sparse` and `sparse_weights` leave out what is 0 in
+large matrices. `engine.native.plain` has a twin of each in plain loops; tests hold one against
+the other.
 
 Addresses and distances are in bytes: `stride` from one row of lanes to the next, `pitch` from
 one row of weights to the next; `vectors` counts groups of eight lanes.

@@ -7,7 +7,7 @@ from itertools import accumulate
 
 import numpy as np
 
-from engine.native import batch, sparse, zeros
+from engine.native import batch, sparse, sparse_weights
 from engine.native.jobs import JOB, Job, Memory, Settings
 from engine.native.tracing import BYTES, WIDTH
 from engine.native.weights import TURNED
@@ -55,13 +55,13 @@ def job_of(problem: Problem, program: Program) -> Job:
 def allocate(program: Program, data: Array, block: int, settings: Settings) -> Job:
     """A job over the examples that are the columns of `data`."""
     vectors, lanes = whole_vectors(len(program.order)), row_length(block)
-    # One vector more than there is, because tiles read one number past the last weight.
+    # One vector more than there is, because products read up to seven numbers past the last weight.
     slot_vectors = whole_vectors(program.slots) + 1
     once, table = program.prologue_rows * WIDTH, program.rows * lanes
     marks = max(
         lanes + WIDTH,
-        program.rows * zeros.chunks(whole_vectors(lanes)),
-        sparse.words(lanes, program.rows),
+        sparse_weights.masks_of(program.rows, whole_vectors(lanes)),
+        sparse.masks_of(lanes, program.rows),
     )
     room = Room(
         slots=WIDTH * slot_vectors,
@@ -70,7 +70,8 @@ def allocate(program: Program, data: Array, block: int, settings: Settings) -> J
         kept=WIDTH * vectors,
         once=2 * once,
         values=(3 if program.waist else 2) * table,
-        turned=WIDTH * max(lanes * TURNED, zeros.room(lanes), sparse.room(lanes)),
+        turned=WIDTH
+        * max(lanes * TURNED, sparse_weights.room(lanes), sparse.room(lanes, program.rows)),
         marks=marks,
         sums=2 * WIDTH,
     )

@@ -5,25 +5,30 @@
 
 The tiles of `engine.native.products` multiply by every number of an example l. Here each example
 goes from one number that is not 0 to the next, as bits of a mask, and adds a column of the
-weights, or a row; its sums lie side by side and are turned last. Every sum is formed in the order
-of the tiles, so the bits are theirs. Names are those of `engine.native.products`.
+weights, or a row; its sums lie side by side and are turned last. Names are those of
+`engine.native.products`.
 
-What is left out is 0·w. (Were w infinite, there would be NaN, and here there is not.)
+Every sum is formed in the order of the tiles and only terms 0·w are left out, so the bits are
+theirs, but for a sum of -0, which stays -0. Weights that are not finite are left to the tiles.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 from engine.native.products import write_tile
+from engine.native.sparse_weights import WIDTHS, add_terms, parts
 from engine.native.tracing import (
     BYTES,
     WIDTH,
     ZEROS,
+    Bit,
     Int,
     Lanes,
     Number,
     Variable,
+    fma,
     lanes_of,
     load,
     load_turned,
@@ -36,15 +41,18 @@ from engine.native.tracing import (
     smaller,
     store,
     times,
+    total,
     traced,
     when,
     with_bit,
 )
 from engine.native.weights import turn
-from engine.native.zeros import CHUNK, WIDTHS, Whole, add_terms
 
 TERMS = 64
 """Terms of a sum whose weights are laid out at once: as many as a mask has bits."""
+
+LEAST_RESULTS, LEAST_TERMS, LEAST_VECTORS = 32, 32, 8
+"""What is worth the masks. Timed: with less of one of them the tiles are as fast."""
 
 
 @traced
@@ -74,7 +82,12 @@ def outputs(
             at = y + (row + i) * stride + vector * BYTES
             store(at, select(Lanes.of(floor) > result, floor, result))
 
-    return by_nonzeros(rows, columns, x, stride, vectors, turned, masks, start, lay_out, finish)
+    numbers = rows * pitch // 8
+    with worth_it(rows, columns, x, stride, vectors, weights, numbers, masks) as done:
+        done.value = by_nonzeros(
+            rows, columns, x, stride, vectors, turned, masks, start, lay_out, finish
+        )
+    return done.value
 
 
 @traced
@@ -97,22 +110,55 @@ def input_gradients(
         to = gx + column * stride + vector * BYTES
         write_tile(to, stride, [[result] for result in results], mode)
 
-    return by_nonzeros(columns, rows, gy, stride, vectors, turned, masks, start, lay_out, finish)
+    numbers = rows * pitch // 8
+    with worth_it(columns, rows, gy, stride, vectors, weights, numbers, masks) as done:
+        done.value = by_nonzeros(
+            columns, rows, gy, stride, vectors, turned, masks, start, lay_out, finish
+        )
+    return done.value
 
 
-def room(lanes: int) -> int:
-    """Vectors of laid out weights, and of the sums of so many examples."""
-    return (TERMS + lanes) * WIDTHS[0] if lanes >= CHUNK * WIDTH else 0
+def room(lanes: int, rows: int) -> int:
+    """Vectors that are turned, of rows with so many lanes, of a program with so many rows."""
+    enough = lanes >= LEAST_VECTORS * WIDTH and rows >= LEAST_RESULTS + LEAST_TERMS
+    return (TERMS + lanes) * WIDTHS[0] if enough else 0
 
 
-def words(lanes: int, rows: int) -> int:
-    """Masks for as many rows as a matrix of the program can have."""
-    return lanes * chunks(rows)
+def masks_of(lanes: int, rows: int) -> int:
+    """How many masks so many examples have."""
+    return lanes * parts(rows, TERMS)
 
 
-def chunks(terms: Whole) -> Whole:
-    """How many masks an example has."""
-    return (terms + (TERMS - 1)) // TERMS
+@contextmanager
+def worth_it(
+    results: Int, terms: Int, numbers: Int, stride: Int, vectors: Int, weights: Int, count: Int,
+    masks: Int,
+) -> Iterator[Variable[Int]]:  # fmt: skip
+    """Runs its body where it takes less time than the tiles, with the masks laid down.
+
+    Gives it a variable that is 0 elsewhere. `count` is how many weights there are.
+    """
+    done = Variable(Int.of(0))
+    enough = (vectors >= LEAST_VECTORS) & (results >= LEAST_RESULTS) & (terms >= LEAST_TERMS)
+    glance = Int.of(1)
+    # Most matrices without zeros show it in their first eight examples.
+    with (
+        when(enough),
+        when(find(masks, numbers, stride, terms, glance) * 4 < terms * (3 * WIDTH)),
+        when(find(masks, numbers, stride, terms, vectors) * 5 < terms * vectors * (3 * WIDTH)),
+        when(all_finite(weights, count)),
+    ):
+        yield done
+
+
+def all_finite(numbers: Int, count: Int) -> Bit:
+    """Whether none of the numbers is infinite or NaN."""
+    check, rest = Variable(ZEROS), Variable(Number.of(0.0))
+    for vector in times(count // WIDTH):
+        check.value = fma(load(numbers + vector * BYTES), 0.0, check.value)
+    for i in times(count % WIDTH):
+        rest.value = rest.value + read(numbers + (count // WIDTH * WIDTH + i) * 8) * 0.0
+    return total(check.value) + rest.value == 0.0
 
 
 def by_nonzeros(
@@ -129,31 +175,24 @@ def by_nonzeros(
         finish: (first result, vector) takes eight results of eight examples.
     """
     done = Variable(Int.of(0))
-    # Fewer examples, results or terms are not worth the masks.
-    with when((vectors >= CHUNK) & (results >= WIDTHS[-1] * WIDTH) & (terms >= TERMS // 2)):
-        found = find(masks, numbers, stride, terms, vectors)
-        with when(found * 3 < terms * vectors * (2 * WIDTH)):
-            sums = turned + TERMS * WIDTHS[0] * BYTES
-            for width in WIDTHS:
-                tiles = (results // WIDTH - done.value) // width
-                for tile in times(tiles):
-                    first = (done.value + tile * width) * WIDTH
-                    begin_sums(sums, start(first, width), vectors)
-                    for chunk in times(chunks(terms)):
-                        begin = chunk * TERMS
-                        lay_out(first, begin, smaller(terms - begin, TERMS), width)
-                        for example in times(vectors * WIDTH):
-                            bits = read_int(masks + (chunk * vectors * WIDTH + example) * 8)
-                            at = numbers + begin * stride + example * 8
-                            add_terms(
-                                sums + example * (width * BYTES), bits, at, stride, turned, width
-                            )
-                    for vector in times(vectors):
-                        for v in range(width):
-                            own = sums + (vector * (WIDTH * width) + v) * BYTES
-                            turned_back = load_turned(own, Int.of(width * BYTES))
-                            finish(first + v * WIDTH, vector, turned_back)
-                done.value = done.value + tiles * width
+    sums = turned + TERMS * WIDTHS[0] * BYTES
+    for width in WIDTHS:
+        tiles = (results // WIDTH - done.value) // width
+        for tile in times(tiles):
+            first = (done.value + tile * width) * WIDTH
+            begin_sums(sums, start(first, width), vectors)
+            for chunk in times(parts(terms, TERMS)):
+                begin = chunk * TERMS
+                lay_out(first, begin, smaller(terms - begin, TERMS), width)
+                for example in times(vectors * WIDTH):
+                    bits = read_int(masks + (chunk * vectors * WIDTH + example) * 8)
+                    at = numbers + begin * stride + example * 8
+                    add_terms(sums + example * (width * BYTES), bits, at, stride, turned, width)
+            for vector in times(vectors):
+                for v in range(width):
+                    own = sums + (vector * (WIDTH * width) + v) * BYTES
+                    finish(first + v * WIDTH, vector, load_turned(own, Int.of(width * BYTES)))
+        done.value = done.value + tiles * width
     return done.value * WIDTH
 
 
@@ -169,7 +208,7 @@ def find(masks: Int, numbers: Int, stride: Int, terms: Int, vectors: Int) -> Int
     Masks of the same terms lie side by side, one an example.
     """
     found = Variable(Int.of(0))
-    for chunk in times(chunks(terms)):
+    for chunk in times(parts(terms, TERMS)):
         begin = chunk * TERMS
         for vector in times(vectors):
             own = Variable(ZEROS)

@@ -4,8 +4,8 @@ Examples lie in the lanes, so there are two ways. `by_lanes` multiplies lane by 
 the lanes of each result last; that takes a few instructions a weight. `by_examples` first turns
 the inputs, so that lanes are columns and each example adds to a row of weights as it lies in
 memory; that takes a few instructions an input. The shape decides which is less: with many rows
-for the examples of a block the inputs are turned. `engine.native.zeros` is a third way, for the
-many zeros behind a relu. Names are those of `engine.native.products`.
+for the examples of a block the inputs are turned. `engine.native.sparse_weights` is a third way,
+for the many zeros behind a relu. Names are those of `engine.native.products`.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ def by_examples(
 
 
 def turn(turned: Int, step: int, x: Int, stride: Int, width: int, vectors: Int) -> None:
-    """Rows of columns become rows of examples, `width` vectors each and `step` bytes apart."""
+    """Rows x[i, l] become rows turned[l, i], of `width` vectors each and `step` bytes apart."""
     for vector in times(vectors):
         for v in range(width):
             square = load_turned(x + v * WIDTH * stride + vector * BYTES, stride)

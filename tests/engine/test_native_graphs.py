@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from engine import Value
 from engine.gradcheck import check_program
+from engine.losses import sum_values
 from engine.native.function import NativeFunction
 from engine.nn import ACTIVATIONS, Layer
 from engine.value import log_sum_exp
@@ -257,6 +258,42 @@ def test_the_slope_of_a_root_at_0(root: Callable[[Value], Value]) -> None:
     for factor in (2.0, -2.0):
         both = run_both(expression, [0.0, factor], [[1.0]])
         assert both.native_gradient.tolist() == both.gradient.tolist() == [factor * math.inf, 0.0]
+
+
+def wide_relus(p: Sequence[Value], x: Sequence[Value]) -> list[Value]:
+    """33 rows, half of them 0."""
+    return [(p[i] * x[0] + p[i + 1] * x[1]).relu() for i in range(33)]
+
+
+def two_heads(p: Sequence[Value], x: Sequence[Value]) -> Value:
+    """Two layers of the same rows, one of them with a relu, and the rows themselves."""
+    hidden = wide_relus(p, x)
+    first = [(dot(p[i:], hidden) + p[i]).relu() for i in range(34, 68)]
+    second = [dot(p[i:], hidden) for i in range(68, 101)]
+    return dot(first, second) + hidden[5]
+
+
+def dot(a: Sequence[Value], b: Sequence[Value]) -> Value:
+    return sum_values(x * y for x, y in zip(a, b, strict=False))
+
+
+def test_wide_layers_of_any_graph_leave_zeros_out() -> None:
+    rng = np.random.default_rng(7)
+    parameters, rows = rng.standard_normal(140) * 0.3, rng.standard_normal((65, 2))
+    both = run_both(two_heads, parameters.tolist(), rows.tolist())
+    assert np.allclose(both.native_losses, both.losses, rtol=1e-12, atol=1e-12)
+    assert np.all(np.abs(both.native_gradient - both.gradient) <= 1e-12 * both.scale)
+
+
+@pytest.mark.parametrize("number", [math.inf, math.nan])
+def test_weights_that_are_not_finite_reach_the_loss_past_zeros(number: float) -> None:
+    def expression(p: Sequence[Value], x: Sequence[Value]) -> Value:
+        rows = [dot(p[i:], x).tanh() for i in range(32)]
+        return sum_values(rows)
+
+    native = native_function(expression, [0.5] * 64, [[0.0] * 32] * 64)
+    assert native.loss([0.5] * 64) == 0.0
+    assert math.isnan(native.loss([number, *[0.5] * 63]))
 
 
 def test_a_function_refuses_arrays_of_other_shapes() -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numba import njit
 
-from engine.native import plain, products, sparse, weights, zeros
+from engine.native import plain, products, sparse, sparse_weights, weights
 from engine.native.setup import aligned, row_length
 from engine.program import Integers
 from engine.progress import Array
@@ -42,7 +42,7 @@ def call_input_gradients(gx, stride, w, pitch, gy, m, k, vectors, mode):  # type
 def call_weight_gradients(gw, pitch, gy, x, stride, m, k, vectors, bias, relu, turned, masks):  # type: ignore[no-untyped-def]
     done = 0
     if relu:
-        done = zeros.weight_gradients(
+        done = sparse_weights.weight_gradients(
             gw.ctypes.data, pitch, gy.ctypes.data, x.ctypes.data, stride, m, k, vectors,
             turned.ctypes.data, masks.ctypes.data,
         )  # fmt: skip
@@ -133,7 +133,7 @@ def test_input_gradients(bias: int, mode: int) -> None:
 
 def room_to_turn(case: Case) -> Array:
     lanes = case.stride // 8
-    return aligned(max(lanes * weights.TURNED, zeros.room(lanes)), 8)
+    return aligned(max(lanes * weights.TURNED, sparse_weights.room(lanes)), 8)
 
 
 def assert_weight_gradients(case: Case, relu: int, masks: Integers) -> None:
@@ -188,8 +188,8 @@ class SparseRoom:
 
     def __init__(self, case: Case) -> None:
         lanes = case.stride // 8
-        self.turned = aligned(sparse.room(lanes) + 1, 8)
-        self.masks = np.full(sparse.words(lanes, max(case.m, case.k)) + 1, -1)
+        self.turned = aligned(sparse.room(lanes, case.m + case.k) + 1, 8)
+        self.masks = np.full(sparse.masks_of(lanes, max(case.m, case.k)) + 1, -1)
         self.turned[-1] = math.pi
 
     def is_whole(self) -> bool:
@@ -198,7 +198,7 @@ class SparseRoom:
 
 def covered(count: int) -> int:
     """What the tiles of the sparse products take of so many results."""
-    return count // (8 * zeros.WIDTHS[-1]) * 8 * zeros.WIDTHS[-1]
+    return count // (8 * sparse_weights.WIDTHS[-1]) * 8 * sparse_weights.WIDTHS[-1]
 
 
 @pytest.mark.parametrize("share", [0.0, 0.02, 0.5, 0.9])
@@ -212,7 +212,7 @@ def test_sparse_outputs_are_those_of_the_tiles(bias: int, share: float) -> None:
             call_outputs(tiles, *given)
             done = call_sparse_outputs(ours, *given, room.turned, room.masks)
             assert done == (covered(m) if share < 0.6 else 0)
-            assert np.array_equal(ours[:done], tiles[:done])
+            assert ours[:done].tobytes() == tiles[:done].tobytes()
             assert np.array_equal(ours[done:], case.y[done:])
             assert room.is_whole()
 
@@ -230,7 +230,7 @@ def test_sparse_input_gradients_are_those_of_the_tiles(mode: int, share: float) 
             call_input_gradients(tiles, *given)
             done = call_sparse_input_gradients(ours, *given, room.turned, room.masks)
             assert done == (covered(k) if share < 0.6 else 0)
-            assert np.array_equal(ours[:done], tiles[:done])
+            assert ours[:done].tobytes() == tiles[:done].tobytes()
             assert np.array_equal(ours[done:], case.gx[done:])
             assert room.is_whole()
 
@@ -244,6 +244,21 @@ def test_little_is_left_to_the_tiles(shape: tuple[int, int, int]) -> None:
     given = case.stride, case.flat, case.pitch, case.x, case.m, case.k, case.vectors, 0, 0.0
     assert call_sparse_outputs(case.y, *given, *room) == 0
     assert np.array_equal(case.y, untouched)
+
+
+@pytest.mark.parametrize("number", [math.inf, -math.inf, math.nan])
+@pytest.mark.parametrize("place", [0, 37, -1])
+def test_weights_that_are_not_finite_are_left_to_the_tiles(number: float, place: int) -> None:
+    case = Case(33, 65, 64, 0)
+    case.x[:] = case.gy[:] = 0.0
+    case.flat[: 33 * 65][place] = number
+    room = SparseRoom(case)
+    given = 33, 65, case.vectors, 0
+    shared = case.stride, case.flat, case.pitch
+    assert not call_sparse_outputs(case.y, *shared, case.x, *given, 0.0, room.turned, room.masks)
+    assert not call_sparse_input_gradients(
+        case.gx, *shared, case.gy, *given, room.turned, room.masks
+    )
 
 
 def test_sparse_outputs_let_nan_through() -> None:

@@ -1,4 +1,4 @@
-"""The gradients of weights where many numbers of gy are exactly 0, as a relu's rule leaves them.
+"""Gradients of weights where many numbers of gy are exactly 0, as a relu's rule leaves them.
 
 A row of weights gets Σₑ gy[m, e]·x[:, e] over the examples e. The tiles of
 `engine.native.weights` multiply by every gy[m, e]; here each row goes from one example that is
@@ -75,7 +75,7 @@ def room(lanes: int) -> int:
 
 def find(masks: Int, gy: Int, stride: Int, rows: Int, vectors: Int) -> Int:
     """Sets a bit for each number that is not 0; the answer is how many those are."""
-    found, words = Variable(Int.of(0)), chunks(vectors)
+    found, words = Variable(Int.of(0)), parts(vectors, CHUNK)
     for row in times(rows):
         own = masks + row * words * 8
         write_int(own + (words - 1) * 8, Int.of(0))  # the last may have bytes without a vector
@@ -86,9 +86,14 @@ def find(masks: Int, gy: Int, stride: Int, rows: Int, vectors: Int) -> Int:
     return found.value
 
 
-def chunks(vectors: Whole) -> Whole:
-    """How many masks a row has."""
-    return (vectors + CHUNK - 1) // CHUNK
+def masks_of(rows: int, vectors: int) -> int:
+    """How many masks so many rows have."""
+    return rows * parts(vectors, CHUNK)
+
+
+def parts(count: Whole, size: int) -> Whole:
+    """How many parts of this size it takes."""
+    return (count + (size - 1)) // size
 
 
 def by_nonzeros(
@@ -101,13 +106,13 @@ def by_nonzeros(
         tiles = (column_vectors - done.value) // width
         for tile in times(tiles):
             first = (done.value + tile * width) * WIDTH
-            for chunk in times(chunks(vectors)):
+            for chunk in times(parts(vectors, CHUNK)):
                 begin = chunk * CHUNK
                 here = begin * BYTES
                 size = smaller(vectors - begin, CHUNK)
                 turn(turned, width * BYTES, x + first * stride + here, stride, width, size)
                 for row in times(rows):
-                    bits = read_int(masks + (row * chunks(vectors) + chunk) * 8)
+                    bits = read_int(masks + (row * parts(vectors, CHUNK) + chunk) * 8)
                     to = gw + row * pitch + first * 8
                     at = gy + row * stride + here
                     add_terms(to, bits, at, Int.of(8), turned, width)
@@ -116,7 +121,10 @@ def by_nonzeros(
 
 
 def add_terms(to: Int, bits: Int, numbers: Int, step: Int, turned: Int, width: int) -> None:
-    """Adds numbers[i]·turned[i] to a row for each bit i; the numbers are `step` bytes apart."""
+    """Adds numbers[i]·turned[i] to `width` vectors of sums for each bit i.
+
+    The numbers are `step` bytes apart.
+    """
     places = [to + v * BYTES for v in range(width)]
     sums = [Variable(load(place)) for place in places]
     for i in set_bits(bits):
