@@ -61,7 +61,7 @@ def outputs(
     vectors: Int, bias: Int, floor: Number, turned: Int, masks: Int,
 ) -> Int:  # fmt: skip
     """y = max(floor, W·x + bias) for the first rows; the answer is how many, none where that is
-    slower. `turned` is room for `room` vectors, `masks` for `words` integers.
+    slower. `turned` is room for `room` vectors, `masks` for `masks_of` integers.
     """
 
     def start(first: Int, width: int) -> list[Lanes]:
