@@ -15,6 +15,7 @@ from engine.native.tracing import (
     fma,
     lanes_of,
     load,
+    parts,
     read,
     read_int,
     select,
@@ -77,7 +78,7 @@ def add_scores(
     is the first of as many rows of targets, side by side.
     """
     result = Variable(load(sums))
-    for vector in times((examples + WIDTH - 1) // WIDTH):
+    for vector in times(parts(examples, WIDTH)):
         at = values + vector * BYTES
         score = Variable(ZEROS)
         with when(kind == SIGN):

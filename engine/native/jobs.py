@@ -147,7 +147,6 @@ class Job:
         record: Memory and Settings as a JOB; what `run` is given.
         slots, gradients, velocity, kept, marks: see Memory.
         values: values and gradients × rows × lanes; with a waist a third table.
-        block, mean: as in the record.
         held: what else the record has addresses of, so that it lives as long.
     """
 
@@ -158,9 +157,15 @@ class Job:
     kept: Array
     values: Array
     marks: Integers
-    block: int
-    mean: bool
     held: tuple[npt.NDArray[Any], ...]
+
+    @property
+    def block(self) -> int:
+        return int(self.record["block"][0])
+
+    @property
+    def mean(self) -> bool:
+        return bool(self.record["mean"][0])
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a job cannot be copied or pickled: its record holds addresses")

@@ -9,7 +9,7 @@ import numpy as np
 
 from engine.native import batch, sparse, sparse_weights
 from engine.native.jobs import JOB, Job, Memory, Settings
-from engine.native.tracing import BYTES, WIDTH
+from engine.native.tracing import BYTES, WIDTH, parts
 from engine.native.weights import TURNED
 from engine.native.windows import spread
 from engine.nn import MLP
@@ -54,13 +54,13 @@ def job_of(problem: Problem, program: Program) -> Job:
 
 def allocate(program: Program, data: Array, block: int, settings: Settings) -> Job:
     """A job over the examples that are the columns of `data`."""
-    vectors, lanes = whole_vectors(len(program.order)), row_length(block)
+    vectors, lanes = parts(len(program.order), WIDTH), row_length(block)
     # One vector more than there is, because products read up to seven numbers past the last weight.
-    slot_vectors = whole_vectors(program.slots) + 1
+    slot_vectors = parts(program.slots, WIDTH) + 1
     once, table = program.prologue_rows * WIDTH, program.rows * lanes
     marks = max(
         lanes + WIDTH,
-        sparse_weights.masks_of(program.rows, whole_vectors(lanes)),
+        sparse_weights.masks_of(program.rows, parts(lanes, WIDTH)),
         sparse.masks_of(lanes, program.rows),
     )
     room = Room(
@@ -124,8 +124,6 @@ def allocate(program: Program, data: Array, block: int, settings: Settings) -> J
         kept=room["kept"],
         values=values,
         marks=room["marks"].view(np.int64),
-        block=block,
-        mean=settings.mean,
         held=(
             *(program.code, program.constants, program.links, outputs, data),
             *(room["once"], room["turned"], room["sums"]),
@@ -142,7 +140,7 @@ class Room(dict[str, Array]):
 
     def __init__(self, **sizes: int) -> None:
         super().__init__()
-        starts = [0, *accumulate(WIDTH * whole_vectors(size) for size in sizes.values())]
+        starts = [0, *accumulate(WIDTH * parts(size, WIDTH) for size in sizes.values())]
         whole = aligned(starts[-1])
         first = whole.ctypes.data
         self.address: dict[str, int] = {}
@@ -160,16 +158,12 @@ def scoring(problem: Problem) -> int:
 
 def columns(problem: Problem) -> Array:
     """Inputs and targets × examples: first the training rows, then the validation rows."""
-    parts = [problem.training]
+    sets = [problem.training]
     if problem.validation is not None:
-        parts.append(problem.validation)
-    x = np.concatenate([part.x for part in parts])
-    targets = np.concatenate([part.targets for part in parts])
+        sets.append(problem.validation)
+    x = np.concatenate([each.x for each in sets])
+    targets = np.concatenate([each.targets for each in sets])
     return np.ascontiguousarray(np.concatenate([x, targets], axis=1).T)
-
-
-def whole_vectors(count: int) -> int:
-    return -(-count // WIDTH)
 
 
 def row_length(examples: int) -> int:
@@ -177,7 +171,7 @@ def row_length(examples: int) -> int:
 
     Rows a power of two apart would fall into the same few sets of the cache.
     """
-    lanes = WIDTH * whole_vectors(examples)
+    lanes = WIDTH * parts(examples, WIDTH)
     return lanes + WIDTH if lanes % 64 == 0 else lanes
 
 

@@ -14,11 +14,10 @@ theirs, but for a sum of -0, which stays -0. Weights that are not finite are lef
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 
 from engine.native.products import write_tile
-from engine.native.sparse_weights import WIDTHS, add_terms, parts
+from engine.native.sparse_weights import WIDTHS, add_terms, covered, tiles
 from engine.native.tracing import (
     BYTES,
     WIDTH,
@@ -35,6 +34,7 @@ from engine.native.tracing import (
     mask,
     not_zero,
     ones,
+    parts,
     read,
     read_int,
     select,
@@ -75,18 +75,17 @@ def outputs(
 
     def lay_out(first: Int, begin: Int, size: Int, width: int) -> None:
         at = weights + first * pitch + begin * 8
-        turn(turned, width * BYTES, at, pitch, width, (size + (WIDTH - 1)) // WIDTH)
+        turn(turned, width * BYTES, at, pitch, width, parts(size, WIDTH))
 
     def finish(row: Int, vector: Int, results: Sequence[Lanes]) -> None:
         for i, result in enumerate(results):
             at = y + (row + i) * stride + vector * BYTES
             store(at, select(Lanes.of(floor) > result, floor, result))
 
-    numbers = rows * pitch // 8
-    with worth_it(rows, columns, x, stride, vectors, weights, numbers, masks) as done:
-        done.value = by_nonzeros(
-            rows, columns, x, stride, vectors, turned, masks, start, lay_out, finish
-        )
+    done = Variable(Int.of(0))
+    with when(worth_it(rows, columns, x, stride, vectors, weights, rows * pitch // 8, masks)):
+        by_nonzeros(rows, columns, x, stride, vectors, turned, masks, start, lay_out, finish)
+        done.value = covered(rows)
     return done.value
 
 
@@ -110,11 +109,10 @@ def input_gradients(
         to = gx + column * stride + vector * BYTES
         write_tile(to, stride, [[result] for result in results], mode)
 
-    numbers = rows * pitch // 8
-    with worth_it(columns, rows, gy, stride, vectors, weights, numbers, masks) as done:
-        done.value = by_nonzeros(
-            columns, rows, gy, stride, vectors, turned, masks, start, lay_out, finish
-        )
+    done = Variable(Int.of(0))
+    with when(worth_it(columns, rows, gy, stride, vectors, weights, rows * pitch // 8, masks)):
+        by_nonzeros(columns, rows, gy, stride, vectors, turned, masks, start, lay_out, finish)
+        done.value = covered(columns)
     return done.value
 
 
@@ -129,26 +127,24 @@ def masks_of(lanes: int, rows: int) -> int:
     return lanes * parts(rows, TERMS)
 
 
-@contextmanager
 def worth_it(
     results: Int, terms: Int, numbers: Int, stride: Int, vectors: Int, weights: Int, count: Int,
     masks: Int,
-) -> Iterator[Variable[Int]]:  # fmt: skip
-    """Runs its body where it takes less time than the tiles, with the masks laid down.
+) -> Bit:  # fmt: skip
+    """Whether it takes less time than the tiles; then the masks are laid down.
 
-    Gives it a variable that is 0 elsewhere. `count` is how many weights there are.
+    `count` is how many weights there are.
     """
-    done = Variable(Int.of(0))
-    enough = (vectors >= LEAST_VECTORS) & (results >= LEAST_RESULTS) & (terms >= LEAST_TERMS)
-    glance = Int.of(1)
+    worth, glance = Variable(Int.of(0)), Int.of(1)
     # Most matrices without zeros show it in their first eight examples.
     with (
-        when(enough),
+        when(vectors >= LEAST_VECTORS),
+        when((results >= LEAST_RESULTS) & (terms >= LEAST_TERMS)),
         when(find(masks, numbers, stride, terms, glance) * 4 < terms * (3 * WIDTH)),
         when(find(masks, numbers, stride, terms, vectors) * 5 < terms * vectors * (3 * WIDTH)),
-        when(all_finite(weights, count)),
     ):
-        yield done
+        worth.value = all_finite(weights, count).as_int()
+    return worth.value != 0
 
 
 def all_finite(numbers: Int, count: Int) -> Bit:
@@ -166,34 +162,29 @@ def by_nonzeros(
     start: Callable[[Int, int], list[Lanes]],
     lay_out: Callable[[Int, Int, Int, int], None],
     finish: Callable[[Int, Int, Sequence[Lanes]], None],
-) -> Int:  # fmt: skip
-    """Sums over the terms of numbers[term, example]·weights; the answer is how many it formed.
+) -> None:  # fmt: skip
+    """Sums over the terms of numbers[term, example]·weights, for the results that tiles cover.
 
     Args:
         start: (first result, width) → what so many vectors of sums begin with.
         lay_out: (first result, first term, terms, width) lays weights down in `turned`.
         finish: (first result, vector) takes eight results of eight examples.
     """
-    done = Variable(Int.of(0))
     sums = turned + TERMS * WIDTHS[0] * BYTES
-    for width in WIDTHS:
-        tiles = (results // WIDTH - done.value) // width
-        for tile in times(tiles):
-            first = (done.value + tile * width) * WIDTH
-            begin_sums(sums, start(first, width), vectors)
-            for chunk in times(parts(terms, TERMS)):
-                begin = chunk * TERMS
-                lay_out(first, begin, smaller(terms - begin, TERMS), width)
-                for example in times(vectors * WIDTH):
-                    bits = read_int(masks + (chunk * vectors * WIDTH + example) * 8)
-                    at = numbers + begin * stride + example * 8
-                    add_terms(sums + example * (width * BYTES), bits, at, stride, turned, width)
-            for vector in times(vectors):
-                for v in range(width):
-                    own = sums + (vector * (WIDTH * width) + v) * BYTES
-                    finish(first + v * WIDTH, vector, load_turned(own, Int.of(width * BYTES)))
-        done.value = done.value + tiles * width
-    return done.value * WIDTH
+    for tile, width in tiles(results // WIDTH):
+        first = tile * WIDTH
+        begin_sums(sums, start(first, width), vectors)
+        for chunk in times(parts(terms, TERMS)):
+            begin = chunk * TERMS
+            lay_out(first, begin, smaller(terms - begin, TERMS), width)
+            for example in times(vectors * WIDTH):
+                bits = read_int(masks + (chunk * vectors * WIDTH + example) * 8)
+                at = numbers + begin * stride + example * 8
+                add_terms(sums + example * (width * BYTES), bits, at, stride, turned, width)
+        for vector in times(vectors):
+            for v in range(width):
+                own = sums + (vector * (WIDTH * width) + v) * BYTES
+                finish(first + v * WIDTH, vector, load_turned(own, Int.of(width * BYTES)))
 
 
 def begin_sums(sums: Int, start: Sequence[Lanes], vectors: Int) -> None:

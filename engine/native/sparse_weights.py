@@ -11,7 +11,7 @@ What is left out is 0·x. (Were x infinite, there would be NaN, and here there i
 
 from __future__ import annotations
 
-from typing import TypeVar
+from collections.abc import Iterator
 
 from engine.native.products import WIDE
 from engine.native.tracing import (
@@ -25,6 +25,7 @@ from engine.native.tracing import (
     mask,
     not_zero,
     ones,
+    parts,
     read,
     read_int,
     set_bits,
@@ -37,8 +38,6 @@ from engine.native.tracing import (
     write_int,
 )
 from engine.native.weights import turn
-
-Whole = TypeVar("Whole", int, Int)
 
 WIDTHS = (8, 4) if WIDE else (4,)
 """Vectors of columns whose sums a row keeps in registers; fewer are not worth the turning."""
@@ -61,10 +60,8 @@ def weight_gradients(
     with when((vectors >= CHUNK) & (columns >= WIDTHS[-1] * WIDTH)):
         found = find(masks, gy, stride, rows, vectors)
         with when(found * 3 < rows * vectors * (2 * WIDTH)):
-            tiles = by_nonzeros(
-                gw, pitch, gy, x, stride, rows, columns // WIDTH, vectors, masks, turned
-            )
-            done.value = tiles * WIDTH
+            by_nonzeros(gw, pitch, gy, x, stride, rows, columns // WIDTH, vectors, masks, turned)
+            done.value = covered(columns)
     return done.value
 
 
@@ -91,33 +88,38 @@ def masks_of(rows: int, vectors: int) -> int:
     return rows * parts(vectors, CHUNK)
 
 
-def parts(count: Whole, size: int) -> Whole:
-    """How many parts of this size it takes."""
-    return (count + (size - 1)) // size
+def tiles(vectors: Int) -> Iterator[tuple[Int, int]]:
+    """Covers vectors with the widest tiles first, but for a rest: (first vector, width)."""
+    done = Int.of(0)
+    for width in WIDTHS:
+        count = (vectors - done) // width
+        for tile in times(count):
+            yield done + tile * width, width
+        done = done + count * width
+
+
+def covered(numbers: Int) -> Int:
+    """How many numbers in a row `tiles` cover."""
+    narrowest = WIDTHS[-1] * WIDTH
+    return numbers // narrowest * narrowest
 
 
 def by_nonzeros(
     gw: Int, pitch: Int, gy: Int, x: Int, stride: Int, rows: Int, column_vectors: Int,
     vectors: Int, masks: Int, turned: Int,
-) -> Int:  # fmt: skip
-    """gW += gy·xᵀ over as many vectors of columns as the tiles take; the answer is how many."""
-    done = Variable(Int.of(0))
-    for width in WIDTHS:
-        tiles = (column_vectors - done.value) // width
-        for tile in times(tiles):
-            first = (done.value + tile * width) * WIDTH
-            for chunk in times(parts(vectors, CHUNK)):
-                begin = chunk * CHUNK
-                here = begin * BYTES
-                size = smaller(vectors - begin, CHUNK)
-                turn(turned, width * BYTES, x + first * stride + here, stride, width, size)
-                for row in times(rows):
-                    bits = read_int(masks + (row * parts(vectors, CHUNK) + chunk) * 8)
-                    to = gw + row * pitch + first * 8
-                    at = gy + row * stride + here
-                    add_terms(to, bits, at, Int.of(8), turned, width)
-        done.value = done.value + tiles * width
-    return done.value
+) -> None:  # fmt: skip
+    """gW += gy·xᵀ over the vectors of columns that the tiles cover."""
+    for vector, width in tiles(column_vectors):
+        first = vector * WIDTH
+        for chunk in times(parts(vectors, CHUNK)):
+            begin = chunk * CHUNK
+            here = begin * BYTES
+            size = smaller(vectors - begin, CHUNK)
+            turn(turned, width * BYTES, x + first * stride + here, stride, width, size)
+            for row in times(rows):
+                bits = read_int(masks + (row * parts(vectors, CHUNK) + chunk) * 8)
+                to = gw + row * pitch + first * 8
+                add_terms(to, bits, gy + row * stride + here, Int.of(8), turned, width)
 
 
 def add_terms(to: Int, bits: Int, numbers: Int, step: Int, turned: Int, width: int) -> None:

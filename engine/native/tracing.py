@@ -134,6 +134,9 @@ class Int(Symbol):
     __hash__ = None  # type: ignore[assignment]
 
 
+Whole = TypeVar("Whole", int, Int)
+
+
 class Floating(Symbol):
     """The operators of Number and Lanes."""
 
@@ -413,6 +416,11 @@ def ones(value: Int) -> Int:
 def not_zero(x: Lanes) -> Bit:
     """Where a number is not 0. NaN is not."""
     return ~(x == 0.0)
+
+
+def parts(count: Whole, size: int) -> Whole:
+    """How many parts of this size it takes."""
+    return (count + (size - 1)) // size
 
 
 def smaller(a: Int, b: Int | int) -> Int:

@@ -144,6 +144,10 @@ def test_relus_wide_enough_to_leave_zeros_out() -> None:
         training={"steps": 5, "batch_size": 70},
     )
     assert_alike(wide)
+    native = NativeExecutor(prepare(JobSpec.model_validate(wide)))
+    for _ in native.run(5):
+        pass
+    assert native.job.marks.any()
 
 
 def test_a_regression() -> None:

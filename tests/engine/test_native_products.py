@@ -201,6 +201,15 @@ def covered(count: int) -> int:
     return count // (8 * sparse_weights.WIDTHS[-1]) * 8 * sparse_weights.WIDTHS[-1]
 
 
+def assert_those_of_the_tiles(
+    ours: Array, tiles: Array, before: Array, done: int, room: SparseRoom
+) -> None:
+    """To the bit, and the rest as it was before."""
+    assert ours[:done].tobytes() == tiles[:done].tobytes()
+    assert np.array_equal(ours[done:], before[done:])
+    assert room.is_whole()
+
+
 @pytest.mark.parametrize("share", [0.0, 0.02, 0.5, 0.9])
 @pytest.mark.parametrize("bias", [0, 1])
 def test_sparse_outputs_are_those_of_the_tiles(bias: int, share: float) -> None:
@@ -212,9 +221,7 @@ def test_sparse_outputs_are_those_of_the_tiles(bias: int, share: float) -> None:
             call_outputs(tiles, *given)
             done = call_sparse_outputs(ours, *given, room.turned, room.masks)
             assert done == (covered(m) if share < 0.6 else 0)
-            assert ours[:done].tobytes() == tiles[:done].tobytes()
-            assert np.array_equal(ours[done:], case.y[done:])
-            assert room.is_whole()
+            assert_those_of_the_tiles(ours, tiles, case.y, done, room)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.02, 0.5, 0.9])
@@ -230,9 +237,7 @@ def test_sparse_input_gradients_are_those_of_the_tiles(mode: int, share: float) 
             call_input_gradients(tiles, *given)
             done = call_sparse_input_gradients(ours, *given, room.turned, room.masks)
             assert done == (covered(k) if share < 0.6 else 0)
-            assert ours[:done].tobytes() == tiles[:done].tobytes()
-            assert np.array_equal(ours[done:], case.gx[done:])
-            assert room.is_whole()
+            assert_those_of_the_tiles(ours, tiles, case.gx, done, room)
 
 
 @pytest.mark.parametrize("shape", [(31, 64, 64), (64, 31, 64), (64, 64, 56)])
