@@ -23,7 +23,7 @@ setup: ## make .venv, or bring it up to date with uv.lock
 	exit 1
 
 demo: setup ## start the service, train a network over HTTP, draw what it has learned
-	@.venv/bin/python -m client.demo
+	@.venv/bin/python -m gradserve.cli.demo
 
 up: setup ## run the whole service on this machine until Ctrl-C
 	@exec .venv/bin/gradserve up $(ARGS)

@@ -19,7 +19,7 @@ from typing import NamedTuple, NoReturn
 from rich.console import Console
 from rich.table import Table
 
-from client.errors import ClientError
+from gradserve.errors import ClientError
 from tests.compose import refusals, steps, upkeep
 from tests.compose.checks import Failed
 from tests.compose.stack import Stack, engine_problem

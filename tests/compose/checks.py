@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from client.errors import ClientError
+from gradserve.errors import ClientError
 
 T = TypeVar("T")
 

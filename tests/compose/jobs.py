@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from client.api import Client
+from gradserve.client import Client
 from tests.compose.checks import expect, until
 
 SEEDS = (1, 2, 3, 4)

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from client.api import Client
+from gradserve.client import Client
 from tests.compose.checks import Failed
 
 ROOT = Path(__file__).parents[2]

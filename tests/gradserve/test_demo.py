@@ -13,7 +13,7 @@ import pytest
 
 from tests.processes import running_in
 
-DEMO = [sys.executable, "-m", "client.demo"]
+DEMO = [sys.executable, "-m", "gradserve.cli.demo"]
 
 
 @pytest.fixture

@@ -20,15 +20,15 @@ from typing import NoReturn
 
 from rich.console import Console
 
-from client.api import Client, History, Job, Parameters
-from client.errors import ClientError
-from client.progress import follow
-from client.specfile import read_spec
-from client.text import failure
 from engine import data
 from engine.spec import JobSpec
+from gradserve.cli.formatting import failure
+from gradserve.cli.job_file import read_spec
+from gradserve.cli.progress import follow
+from gradserve.client import Client, History, Job, Parameters
+from gradserve.errors import ClientError
 
-EXAMPLE = Path(__file__).resolve().parent.parent / "examples" / "moons.json"
+EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "moons.json"
 OUTPUT = Path("demo")
 STOP_SECONDS = 20.0
 
@@ -79,7 +79,7 @@ def demonstrate(console: Console) -> None:
 
 def write_result(spec: JobSpec, job: Job, history: History, parameters: Parameters) -> list[Path]:
     # matplotlib takes most of a second: not while somebody waits for the first step.
-    from client.plots import draw_decision_boundary, draw_loss
+    from service.plots.images import draw_decision_boundary, draw_loss
 
     result, loss, boundary = (
         OUTPUT / name for name in ("result.json", "loss.png", "decision_boundary.png")
@@ -103,7 +103,7 @@ def running_service() -> Iterator[str]:
     environment = {k: v for k, v in os.environ.items() if not k.startswith("GRADSERVE_")}
     with tempfile.TemporaryDirectory(prefix="gradserve-", ignore_cleanup_errors=True) as folder:
         # -P: a folder named client in the current one is not meant.
-        command = [sys.executable, "-P", "-m", "client", "up", "--port", "0", "--workers", "1"]
+        command = [sys.executable, "-P", "-m", "gradserve", "up", "--port", "0", "--workers", "1"]
         process = subprocess.Popen(
             [*command, "--data-dir", folder], stdout=subprocess.PIPE, text=True, env=environment
         )

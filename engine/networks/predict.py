@@ -7,12 +7,11 @@ of predictions. The mathematics is the engine's, checked against it operation by
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-
-from client.api import Parameters
 
 Array = npt.NDArray[np.float64]
 
@@ -60,7 +59,7 @@ ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
 }
 
 
-def outputs(parameters: Parameters, points: Array) -> Array:
+def outputs(parameters: Mapping[str, Any], points: Array) -> Array:
     """What the network answers: points × inputs in, points × output units out."""
     values = np.asarray(points, dtype=np.float64)
     for layer in parameters["layers"]:

@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from service import config
-from tests.client.readme import README, ROOT, Block, blocks, matches
+from tests.gradserve.readme import README, ROOT, Block, blocks, matches
 
 SEPARATOR = "--- next block ---"
 
@@ -52,7 +52,7 @@ def test_a_recorded_program_is_printed_as_shown() -> None:
 
 def test_the_command_and_the_client_work_as_shown(service_url: str) -> None:
     shell, python = blocks("From the command line and from Python")
-    commands = shell.code.replace(".venv/bin/gradserve", f"{sys.executable} -m client")
+    commands = shell.code.replace(".venv/bin/gradserve", f"{sys.executable} -m gradserve")
     listed = run(["bash", "-e"], f"export GRADSERVE_URL={service_url}\n{commands}")
     assert re.search(r"^job_\w+ +moons +succeeded +100/100 +0.0109784 ", listed, re.MULTILINE)
     check(

@@ -5,7 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
-from client.progress import Speed, follow
+from gradserve.cli.progress import Speed, follow
 
 
 def job(step: int, **fields: object) -> dict[str, object]:

@@ -8,8 +8,8 @@ import matplotlib.image
 import numpy as np
 import pytest
 
-from client.api import HistoryRow, Parameters
-from client.plots import draw_decision_boundary, draw_loss
+from gradserve.client import HistoryRow, Parameters
+from service.plots.images import draw_decision_boundary, draw_loss
 
 # The score of this network is x1: blue to the left of the middle, vermilion to its right.
 LEFT_AND_RIGHT: Parameters = {

@@ -5,8 +5,8 @@ from __future__ import annotations
 from rich.table import Table
 from rich.text import Text
 
-from client import text
-from client.api import Job, Jobs, JobSummary
+from gradserve.cli import formatting
+from gradserve.client import Job, Jobs, JobSummary
 
 # The terminal's width from which a list has the column. Cut to fit, all of them would say nothing.
 COLUMNS = {
@@ -37,12 +37,12 @@ def jobs_table(jobs: Jobs, width: int) -> Table:
     for job in jobs:
         cells: dict[str, str | Text] = {
             "ID": job["id"],
-            "NAME": job["name"] or text.UNKNOWN,
+            "NAME": job["name"] or formatting.UNKNOWN,
             "STATE": state(job),
             "STEP": f"{job['step']:,}/{job['steps']:,}",
-            "LOSS": text.number(job["loss"]),
-            "ACCURACY": text.number(job["accuracy"], digits=3),
-            "CREATED": text.when(job["created_at"]),
+            "LOSS": formatting.number(job["loss"]),
+            "ACCURACY": formatting.number(job["accuracy"], digits=3),
+            "CREATED": formatting.when(job["created_at"]),
         }
         table.add_row(*(literal(cells[title]) for title in shown))
     return table
@@ -55,19 +55,19 @@ def job_table(job: Job) -> Table:
     table.add_column(overflow="fold")
     rows: list[tuple[str, str | Text]] = [
         ("id", job["id"]),
-        ("name", job["name"] or text.UNKNOWN),
+        ("name", job["name"] or formatting.UNKNOWN),
         ("state", state(job)),
         ("step", f"{job['step']:,} of {job['steps']:,}"),
-        ("loss", text.number(job["loss"])),
-        (text.score_name(job), text.score(job)),
-        ("created", text.when(job["created_at"])),
-        ("started", text.when(job["started_at"])),
-        ("finished", text.when(job["finished_at"])),
-        ("training time", text.duration(text.took(job))),
+        ("loss", formatting.number(job["loss"])),
+        (formatting.score_name(job), formatting.score(job)),
+        ("created", formatting.when(job["created_at"])),
+        ("started", formatting.when(job["started_at"])),
+        ("finished", formatting.when(job["finished_at"])),
+        ("training time", formatting.duration(formatting.took(job))),
         ("attempt", str(job["attempt"])),
         *specification(job),
     ]
-    why = text.failure(job)
+    why = formatting.failure(job)
     if why is not None:
         rows.insert(3, ("reason", why))
     for name, value in rows:
@@ -77,11 +77,11 @@ def job_table(job: Job) -> Table:
 
 def literal(cell: str | Text) -> Text:
     """The cell as it stands: rich would read square brackets in a plain string as markup."""
-    return cell if isinstance(cell, Text) else Text(text.printable(cell))
+    return cell if isinstance(cell, Text) else Text(formatting.printable(cell))
 
 
 def state(job: JobSummary) -> Text:
-    return Text(job["state"], style=text.STATE_STYLES.get(job["state"], ""))
+    return Text(job["state"], style=formatting.STATE_STYLES.get(job["state"], ""))
 
 
 def specification(job: Job) -> list[tuple[str, str]]:

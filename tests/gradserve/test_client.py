@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-import client.api
-from client.api import Client, Job
-from client.errors import ClientError
+import gradserve.client
+from gradserve.client import Client, Job
+from gradserve.errors import ClientError
 
 
 def xor(**changes: Any) -> dict[str, Any]:
@@ -55,7 +55,7 @@ def test_a_history_of_many_pages_is_one_list(
 ) -> None:
     job = ended(service, service.submit(xor()))
     whole = service.history(job["id"])
-    monkeypatch.setattr(client.api, "HISTORY_PAGE", 7)
+    monkeypatch.setattr(gradserve.client, "HISTORY_PAGE", 7)
     assert service.history(job["id"]) == whole
     assert service.history(job["id"], after_step=9) == whole[10:]
 
@@ -93,7 +93,7 @@ def test_one_key_is_one_job(service: Client) -> None:
 def test_lists_are_newest_first_and_cut_at_the_limit(
     service: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(client.api, "PAGE", 2)
+    monkeypatch.setattr(gradserve.client, "PAGE", 2)
     ids = [service.submit(xor(name="listed"))["id"] for _ in range(5)]
     assert [job["id"] for job in service.list(name="listed")] == ids[::-1]
     assert [job["id"] for job in service.list(name="listed", limit=3)] == ids[:1:-1]

@@ -8,8 +8,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from client.api import Client
-from client.errors import ClientError
+from gradserve.client import Client
+from gradserve.errors import ClientError
 
 Answer = tuple[int, dict[str, str], str]
 

@@ -11,8 +11,8 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 from rich.text import Text
 
-from client import text
-from client.api import Job
+from gradserve.cli import formatting
+from gradserve.client import Job
 
 RATE_WINDOW_SECONDS = 10.0
 LINE_SECONDS = 10.0
@@ -56,8 +56,8 @@ def show_bar(jobs: Iterable[Job], console: Console) -> Iterator[Job]:
         task = bar.add_task("waiting for the service", total=None, steps="")
         for job in jobs:
             speed.saw(job)
-            style = text.STATE_STYLES.get(job["state"], "")
-            name = escape(text.printable(job["name"] or ""))
+            style = formatting.STATE_STYLES.get(job["state"], "")
+            name = escape(formatting.printable(job["name"] or ""))
             bar.numbers = numbers(job, speed)
             bar.update(
                 task,
@@ -95,16 +95,19 @@ def numbers(job: Job, speed: Speed) -> str:
     """Loss, accuracy, rate and remaining time; at the end the time it took instead."""
     parts = []
     if job["loss"] is not None:
-        parts += [f"loss {text.number(job['loss'])}", f"{text.score_name(job)} {text.score(job)}"]
+        parts += [
+            f"loss {formatting.number(job['loss'])}",
+            f"{formatting.score_name(job)} {formatting.score(job)}",
+        ]
     steps_per_second = speed.steps_per_second()
-    seconds = text.took(job)
+    seconds = formatting.took(job)
     if job["terminal"] and seconds is not None:
-        parts.append(f"in {text.duration(seconds)}")
+        parts.append(f"in {formatting.duration(seconds)}")
     elif steps_per_second and not job["terminal"]:
         remaining = job["eta_seconds"]
         if remaining is None:
             remaining = (job["steps"] - job["step"]) / steps_per_second
-        parts += [text.rate(steps_per_second), f"ETA {text.duration(remaining)}"]
+        parts += [formatting.rate(steps_per_second), f"ETA {formatting.duration(remaining)}"]
     return "  ".join(parts)
 
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from client.specfile import read_spec
 from engine.spec import JobSpec
 from engine.train import HistoryRow, train
+from gradserve.cli.job_file import read_spec
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 # Highest loss and lowest score (accuracy, or R² in a regression) at the last step, of the

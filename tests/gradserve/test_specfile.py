@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from client.errors import SpecFileError
-from client.specfile import read_spec
+from gradserve.cli.job_file import read_spec
+from gradserve.errors import SpecFileError
 
 JOB = {
     "dataset": {"kind": "xor"},

@@ -9,9 +9,9 @@ from typing import Any, NoReturn
 
 from pydantic import ValidationError
 
-from client.errors import FieldError, SpecFileError
 from engine.schema import problems
 from engine.spec import JobSpec
+from gradserve.errors import FieldError, SpecFileError
 
 
 def read_spec(path: str) -> dict[str, Any]:

@@ -7,9 +7,9 @@ from contextlib import suppress
 
 import pytest
 
-from client.api import Client
-from client.demo import running_service
-from client.errors import ClientError
+from gradserve.cli.demo import running_service
+from gradserve.client import Client
+from gradserve.errors import ClientError
 
 
 @pytest.fixture(scope="session")

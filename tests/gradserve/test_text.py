@@ -2,7 +2,7 @@
 
 import pytest
 
-from client import text
+from gradserve.cli import formatting
 
 
 @pytest.mark.parametrize(
@@ -11,7 +11,7 @@ from client import text
      (3599.7, "1:00:00"), (3723, "1:02:03")],
 )  # fmt: skip
 def test_durations(seconds: float | None, shown: str) -> None:
-    assert text.duration(seconds) == shown
+    assert formatting.duration(seconds) == shown
 
 
 @pytest.mark.parametrize(
@@ -19,7 +19,7 @@ def test_durations(seconds: float | None, shown: str) -> None:
     [(0.25, "0.2 steps/s"), (24.13, "24.1 steps/s"), (1234567.8, "1,234,568 steps/s")],
 )
 def test_rates(steps_per_second: float, shown: str) -> None:
-    assert text.rate(steps_per_second) == shown
+    assert formatting.rate(steps_per_second) == shown
 
 
 @pytest.mark.parametrize(
@@ -35,23 +35,23 @@ def test_rates(steps_per_second: float, shown: str) -> None:
     ],
 )
 def test_scores(loss: str, accuracy: float | None, shown: str) -> None:
-    assert text.score({"accuracy": accuracy, "spec": {"loss": {"kind": loss}}}) == shown
+    assert formatting.score({"accuracy": accuracy, "spec": {"loss": {"kind": loss}}}) == shown
 
 
 def test_a_failed_job_says_why() -> None:
     error = {"code": "diverged", "detail": "the loss became infinite", "step": 7}
     job = {"id": "job_1", "state": "failed", "step": 7, "error": error}
-    assert text.failure(job) == "job_1 failed (diverged): the loss became infinite"
+    assert formatting.failure(job) == "job_1 failed (diverged): the loss became infinite"
 
 
 def test_a_cancelled_job_says_how_far_it_came() -> None:
     job = {"id": "job_1", "state": "cancelled", "step": 1200, "error": None}
-    assert text.failure(job) == "job_1 was cancelled at step 1,200"
+    assert formatting.failure(job) == "job_1 was cancelled at step 1,200"
 
 
 @pytest.mark.parametrize("state", ["queued", "running", "paused", "succeeded"])
 def test_any_other_job_has_not_failed(state: str) -> None:
-    assert text.failure({"id": "job_1", "state": state, "step": 0, "error": None}) is None
+    assert formatting.failure({"id": "job_1", "state": state, "step": 0, "error": None}) is None
 
 
 @pytest.mark.parametrize(
@@ -65,11 +65,11 @@ def test_any_other_job_has_not_failed(state: str) -> None:
     ],
 )
 def test_controls_in_the_text_of_others_are_shown_not_obeyed(others: str, shown: str) -> None:
-    assert text.printable(others) == shown
-    assert text.printable(shown) == shown
+    assert formatting.printable(others) == shown
+    assert formatting.printable(shown) == shown
 
 
 def test_controls_in_the_reason_of_a_failure_are_shown() -> None:
     error = {"code": "invalid", "detail": "no column '\x1b[2J'", "step": None}
     job = {"id": "job_1", "state": "failed", "step": 0, "error": error}
-    assert text.failure(job) == "job_1 failed (invalid): no column '\\x1b[2J'"
+    assert formatting.failure(job) == "job_1 failed (invalid): no column '\\x1b[2J'"

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 
-from client import DEFAULT_URL
-from client.errors import ClientError
+from gradserve import DEFAULT_URL
+from gradserve.errors import ClientError
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from client.api import Client, Job
+    from gradserve.client import Client, Job
 
 URL_VARIABLE = "GRADSERVE_URL"
 STATES = (
@@ -116,7 +116,7 @@ def submit(file: str, watch: bool, url: str, as_json: bool) -> None:
 
     With --watch the exit code says whether the job succeeded.
     """
-    from client.specfile import read_spec
+    from gradserve.cli.job_file import read_spec
 
     spec = read_spec(file)
     with connect(url) as client:
@@ -140,7 +140,7 @@ def submit(file: str, watch: bool, url: str, as_json: bool) -> None:
 @service_options
 def list_jobs(state: str | None, name: str | None, limit: int, url: str, as_json: bool) -> None:
     """List jobs, the newest first."""
-    from client.tables import jobs_table
+    from gradserve.cli.tables import jobs_table
 
     with connect(url) as client:
         jobs = client.list(limit=limit, state=state, name=name)
@@ -190,7 +190,7 @@ def resume(id: str, url: str, as_json: bool) -> None:
 
 
 def connect(url: str) -> Client:
-    from client.api import Client
+    from gradserve.client import Client
 
     return Client(url)
 
@@ -198,7 +198,7 @@ def connect(url: str) -> Client:
 def watch_job(client: Client, job: Job) -> Job:
     from rich.console import Console
 
-    from client.progress import follow
+    from gradserve.cli.progress import follow
 
     console = Console(stderr=True)
     try:
@@ -214,26 +214,26 @@ def watch_job(client: Client, job: Job) -> Job:
 
 
 def report(job: Job) -> None:
-    from client import text
+    from gradserve.cli import formatting
 
     if job["state"] == "succeeded":
-        click.echo(
-            f"{job['id']} succeeded in {text.duration(text.took(job))}: "
-            f"loss {text.number(job['loss'])}, {text.score_name(job)} {text.score(job)}"
-        )
+        took = formatting.duration(formatting.took(job))
+        loss = formatting.number(job["loss"])
+        score = f"{formatting.score_name(job)} {formatting.score(job)}"
+        click.echo(f"{job['id']} succeeded in {took}: loss {loss}, {score}")
 
 
 def fail_unless_succeeded(job: Job) -> None:
     """Ends the command unless the job succeeded."""
-    from client import text
+    from gradserve.cli import formatting
 
-    reason = text.failure(job)
+    reason = formatting.failure(job)
     if reason is not None:
         raise click.ClickException(reason)
 
 
 def print_job(job: Job, as_json: bool) -> None:
-    from client.tables import job_table
+    from gradserve.cli.tables import job_table
 
     if as_json:
         print_json(job)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from client.api import Job
+    from gradserve.client import Job
 
 STATE_STYLES = {
     "queued": "yellow",

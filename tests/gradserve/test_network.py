@@ -6,10 +6,10 @@ from typing import get_args
 import numpy as np
 import pytest
 
-from client.api import Parameters
-from client.network import ACTIVATIONS, outputs
 from engine import MLP, Layer
+from engine.networks.predict import ACTIVATIONS, outputs
 from engine.spec import Activation
+from gradserve.client import Parameters
 
 
 def parameters_of(model: MLP, activations: list[str]) -> Parameters:

@@ -1,6 +1,6 @@
 """A Python client of the service.
 
-    from client.api import Client
+    from gradserve.client import Client
 
     with Client("http://127.0.0.1:8000") as client:
         job = client.submit(spec)
@@ -23,8 +23,8 @@ from urllib.parse import quote
 
 import httpx
 
-from client import DEFAULT_URL
-from client.errors import ClientError, FieldError
+from gradserve import DEFAULT_URL
+from gradserve.errors import ClientError, FieldError
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 PAGE = 100

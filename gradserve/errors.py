@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from client.text import printable
+from gradserve.cli.formatting import printable
 
 
 class FieldError(NamedTuple):

@@ -18,12 +18,12 @@ import pytest
 from click.testing import CliRunner, Result
 from rich.console import Console
 
-from client.api import Client
-from client.cli import main
-from client.tables import jobs_table
+from gradserve.cli.main import main
+from gradserve.cli.tables import jobs_table
+from gradserve.client import Client
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-GRADSERVE = [sys.executable, "-m", "client"]
+GRADSERVE = [sys.executable, "-m", "gradserve"]
 
 Command = Callable[..., Result]
 
@@ -54,7 +54,7 @@ def test_help_is_there_at_once() -> None:
 
 
 def test_help_loads_none_of_the_heavy_packages() -> None:
-    code = "import sys, client.cli; print(*sys.modules)"
+    code = "import sys, gradserve.cli.main; print(*sys.modules)"
     loaded = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     ).stdout.split()
@@ -63,9 +63,10 @@ def test_help_loads_none_of_the_heavy_packages() -> None:
 
 
 def test_the_commands_that_talk_to_a_service_do_not_load_one() -> None:
-    code = "import sys, client.api, client.progress, client.specfile, client.tables; "
+    modules = "client", "cli.main", "cli.progress", "cli.job_file", "cli.tables"
+    code = "".join(f"import gradserve.{module}; " for module in modules)
     loaded = subprocess.run(
-        [sys.executable, "-c", code + "print(*sys.modules)"],
+        [sys.executable, "-c", f"import sys; {code}print(*sys.modules)"],
         capture_output=True,
         text=True,
         check=True,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,7 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from client.api import History, Parameters
-from client.network import Array, outputs
+from engine.networks.predict import Array, outputs
 
 # Blue and vermilion of Okabe and Ito's palette: apart for every kind of colour vision.
 BLUE, VERMILION, INK, LIGHT = "#0072B2", "#D55E00", "#222222", "#dcdcdc"
@@ -37,7 +37,7 @@ FIGURE_SIZE = (7.2, 5.0)
 BOUNDARY_POINTS = 400
 
 
-def draw_loss(history: History, title: str, path: Path) -> None:
+def draw_loss(history: Sequence[Mapping[str, Any]], title: str, path: Path) -> None:
     """Loss above accuracy, over the steps; the loss on a logarithmic scale if it stays above 0."""
     steps = [row["step"] for row in history]
     losses = [np.nan if row["loss"] is None else row["loss"] for row in history]
@@ -75,7 +75,7 @@ def mark_last(axes: Axes, x: float, y: float, label: str, color: str) -> None:
 
 
 def draw_decision_boundary(
-    parameters: Parameters, x: Array, y: Array, title: str, path: Path
+    parameters: Mapping[str, Any], x: Array, y: Array, title: str, path: Path
 ) -> None:
     """The score over the plane, the line where it is zero, and the examples of both classes.
 

@@ -1,5 +1,0 @@
-"""`python -m client` is the command `gradserve`."""
-
-from client.cli import main
-
-main()

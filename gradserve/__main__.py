@@ -1,0 +1,5 @@
+"""`python -m gradserve` is the command `gradserve`."""
+
+from gradserve.cli.main import main
+
+main()
