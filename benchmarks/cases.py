@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from engine.batches import shuffled
-from engine.nn import build
-from engine.optim import rates
-from engine.problem import prepare
+from engine.data.batches import shuffled
+from engine.networks.modules import build
+from engine.networks.optimizers import rates
 from engine.spec import JobSpec
+from engine.training.prepared import prepare
 
 Array = npt.NDArray[np.float64]
 Case = dict[str, Any]

@@ -2,12 +2,12 @@
 
 `from engine import Value, MLP` is all a notebook needs: it loads the standard library and
 nothing else. Data sets, specifications and training live in modules of their own
-(`engine.spec`, `engine.data`, `engine.train`), so that their heavier imports stay theirs.
+(`engine.spec`, `engine.data.loading`, `engine.train`), so that their heavier imports stay theirs.
 """
 
-from engine.draw import draw_dot, trace
-from engine.nn import MLP, Layer, Module, Neuron
-from engine.value import Value, log_sum_exp, softmax
+from engine.autograd.drawing import draw_dot, trace
+from engine.autograd.value import Value, log_sum_exp, softmax
+from engine.networks.modules import MLP, Layer, Module, Neuron
 
 __all__ = [
     "MLP",

@@ -4,7 +4,7 @@
         ...
 
 `train` prepares the data once and lets an executor take the steps. An executor is made from a
-`Problem` and, when a run goes on, a `State`; `engine.progress.Executor` says what it must do.
+`Problem` and, when a run goes on, a `State`; `engine.training.state.Executor` says what it must do.
 
 Whatever decides which numbers a step works on is a pure function of the specification, and
 stands once, so that executors cannot disagree about it:
@@ -30,11 +30,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from engine import native
-from engine.data import InvalidData
-from engine.problem import Problem, prepare
-from engine.progress import Diverged, Executor, HistoryRow, Progress, State
-from engine.scalar import ScalarExecutor
+from engine.data.loading import InvalidData
 from engine.spec import JobSpec
+from engine.training.prepared import Problem, prepare
+from engine.training.scalar import ScalarExecutor
+from engine.training.state import Diverged, Executor, HistoryRow, Progress, State
 
 __all__ = ["Diverged", "HistoryRow", "InvalidData", "Progress", "State", "train"]
 

@@ -9,14 +9,14 @@ import numpy as np
 from benchmarks.cases import CURVE_RATE, CURVE_START, Case, curve_rows, specify
 from benchmarks.peers import Work
 from engine import Value, native
+from engine.compiler.record import record
 from engine.native.function import NativeFunction
-from engine.native.jobs import LOSS, no_progress
-from engine.native.steps import run
-from engine.native.windows import make_window
-from engine.nn import build
-from engine.problem import prepare
-from engine.record import record
+from engine.native.records import LOSS, no_progress
+from engine.native.training_loop import run
+from engine.native.window import make_window
+from engine.networks.modules import build
 from engine.train import train
+from engine.training.prepared import prepare
 
 DEMO = 100
 """Steps of micrograd's demo."""

@@ -12,7 +12,8 @@ from numba import njit
 from benchmarks.cases import Case, network
 from benchmarks.peers import Work
 from benchmarks.peers.numpy import flops
-from engine.native.tracing import (
+from engine.native.kernels.weights import SUMS
+from engine.native.lanes.tracing import (
     BYTES,
     WIDTH,
     ZEROS,
@@ -25,7 +26,6 @@ from engine.native.tracing import (
     times,
     traced,
 )
-from engine.native.weights import SUMS
 
 
 @traced

@@ -1,7 +1,7 @@
 """The native executor: recorded graphs at the speed of the machine.
 
-`engine.record` makes a program of a graph; this package runs programs. Everything that needs
-numba is below here and is imported when it is used for the first time.
+`engine.compiler.record` makes a program of a graph; this package runs programs. Everything that
+needs numba is below here and is imported when it is used for the first time.
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING
 
-from engine.data import InvalidData
+from engine.data.loading import InvalidData
 
 if TYPE_CHECKING:
-    from engine.problem import Problem
-    from engine.progress import Executor, State
+    from engine.training.prepared import Problem
+    from engine.training.state import Executor, State
 
 
 class Unavailable(InvalidData):
@@ -24,10 +24,10 @@ class Unavailable(InvalidData):
 def unavailable() -> str | None:
     """Why the native executor cannot run here, in a sentence; None when it can."""
     try:
-        from engine.native import support
+        from engine.native import availability
     except ImportError as error:
         return f"numba cannot be imported ({error})"
-    return support.missing()
+    return availability.missing()
 
 
 def make_executor(problem: Problem, start: State | None = None) -> Executor:
@@ -49,6 +49,6 @@ def warm_up() -> None:
     executor is unavailable.
     """
     if unavailable() is None:
-        from engine.native import support
+        from engine.native import availability
 
-        support.warm_up()
+        availability.warm_up()

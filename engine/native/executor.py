@@ -8,14 +8,14 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from engine.native.jobs import VALIDATION_LOSS, Window
-from engine.native.setup import job_of, program_of
+from engine.compiler.program import Program
+from engine.native.allocation import job_of, program_of
+from engine.native.records import VALIDATION_LOSS, Window
 from engine.native.stretch import Stretch
-from engine.nn import build
-from engine.problem import Problem
-from engine.program import Program
-from engine.progress import Array, Diverged, HistoryRow, State
-from engine.stopping import Patience
+from engine.networks.modules import build
+from engine.training.early_stopping import Patience
+from engine.training.prepared import Problem
+from engine.training.state import Array, Diverged, HistoryRow, State
 
 SLICE = 0.05
 """Seconds between two looks outside."""
@@ -27,7 +27,7 @@ UNLIMITED = 2**62
 
 
 class NativeExecutor:
-    """Takes steps with compiled kernels; see `engine.progress.Executor`."""
+    """Takes steps with compiled kernels; see `engine.training.state.Executor`."""
 
     def __init__(self, problem: Problem, start: State | None = None) -> None:
         spec = problem.spec

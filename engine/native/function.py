@@ -4,7 +4,7 @@
     function.loss(numbers), function.gradient(numbers)
     parameters, losses = function.descend(numbers, rates)
 
-Any graph, not only a network. `engine.gradcheck.check_program` takes one.
+Any graph, not only a network. `engine.autograd.gradcheck.check_program` takes one.
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from engine.native.jobs import (
+from engine.compiler.program import Program
+from engine.native.allocation import allocate
+from engine.native.records import (
     LOSS,
     LOSS_NOT_FINITE,
     NORM,
@@ -25,11 +27,9 @@ from engine.native.jobs import (
     Settings,
     no_progress,
 )
-from engine.native.setup import allocate
-from engine.native.steps import run
-from engine.native.windows import padded
-from engine.program import Program
-from engine.progress import Array
+from engine.native.training_loop import run
+from engine.native.window import padded
+from engine.training.state import Array
 
 
 class NativeFunction:

@@ -9,7 +9,7 @@ from itertools import repeat
 
 import numpy as np
 
-from engine.native.jobs import (
+from engine.native.records import (
     GOING_ON,
     LOGGED,
     STATUS,
@@ -18,10 +18,10 @@ from engine.native.jobs import (
     Job,
     no_progress,
 )
-from engine.native.steps import run
-from engine.native.windows import make_window
-from engine.problem import Problem
-from engine.progress import HistoryRow
+from engine.native.training_loop import run
+from engine.native.window import make_window
+from engine.training.prepared import Problem
+from engine.training.state import HistoryRow
 
 # A HistoryRow of seven numbers at once: by its constructor a million rows take twice as long.
 make_row = partial(tuple.__new__, HistoryRow)

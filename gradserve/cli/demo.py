@@ -20,7 +20,7 @@ from typing import NoReturn
 
 from rich.console import Console
 
-from engine import data
+from engine.data import loading
 from engine.spec import JobSpec
 from gradserve.cli.formatting import failure
 from gradserve.cli.job_file import read_spec
@@ -87,7 +87,7 @@ def write_result(spec: JobSpec, job: Job, history: History, parameters: Paramete
     document = {"job": job, "history": history, "parameters": parameters}
     result.write_text(json.dumps(document, indent=2) + "\n")
     draw_loss(history, f"{spec.name}: loss and accuracy over {len(history)} steps", loss)
-    x, y = data.load(spec.dataset)
+    x, y = loading.load(spec.dataset)
     draw_decision_boundary(parameters, x, y, f"{spec.name}: what the network learned", boundary)
     return [result, loss, boundary]
 

@@ -9,8 +9,8 @@ from typing import Any, NoReturn
 
 from pydantic import ValidationError
 
-from engine.schema import problems
 from engine.spec import JobSpec
+from engine.spec.base import problems
 from gradserve.errors import FieldError, SpecFileError
 
 

@@ -13,7 +13,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as BaseResponse
 
-from engine.schema import problems
+from engine.spec.base import problems
 from service.errors import (
     DatabaseUnavailable,
     IdempotencyConflict,

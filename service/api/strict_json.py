@@ -22,7 +22,7 @@ from werkzeug.exceptions import (
     UnsupportedMediaType,
 )
 
-from engine.schema import MAX_ROWS, pointer
+from engine.spec.base import MAX_ROWS, pointer
 from service.api.problems import MAX_ERRORS
 from service.errors import InvalidRequest
 

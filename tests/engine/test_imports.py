@@ -21,7 +21,7 @@ def test_the_engine_alone_needs_nothing_installed() -> None:
     assert not packages & {"numpy", "pydantic", "numba", "sklearn", "flask", "celery", "sqlalchemy"}
 
 
-@pytest.mark.parametrize("module", ["engine.spec", "engine.train", "engine.data"])
+@pytest.mark.parametrize("module", ["engine.spec", "engine.train", "engine.data.loading"])
 def test_heavy_libraries_wait_until_they_are_used(module: str) -> None:
     assert not loaded(f"import {module}") & {"numba", "sklearn", "scipy", "flask", "celery"}
 

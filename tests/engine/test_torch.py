@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from engine import Value
-from engine.losses import LOSSES, huber
-from engine.nn import build
-from engine.optim import schedule
-from engine.problem import prepare
+from engine.autograd.value import log_sum_exp, softmax
+from engine.networks.losses import LOSSES, huber
+from engine.networks.modules import build
+from engine.networks.optimizers import schedule
 from engine.train import train
-from engine.value import log_sum_exp, softmax
+from engine.training.prepared import prepare
 from tests.engine.specs import SMALL, job, vary
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")

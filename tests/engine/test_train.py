@@ -16,14 +16,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from engine import scalar
-from engine.losses import example_weight, l1, l2, reduce
+from engine.native import allocation
 from engine.native import executor as native
-from engine.native import setup
-from engine.nn import build
-from engine.problem import prepare, r_squared
+from engine.networks.losses import example_weight, l1, l2, reduce
+from engine.networks.modules import build
 from engine.spec import JobSpec
 from engine.train import Diverged, HistoryRow, InvalidData, State, train
+from engine.training import scalar
+from engine.training.prepared import prepare, r_squared
 from tests.engine import published, specs
 from tests.engine.specs import IRIS, MOONS, job
 
@@ -45,7 +45,7 @@ def eager(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scalar, "SLICE", 0.0)
     monkeypatch.setattr(native, "SLICE", 0.0)
     monkeypatch.setattr(native, "FIRST_BUDGET", 1)
-    monkeypatch.setattr(setup, "BLOCK", 8)
+    monkeypatch.setattr(allocation, "BLOCK", 8)
 
 
 def run(spec: JobSpec, start: State | None = None) -> tuple[list[HistoryRow], State]:

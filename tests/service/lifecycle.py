@@ -8,8 +8,8 @@ import numpy as np
 from sqlalchemy import ColumnElement, Double, literal
 from sqlalchemy.orm import Session, sessionmaker
 
-from engine.progress import HistoryRow
 from engine.spec import JobSpec
+from engine.training.state import HistoryRow
 from service.db import claims, events, history, jobs, results
 from service.db.claims import Claim
 from service.db.models import Job

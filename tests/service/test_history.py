@@ -12,7 +12,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, sessionmaker
 
-from engine.progress import HistoryRow
+from engine.training.state import HistoryRow
 from service.db import history, thinning
 from tests.service.lifecycle import rows
 

@@ -1,0 +1,183 @@
+"""The arrays that the kernels work on, made from a program and its data."""
+
+from __future__ import annotations
+
+import math
+from itertools import accumulate
+
+import numpy as np
+
+from engine.autograd.value import Value
+from engine.compiler.program import Program
+from engine.compiler.record import record
+from engine.native.kernels import batch, sparse, sparse_weights
+from engine.native.kernels.weights import TURNED
+from engine.native.lanes.tracing import BYTES, WIDTH, parts
+from engine.native.records import JOB, Job, Memory, Settings
+from engine.native.window import spread
+from engine.networks.modules import MLP
+from engine.training.prepared import Problem
+from engine.training.state import Array
+
+BLOCK = 256
+"""Examples that are worked on at once, at most."""
+
+
+def program_of(problem: Problem, model: MLP) -> Program:
+    """Records one example of the problem: the model's answer and the loss of it."""
+    inputs = [Value(number) for number in problem.training.x[0].tolist()]
+    targets = [Value(number) for number in problem.training.targets[0].tolist()]
+    outputs = model.outputs(inputs)
+    loss = problem.loss(outputs, targets)
+    return record(loss, model.parameters(), [*inputs, *targets], outputs)
+
+
+def job_of(problem: Problem, program: Program) -> Job:
+    """Everything that stays where it is during a training; the parameters are yet to come."""
+    spec, validation = problem.spec, problem.validation
+    clip_norm = spec.optimizer.clip_norm
+    settings = Settings(
+        target=problem.training.x.shape[1],
+        scoring=scoring(problem),
+        validation_size=0 if validation is None else len(validation),
+        validation_scale=math.nan if validation is None else spread(problem, validation.targets),
+        mean=spec.loss.reduction == "mean",
+        l2=spec.loss.l2,
+        l1=spec.loss.l1,
+        momentum=spec.optimizer.momentum,
+        nesterov=spec.optimizer.nesterov,
+        clip_norm=math.inf if clip_norm is None else clip_norm,
+        zero_grad=spec.training.zero_grad,
+    )
+    return allocate(program, columns(problem), min(BLOCK, problem.batches.size), settings)
+
+
+def allocate(program: Program, data: Array, block: int, settings: Settings) -> Job:
+    """A job over the examples that are the columns of `data`."""
+    vectors, lanes = parts(len(program.order), WIDTH), row_length(block)
+    # One vector more than there is, because products read up to seven numbers past the last weight.
+    slot_vectors = parts(program.slots, WIDTH) + 1
+    once, table = program.prologue_rows * WIDTH, program.rows * lanes
+    marks = max(
+        lanes + WIDTH,
+        sparse_weights.masks_of(program.rows, parts(lanes, WIDTH)),
+        sparse.masks_of(lanes, program.rows),
+    )
+    room = Room(
+        slots=WIDTH * slot_vectors,
+        gradients=WIDTH * slot_vectors,
+        velocity=WIDTH * vectors,
+        kept=WIDTH * vectors,
+        once=2 * once,
+        values=(3 if program.waist else 2) * table,
+        turned=WIDTH
+        * max(lanes * TURNED, sparse_weights.room(lanes), sparse.room(lanes, program.rows)),
+        marks=marks,
+        sums=2 * WIDTH,
+    )
+    values = room["values"].reshape(-1, program.rows, lanes)
+    for row, number in program.fills:
+        values[0, row] = number
+    for row, number in program.prologue_fills:
+        room["once"][WIDTH * row : WIDTH * (row + 1)] = number
+    outputs = np.array(program.outputs, np.int64)
+    waist, waist_row = program.waist or (len(program.code), -1)
+    at = room.address
+    memory = Memory(
+        code=program.code.ctypes.data,
+        instructions=len(program.code),
+        prologue=program.prologue,
+        constants=program.constants.ctypes.data,
+        inputs=program.inputs,
+        loss=program.loss,
+        links=program.links.ctypes.data,
+        link_count=len(program.links),
+        outputs=outputs.ctypes.data,
+        output_count=len(outputs),
+        slots=at["slots"],
+        gradients=at["gradients"],
+        slot_vectors=slot_vectors,
+        vectors=vectors,
+        velocity=at["velocity"],
+        kept=at["kept"],
+        once=at["once"],
+        once_gradients=at["once"] + 8 * once,
+        values=at["values"],
+        value_gradients=at["values"] + 8 * table,
+        packed=at["values"] + 16 * table,
+        rows=program.rows,
+        stride=8 * lanes,
+        block=block,
+        waist=waist,
+        waist_row=waist_row,
+        turned=at["turned"],
+        marks=at["marks"],
+        sums=at["sums"],
+        data=data.ctypes.data,
+        pitch=8 * data.shape[1],
+    )
+    return Job(
+        record=np.array([(*memory, *settings)], JOB),
+        slots=room["slots"],
+        gradients=room["gradients"],
+        velocity=room["velocity"],
+        kept=room["kept"],
+        values=values,
+        marks=room["marks"].view(np.int64),
+        held=(
+            *(program.code, program.constants, program.links, outputs, data),
+            *(room["once"], room["turned"], room["sums"]),
+        ),
+    )
+
+
+class Room(dict[str, Array]):
+    """Zeros by name, in one piece; each part begins where a cache line does.
+
+    Attributes:
+        address: of each part.
+    """
+
+    def __init__(self, **sizes: int) -> None:
+        super().__init__()
+        starts = [0, *accumulate(WIDTH * parts(size, WIDTH) for size in sizes.values())]
+        whole = aligned(starts[-1])
+        first = whole.ctypes.data
+        self.address: dict[str, int] = {}
+        for (name, size), start in zip(sizes.items(), starts, strict=False):
+            self[name] = whole[start : start + size]
+            self.address[name] = first + 8 * start
+
+
+def scoring(problem: Problem) -> int:
+    """How `Problem.score` compares outputs with targets."""
+    if not problem.spec.classifies():
+        return batch.ERROR
+    return batch.LARGEST if problem.spec.loss.kind == "cross_entropy" else batch.SIGN
+
+
+def columns(problem: Problem) -> Array:
+    """Inputs and targets × examples: first the training rows, then the validation rows."""
+    sets = [problem.training]
+    if problem.validation is not None:
+        sets.append(problem.validation)
+    x = np.concatenate([each.x for each in sets])
+    targets = np.concatenate([each.targets for each in sets])
+    return np.ascontiguousarray(np.concatenate([x, targets], axis=1).T)
+
+
+def row_length(examples: int) -> int:
+    """Lanes of a row: whole vectors, and not a multiple of 64.
+
+    Rows a power of two apart would fall into the same few sets of the cache.
+    """
+    lanes = WIDTH * parts(examples, WIDTH)
+    return lanes + WIDTH if lanes % 64 == 0 else lanes
+
+
+def aligned(*shape: int) -> Array:
+    """Zeros that begin where a cache line does."""
+    count, spare = math.prod(shape), BYTES // 8
+    whole = np.zeros(count + spare)
+    first = -(whole.ctypes.data // 8) % spare
+    return whole[first : first + count].reshape(shape)

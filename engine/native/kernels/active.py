@@ -1,0 +1,62 @@
+"""Examples that have a part in the gradient, side by side.
+
+Where the margin of an example holds, or a maximum takes the other side, the rule of the loss
+hands on exactly 0, and all that the backward pass would make of it is 0 too. A scalar engine
+could stop there, node by node; with eight examples a vector those that go on are moved
+together first. Which they are depends on the numbers alone, so nothing has to be remembered.
+
+(Where numbers have become so large that a 0 would meet an infinity, the scalar engine gets a
+NaN. Here there is one only while so many examples go on that none are moved.)
+"""
+
+from __future__ import annotations
+
+from engine.native.lanes.tracing import (
+    BYTES,
+    WIDTH,
+    Int,
+    Variable,
+    first_lanes,
+    load,
+    mask,
+    not_zero,
+    ones,
+    read_int,
+    select,
+    set_bits,
+    store,
+    times,
+    traced,
+    when,
+    write_int,
+)
+
+
+@traced
+def count(gradient: Int, vectors: Int) -> Int:
+    """How many examples of a row are not 0."""
+    found = Variable(Int.of(0))
+    for vector in times(vectors):
+        found.value = found.value + ones(mask(not_zero(load(gradient + vector * BYTES))))
+    return found.value
+
+
+@traced
+def find(places: Int, gradient: Int, vectors: Int) -> None:
+    """Writes the places where a row is not 0, and the last of them up to a whole vector."""
+    end = Variable(places)
+    for vector in times(vectors):
+        for lane in set_bits(mask(not_zero(load(gradient + vector * BYTES)))):
+            write_int(end.value, vector * WIDTH + lane)
+            end.value = end.value + 8
+    last = read_int(end.value - 8)
+    for more in range(WIDTH - 1):
+        write_int(end.value + more * 8, last)
+
+
+@traced
+def clear_after(gradient: Int, count: Int) -> None:
+    """Makes a row 0 from its example `count` on, up to the next whole vector."""
+    with when(count % WIDTH != 0):
+        at = gradient + count // WIDTH * BYTES
+        store(at, select(first_lanes(count % WIDTH), load(at), 0.0))

@@ -1,0 +1,29 @@
+"""Everything a training job may ask for, as pydantic models: `JobSpec` and its parts."""
+
+from engine.spec.base import problems
+from engine.spec.job import (
+    Activation,
+    EarlyStoppingSpec,
+    InitSpec,
+    JobSpec,
+    LearningRate,
+    LossSpec,
+    ModelSpec,
+    OptimizerSpec,
+    TrainingSpec,
+    validation_rows,
+)
+
+__all__ = [
+    "Activation",
+    "EarlyStoppingSpec",
+    "InitSpec",
+    "JobSpec",
+    "LearningRate",
+    "LossSpec",
+    "ModelSpec",
+    "OptimizerSpec",
+    "TrainingSpec",
+    "problems",
+    "validation_rows",
+]

@@ -1,0 +1,198 @@
+"""The scalar executor: the Value graph, run as it stands.
+
+The graph of a step is loss(example 0) + loss(example 1) + … + penalties. It is built and
+differentiated one example after the other, last example first: the order in which
+`backward()` on the whole graph would visit them, so every gradient has the bits that the
+whole graph gives, while only one example's nodes are in memory and a slow step can be left
+between two examples.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Generator, Iterator, Sequence
+
+import numpy as np
+
+from engine.autograd.formulas import add_up
+from engine.autograd.value import Value
+from engine.networks import losses
+from engine.networks.modules import build
+from engine.networks.optimizers import SGD
+from engine.training.early_stopping import Patience
+from engine.training.prepared import Problem, Rows
+from engine.training.state import Array, Diverged, HistoryRow, State
+
+SLICE = 0.05
+"""Seconds between two looks outside."""
+
+Work = Generator[None, None, tuple[float, Array]]
+"""A pass over examples: ticks after each of them, answers with the loss and the outputs."""
+
+
+class ScalarExecutor:
+    """Takes steps on Values; see `engine.training.state.Executor`."""
+
+    def __init__(self, problem: Problem, start: State | None = None) -> None:
+        spec = problem.spec
+        self.problem = problem
+        self.step = 0
+        self.model = build(spec.model, problem.training.x.shape[1])
+        self.parameters = self.model.parameters()
+        self.optimizer = SGD.of(spec.optimizer, self.parameters)
+        self.patience: Patience | None = None
+        if spec.training.early_stopping is not None:
+            memory = None if start is None else start.patience
+            self.patience = Patience(spec.training.early_stopping, memory)
+        if start is not None:
+            self._go_on_from(start)
+        self._gradient = self._unzeroed_gradient()
+        self._logged: list[HistoryRow] = []
+        self._training = Examples(problem.training)
+        self._validation = Examples(problem.validation) if problem.validation else None
+
+    def _go_on_from(self, start: State) -> None:
+        self.step = start.step
+        for p, number in zip(self.parameters, start.parameters.tolist(), strict=True):
+            p.data = number
+        if start.velocity is not None:
+            self.optimizer.velocity = start.velocity.tolist()
+        if start.gradient is not None:
+            for p, number in zip(self.parameters, start.gradient.tolist(), strict=True):
+                p.grad = number
+
+    @property
+    def stopped(self) -> bool:
+        return self.patience is not None and self.patience.exhausted
+
+    def state(self) -> State:
+        velocity = self.optimizer.velocity
+        return State(
+            step=self.step,
+            parameters=np.array([p.data for p in self.parameters]),
+            velocity=None if velocity is None else np.array(velocity),
+            gradient=None if self._gradient is None else np.array(self._gradient),
+            patience=None if self.patience is None else self.patience.memory,
+        )
+
+    def run(self, until: int) -> Iterator[list[HistoryRow]]:
+        due = time.monotonic() + SLICE
+        try:
+            while self.step < until and not self.stopped:
+                for _ in self._take_step():
+                    if time.monotonic() >= due:
+                        yield self._take_logged()
+                        due = time.monotonic() + SLICE
+        except Diverged:
+            yield self._take_logged()
+            raise
+        yield self._take_logged()
+
+    def _take_logged(self) -> list[HistoryRow]:
+        rows, self._logged = self._logged, []
+        return rows
+
+    def _take_step(self) -> Generator[None]:
+        """One update, with ticks on the way. The state changes only after the last tick."""
+        chosen = self.problem.batches.indices(self.step)
+        loss, outputs = yield from self._differentiate(chosen)
+        if not math.isfinite(loss):
+            raise Diverged(self.step)
+        rate = self.problem.learning_rate(self.step)
+        validation_loss = None
+        if self.problem.spec.training.logs(self.step):
+            accuracy = self.problem.score(outputs, self.problem.training.targets[list(chosen)])
+            gradient_norm = self.optimizer.gradient_norm()
+            validation_loss, validation_accuracy = yield from self._validate()
+            self._logged.append(
+                HistoryRow(
+                    step=self.step,
+                    loss=loss,
+                    accuracy=accuracy,
+                    validation_loss=finite(validation_loss),
+                    validation_accuracy=validation_accuracy,
+                    learning_rate=rate,
+                    gradient_norm=finite(gradient_norm),
+                )
+            )
+        self.optimizer.step(rate)
+        if not all(math.isfinite(p.data) for p in self.parameters):
+            raise Diverged(self.step)
+        self.step += 1
+        self._gradient = self._unzeroed_gradient()
+        if self.patience is not None and validation_loss is not None:
+            self.patience.look(validation_loss)
+
+    def _differentiate(self, chosen: Sequence[int]) -> Work:
+        """The batch's loss and outputs; leaves its gradient in the parameters."""
+        spec = self.problem.spec
+        if spec.training.zero_grad:
+            self.model.zero_grad()
+        penalties = self._penalties()
+        for penalty in reversed(penalties):
+            penalty.backward()
+        weight = losses.example_weight(len(chosen), spec.loss.reduction)
+        found, outputs = [], []
+        for i in reversed(chosen):
+            answers = self.model.outputs(self._training.inputs(i))
+            loss = self.problem.loss(answers, self._training.targets[i])
+            (loss * weight).backward()
+            found.append(loss.data)
+            outputs.append([answer.data for answer in answers])
+            yield
+        return total(found[::-1], weight, penalties), np.array(outputs[::-1])
+
+    def _validate(self) -> Generator[None, None, tuple[float | None, float | None]]:
+        """Loss and score over the validation rows; None without any."""
+        rows, examples = self.problem.validation, self._validation
+        if rows is None or examples is None:
+            return None, None
+        found, outputs = [], []
+        for i in range(len(rows)):
+            answers = self.model.outputs(examples.inputs(i))
+            found.append(self.problem.loss(answers, examples.targets[i]).data)
+            outputs.append([answer.data for answer in answers])
+            yield
+        weight = losses.example_weight(len(rows), self.problem.spec.loss.reduction)
+        loss = total(found, weight, self._penalties())
+        return loss, self.problem.score(np.array(outputs), rows.targets)
+
+    def _penalties(self) -> list[Value]:
+        spec = self.problem.spec.loss
+        return [
+            penalty(self.parameters, strength)
+            for penalty, strength in ((losses.l2, spec.l2), (losses.l1, spec.l1))
+            if strength > 0.0
+        ]
+
+    def _unzeroed_gradient(self) -> list[float] | None:
+        # Without zero_grad the sum so far belongs to the state. A copy: in the middle of a
+        # step the parameters already hold some of the next step's examples.
+        if self.problem.spec.training.zero_grad:
+            return None
+        return [p.grad for p in self.parameters]
+
+
+class Examples:
+    """Rows as Python numbers: NumPy's scalars would slow every operation down."""
+
+    def __init__(self, rows: Rows) -> None:
+        self.x: list[list[float]] = rows.x.tolist()
+        self.targets: list[list[float]] = rows.targets.tolist()
+
+    def inputs(self, i: int) -> list[Value]:
+        return [Value(number) for number in self.x[i]]
+
+
+def total(found: Sequence[float], weight: float, penalties: Sequence[Value]) -> float:
+    """The loss of a batch, summed as its graph is: examples first, then the penalties."""
+    loss = add_up(found) * weight
+    for penalty in penalties:
+        loss += penalty.data
+    return loss
+
+
+def finite(number: float | None) -> float | None:
+    """The number, or None where it is none that a history can hold."""
+    return number if number is not None and math.isfinite(number) else None

@@ -1,0 +1,77 @@
+"""Which rows a step sees."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.data.batches import Batches, mix, shares, shuffled, split
+
+
+def test_splitmix_gives_its_published_numbers() -> None:
+    """The first outputs of SplitMix64 seeded with 1234567, from Vigna's reference program."""
+    golden, state, words = 0x9E3779B97F4A7C15, 1234567, []
+    for _ in range(3):
+        state = state + golden & (2**64 - 1)
+        words.append(mix(state))
+    assert words == [6457827717110365317, 3203168211198807973, 9817491932198370423]
+
+
+@given(st.integers(1, 200), st.integers(0, 2**32 - 1), st.integers(0, 2**27))
+def test_an_order_is_a_permutation_and_a_function_of_its_arguments(
+    rows: int, seed: int, epoch: int
+) -> None:
+    order = shuffled(rows, seed, epoch)
+    assert sorted(order) == list(range(rows))
+    shuffled.cache_clear()
+    assert shuffled(rows, seed, epoch) == order
+
+
+def test_orders_never_change() -> None:
+    """Checkpoints rely on it: another order would resume another training."""
+    assert shuffled(10, 0, 0) == (4, 9, 2, 5, 1, 7, 6, 0, 3, 8)
+    assert len({shuffled(10, seed, epoch) for seed in range(30) for epoch in range(30)}) == 900
+
+
+def test_every_position_is_equally_likely() -> None:
+    first = Counter(shuffled(5, 1, epoch)[0] for epoch in range(5000))
+    assert all(abs(count - 1000) < 150 for count in first.values())
+
+
+@given(st.integers(1, 50), st.integers(1, 60), st.integers(0, 5))
+def test_an_epoch_sees_every_row_once_and_its_last_batch_may_be_small(
+    rows: int, size: int, epoch: int
+) -> None:
+    batches = Batches(rows, size, seed=3)
+    steps = range(epoch * batches.per_epoch, (epoch + 1) * batches.per_epoch)
+    parts = [list(batches.indices(k)) for k in steps]
+    assert sorted(i for part in parts for i in part) == list(range(rows))
+    assert {len(part) for part in parts[:-1]} <= {min(size, rows)}
+    assert 1 <= len(parts[-1]) <= size
+
+
+@pytest.mark.parametrize("size", [None, 7, 100])
+def test_a_full_batch_keeps_the_order_of_the_data(size: int | None) -> None:
+    assert list(Batches(7, size, seed=1).indices(5)) == list(range(7))
+
+
+def test_a_split_is_stratified() -> None:
+    labels = [0.0] * 70 + [1.0] * 20 + [2.0] * 10
+    training, validation = split(100, 20, seed=5, labels=labels)
+    assert Counter(labels[i] for i in validation) == {0.0: 14, 1.0: 4, 2.0: 2}
+    assert sorted(training + validation) == list(range(100))
+    assert training == sorted(training)
+    assert split(100, 20, seed=6, labels=labels)[1] != validation
+
+
+def test_shares_are_rounded_by_largest_remainder() -> None:
+    assert shares([0.0] * 5 + [1.0] * 3 + [2.0] * 2, 3) == {0.0: 1, 1.0: 1, 2.0: 1}
+    assert sum(shares([0.0, 1.0, 2.0], 1).values()) == 1
+
+
+def test_without_labels_rows_are_drawn_from_all() -> None:
+    training, validation = split(10, 3, seed=1, labels=None)
+    assert (len(training), len(validation)) == (7, 3)

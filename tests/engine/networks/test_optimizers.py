@@ -1,0 +1,104 @@
+"""Schedules and stochastic gradient descent."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+from engine import Value
+from engine.networks.optimizers import SGD, rates, schedule
+from engine.spec import JobSpec, LearningRate
+from tests.engine.specs import SMALL, vary
+
+
+def rate(spec: dict[str, Any], steps: int = 1000) -> LearningRate:
+    changed = vary(SMALL, optimizer={"learning_rate": spec}, training={"steps": steps})
+    return JobSpec.model_validate(changed).optimizer.learning_rate
+
+
+SCHEDULES: list[dict[str, Any]] = [
+    {"kind": "constant", "value": 0.3},
+    {"kind": "linear", "start": 1.0, "end": 0.1},
+    {"kind": "step", "start": 0.5, "factor": 0.1, "every": 30},
+    {"kind": "exponential", "start": 0.5, "factor": 0.99},
+    {"kind": "cosine", "start": 0.5, "end": 0.05},
+    {"kind": "warmup", "steps": 10, "then": {"kind": "cosine", "start": 0.5}},
+]
+
+
+def test_linear_is_computed_left_to_right_as_the_demo_does() -> None:
+    at = schedule(rate({"kind": "linear", "start": 1.0, "end": 0.1}), 100)
+    assert [at(k) for k in range(100)] == [1.0 - 0.9 * k / 100 for k in range(100)]
+    assert [at(k) for k in range(100)] != [1.0 - 0.9 * (k / 100) for k in range(100)]
+
+
+def test_formulas() -> None:
+    at = {spec["kind"]: schedule(rate(spec), 1000) for spec in SCHEDULES}
+    assert [at["constant"](k) for k in (0, 999)] == [0.3, 0.3]
+    assert [at["step"](k) for k in (0, 29, 30, 60)] == pytest.approx([0.5, 0.5, 0.05, 0.005])
+    assert at["exponential"](2) == pytest.approx(0.5 * 0.99**2)
+    assert at["cosine"](0) == 0.5
+    assert at["cosine"](500) == pytest.approx((0.5 + 0.05) / 2)
+    assert at["cosine"](1000) == pytest.approx(0.05)
+
+
+def test_warm_up_climbs_and_then_runs_the_rest() -> None:
+    at = schedule(
+        rate(
+            {"kind": "warmup", "steps": 4, "then": {"kind": "linear", "start": 0.8, "end": 0.2}}, 10
+        ),
+        10,
+    )
+    assert [at(k) for k in range(5)] == pytest.approx([0.2, 0.4, 0.6, 0.8, 0.8])
+    assert at(7) == pytest.approx(0.8 - 0.6 * 3 / 6)
+
+
+@pytest.mark.parametrize("spec", SCHEDULES, ids=lambda spec: str(spec["kind"]))
+def test_rates_of_many_steps_have_the_bits_of_each(spec: dict[str, Any]) -> None:
+    at = schedule(rate(spec), 1000)
+    many = rates(rate(spec), 1000, 7, 999)
+    assert many.dtype == np.float64
+    assert many.tolist() == [at(k) for k in range(7, 999)]
+
+
+def descend(steps: int = 3, **options: Any) -> list[float]:
+    """Positions of a point that slides down x² + 3y²."""
+    x, y = Value(1.0), Value(-2.0)
+    optimizer = SGD([x, y], **options)
+    path = []
+    for _ in range(steps):
+        x.grad = y.grad = 0.0
+        (x * x + 3 * y * y).backward()
+        optimizer.step(0.1)
+        path += [x.data, y.data]
+    return path
+
+
+def test_plain_descent() -> None:
+    assert descend(1) == [1.0 - 0.1 * 2.0, -2.0 + 0.1 * 12.0]
+
+
+@pytest.mark.parametrize("nesterov", [False, True])
+def test_momentum_follows_its_formula(nesterov: bool) -> None:
+    x, velocity, expected = np.array([1.0, -2.0]), np.zeros(2), []
+    for _ in range(3):
+        gradient = np.array([2.0, 6.0]) * x
+        velocity = 0.9 * velocity + gradient
+        x = x - 0.1 * (gradient + 0.9 * velocity if nesterov else velocity)
+        expected += x.tolist()
+    assert descend(momentum=0.9, nesterov=nesterov) == pytest.approx(expected, rel=1e-14)
+
+
+def test_clipping_shortens_long_gradients_only() -> None:
+    x, y = Value(0.0), Value(0.0)
+    optimizer = SGD([x, y], clip_norm=1.0)
+    x.grad, y.grad = 3.0, 4.0
+    optimizer.step(1.0)
+    assert math.hypot(x.grad, y.grad) == pytest.approx(1.0, rel=1e-6)
+    assert (x.data, y.data) == pytest.approx((-0.6, -0.8), rel=1e-6)
+    x.grad, y.grad = 0.3, 0.4
+    optimizer.step(1.0)
+    assert (x.grad, y.grad) == (0.3, 0.4)
