@@ -1,5 +1,5 @@
 # One image for every part of the service; the first argument chooses the part
-# (service/container.py): api, worker, sweeper or migrate.
+# (service/run/container.py): api, worker, sweeper or migrate.
 
 FROM python:3.12-slim-bookworm AS base
 ENV PATH=/app/bin:/opt/venv/bin:$PATH \
@@ -52,8 +52,8 @@ ENV HOME=/tmp \
 USER 10001:10001
 WORKDIR /app
 EXPOSE 8000
-HEALTHCHECK --interval=10s --timeout=5s --start-period=60s CMD ["python", "-P", "-m", "service.probe", "api"]
-ENTRYPOINT ["python", "-P", "-m", "service.container"]
+HEALTHCHECK --interval=10s --timeout=5s --start-period=60s CMD ["python", "-P", "-m", "service.run.probe", "api"]
+ENTRYPOINT ["python", "-P", "-m", "service.run.container"]
 CMD ["api"]
 
 ARG VERSION=dev

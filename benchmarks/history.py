@@ -25,10 +25,10 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from engine.spec import JobSpec
 from engine.train import HistoryRow, train
-from service.config import Settings
-from service.db import claims, history, jobs, thinning
-from service.db.migrate import upgrade
-from service.db.session import make_engine, make_read_sessions, make_sessions
+from service.common.settings import Settings
+from service.store import claims, downsampling, history, jobs
+from service.store.connections import make_engine, make_read_sessions, make_sessions
+from service.store.migrate import upgrade
 from tests import servers
 from worker.training import Context, train_job
 
@@ -167,7 +167,7 @@ def measure(kind: str) -> bool:
 
         def thin() -> None:
             with reading.begin() as session:
-                thinning.thinned(session, job, after_step=-1, max_points=POINTS)
+                downsampling.thinned(session, job, after_step=-1, max_points=POINTS)
 
         def page() -> None:
             with reading.begin() as session:

@@ -1,11 +1,11 @@
-"""Writes the table of settings in operations.md from service/config.py: `make docs`."""
+"""Writes the table of settings in operations.md from service/common/settings.py: `make docs`."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
 
-from service.config import table
+from service.common.settings import table
 
 PAGE = Path(__file__).with_name("operations.md")
 PLACE = re.compile(r"(<!-- settings:.*? -->\n).*?(<!-- end of settings -->)", re.DOTALL)

@@ -1,4 +1,4 @@
-"""Runs migrations, on a connection that `service.db.migrate` hands over.
+"""Runs migrations, on a connection that `service.store.migrate` hands over.
 
 `alembic revision --autogenerate` and other commands of a developer come without one; they use
 the database that GRADSERVE_DATABASE_URL names.
@@ -11,9 +11,9 @@ import os
 from alembic import context
 from sqlalchemy import Connection, text
 
-from service.config import Settings
-from service.db.models import Base
-from service.db.session import make_engine
+from service.common.settings import Settings
+from service.store.connections import make_engine
+from service.store.tables import Base
 
 # Any number that nothing else locks: two processes that start together must not both migrate.
 MIGRATION_LOCK = 7_430_172_045

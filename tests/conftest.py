@@ -25,10 +25,10 @@ from psycopg import sql
 from sqlalchemy.engine import make_url
 from sqlalchemy.orm import Session, sessionmaker
 
-from service.app import create_app
-from service.config import Settings
-from service.db.migrate import upgrade
-from service.db.session import make_engine, make_sessions
+from service.api.app import create_app
+from service.common.settings import Settings
+from service.store.connections import make_engine, make_sessions
+from service.store.migrate import upgrade
 from tests import servers
 
 _numbers = itertools.count()

@@ -19,11 +19,10 @@ from celery.utils.threads import bound_open_broker_sockets
 
 from engine.spec import JobSpec
 from engine.train import train
-from service import log as logs
-from service import processes
-from service.config import Settings
-from service.errors import ConfigError
-from service.queue import make_celery
+from service.common import logs, processes
+from service.common.errors import ConfigError
+from service.common.messages import make_celery
+from service.common.settings import Settings
 from worker import drain, heartbeat
 
 log = logging.getLogger(__name__)

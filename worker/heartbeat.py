@@ -11,7 +11,7 @@ from typing import Any
 from celery import Celery
 from celery.bootsteps import StartStopStep
 
-from service.heartbeat import beat
+from service.common.heartbeat import beat
 
 BEAT_SECONDS = 5.0
 # A few beats may be late on a busy machine.

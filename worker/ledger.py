@@ -16,10 +16,10 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from engine.train import HistoryRow
 from engine.train import State as TrainingState
-from service.db import checkpoints, claims, jobs
-from service.db.claims import Claim
-from service.db.models import ErrorCode, State, Wish
-from service.db.results import Packed
+from service.store import checkpoints, claims, jobs
+from service.store.claims import Claim
+from service.store.parameters import Packed
+from service.store.tables import ErrorCode, State, Wish
 from worker import checkpoint
 from worker.outage import persist
 
@@ -98,15 +98,13 @@ class Ledger:
         self._lease_until = now + self._lease_seconds
         return wish
 
-    def succeed(
-        self, step: int, rows: Sequence[HistoryRow], kept: Kept, parameters: Packed
-    ) -> State:
+    def succeed(self, step: int, rows: Sequence[HistoryRow], kept: Kept, packed: Packed) -> State:
         """The last progress and the final parameters; `cancelled` if that was accepted before."""
         now = time.monotonic()
 
         def work(session: Session) -> State:
             self._record(session, step, rows, kept, now)
-            return claims.succeed(session, self.claim, step=step, parameters=parameters)
+            return claims.succeed(session, self.claim, step=step, packed=packed)
 
         return self._leave(work)
 

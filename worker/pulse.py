@@ -16,7 +16,7 @@ from contextvars import copy_context
 from functools import partial
 from typing import Self, TypeVar
 
-from service.errors import LeaseLost
+from service.common.errors import LeaseLost
 from worker.outage import UNREACHABLE
 
 log = logging.getLogger(__name__)

@@ -19,13 +19,13 @@ from celery import Celery
 from kombu.exceptions import OperationalError
 from sqlalchemy.orm import Session, sessionmaker
 
-from service import log as logs
-from service.config import Settings
-from service.db import sweeps
-from service.db.session import make_engine, make_sessions
-from service.errors import ConfigError
-from service.heartbeat import beat
-from service.queue import make_publisher, send, waiting
+from service.common import logs
+from service.common.errors import ConfigError
+from service.common.heartbeat import beat
+from service.common.messages import make_publisher, send, waiting
+from service.common.settings import Settings
+from service.store import recovery
+from service.store.connections import make_engine, make_sessions
 from worker.outage import UNREACHABLE, reason
 
 log = logging.getLogger(__name__)
@@ -62,7 +62,7 @@ class Sweeper:
     def free(self) -> list[str]:
         """Takes jobs from workers that were not heard of for a lease; returns their ids."""
         with self._sessions.begin() as session:
-            freed = sweeps.free_lost_leases(
+            freed = recovery.free_lost_leases(
                 session, lease_seconds=self._settings.lease_seconds, limit=BATCH
             )
         for id in freed:
@@ -80,7 +80,7 @@ class Sweeper:
         if already is None or already >= BATCH:
             return []
         with self._sessions.begin() as session:
-            ids = sweeps.to_ring(
+            ids = recovery.to_ring(
                 session, ring_seconds=self._settings.ring_seconds, limit=BATCH - already
             )
         rung = [id for id in ids if self._send(id)]

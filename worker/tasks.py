@@ -8,9 +8,9 @@ from functools import cache
 
 from celery import Task
 
-from service.db.session import make_engine, make_sessions
-from service.log import facts
-from service.queue import REQUEST_ID, TRAIN_JOB
+from service.common.logs import facts
+from service.common.messages import REQUEST_ID, TRAIN_JOB
+from service.store.connections import make_engine, make_sessions
 from worker import drain, training
 from worker.celery import app, settings
 

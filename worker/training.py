@@ -15,11 +15,11 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from engine.spec import JobSpec
 from engine.train import Diverged, HistoryRow, InvalidData, Progress, train
-from service.config import Settings
-from service.db import checkpoints, claims, results
-from service.db.claims import Claim
-from service.db.models import State, Wish
-from service.errors import LeaseLost
+from service.common.errors import LeaseLost
+from service.common.settings import Settings
+from service.store import checkpoints, claims, parameters
+from service.store.claims import Claim
+from service.store.tables import State, Wish
 from worker import checkpoint
 from worker.ledger import Ledger
 from worker.outage import UNREACHABLE, persist, reason
@@ -127,8 +127,8 @@ class Run:
             for progress in pulse.watch(train(spec, self._ledger.resume_point())):
                 self._collect(progress, keep_every)
                 if progress.finished:
-                    parameters = results.pack(spec.sizes(), progress.snapshot().parameters)
-                    return self._ledger.succeed(progress.step, self.rows, self.kept, parameters)
+                    packed = parameters.pack(spec.sizes(), progress.snapshot().parameters)
+                    return self._ledger.succeed(progress.step, self.rows, self.kept, packed)
                 if (
                     training.deadline_seconds is not None
                     and self._seconds() > training.deadline_seconds

@@ -102,9 +102,9 @@ def main() -> None:
 )
 def up(host: str, port: int, data_dir: str, workers: int | None) -> NoReturn:
     """Run the whole service on this machine until Ctrl-C."""
-    from service import embedded
+    from service.run import up
 
-    sys.exit(embedded.run(host, port, data_dir, workers))
+    sys.exit(up.run(host, port, data_dir, workers))
 
 
 @main.command()

@@ -14,7 +14,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as BaseResponse
 
 from engine.spec.base import problems
-from service.errors import (
+from service.common.errors import (
     DatabaseUnavailable,
     IdempotencyConflict,
     InvalidCursor,

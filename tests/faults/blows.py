@@ -17,8 +17,8 @@ from functools import partial
 
 from sqlalchemy import text
 
-from service.db import jobs
-from service.queue import ring
+from service.common.messages import ring
+from service.store import jobs
 from tests.faults import audit
 from tests.faults.outages import disk_full, down, locked
 from tests.faults.soak import Soak

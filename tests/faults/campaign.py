@@ -14,8 +14,8 @@ from pathlib import Path
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from service.db import jobs
-from service.db.models import Event, Job
+from service.store import jobs
+from service.store.tables import Event, Job
 from tests.faults import blows, oracle
 from tests.faults.blows import BLOWS
 from tests.faults.clusters import Cluster

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from service.config import Settings
-from service.db.session import make_engine
+from service.common.settings import Settings
+from service.store.connections import make_engine
 from tests.faults import audit
 from tests.faults.clusters import Cluster
 from tests.faults.world import World, make_audited_database

@@ -12,8 +12,8 @@ from os import kill
 
 from sqlalchemy import func, select
 
-from service.db.models import TERMINAL, Event, Job
-from service.queue import waiting
+from service.common.messages import waiting
+from service.store.tables import TERMINAL, Event, Job
 from tests.faults import oracle
 from tests.faults.campaign import Outcome, open_world
 from tests.faults.report import line

@@ -19,8 +19,8 @@ from sqlalchemy.orm import Session
 
 from engine.spec import JobSpec
 from engine.train import Diverged, HistoryRow, train
-from service.db import events, history, results
-from service.db.models import TERMINAL, Event, Job
+from service.store import events, history, parameters
+from service.store.tables import TERMINAL, Event, Job
 from tests.faults import audit
 
 EVERYTHING = 10_000_000
@@ -45,7 +45,7 @@ class Undisturbed:
                 self.history += progress.rows
                 if progress.finished:
                     final = progress.snapshot().parameters
-                    self.sha256 = results.pack(spec.sizes(), final).sha256
+                    self.sha256 = parameters.pack(spec.sizes(), final).sha256
         except Diverged as error:
             self.diverges_at = error.step
 
@@ -111,10 +111,10 @@ def _of_history(session: Session, job: Job) -> Iterator[Complaint]:
     elif rows != logged:
         yield Complaint("unequal", job.id, "has another history than an undisturbed run")
     if job.state == "succeeded":
-        result = results.get(session, job)
+        result = parameters.get(session, job)
         flat = [
             np.hstack([layer.weights, layer.biases[:, None]]).ravel()
-            for layer in results.unpack(result.data)
+            for layer in parameters.unpack(result.data)
         ]
         if result.sha256 != hashlib.sha256(np.concatenate(flat).tobytes()).hexdigest():
             yield Complaint("unequal", job.id, "has parameters that do not fit their checksum")

@@ -31,10 +31,19 @@ from sqlalchemy.orm import Session
 
 import engine.train
 from engine.spec import JobSpec
-from service import queue
-from service.db import checkpoints, claims, history, jobs, results, session, sweeps, wishes
-from service.db.claims import Claim
-from service.db.session import DatabaseTime
+from service.common import messages
+from service.store import (
+    checkpoints,
+    claims,
+    connections,
+    controls,
+    history,
+    jobs,
+    parameters,
+    recovery,
+)
+from service.store.claims import Claim
+from service.store.connections import DatabaseTime
 from tests.faults import audit, points, unfenced
 
 # What reads and writes, by the name of its points: `.before`, `.after`, `.committed`.
@@ -47,11 +56,11 @@ REPOSITORY: dict[str, tuple[Any, str]] = {
     "release": (claims, "release"),
     "insert": (history, "insert_rows"),
     "checkpoint": (checkpoints, "add"),
-    "result": (results, "store"),
-    "free": (sweeps, "free_lost_leases"),
-    "mark": (sweeps, "to_ring"),
+    "result": (parameters, "store"),
+    "free": (recovery, "free_lost_leases"),
+    "mark": (recovery, "to_ring"),
     "create": (jobs, "create"),
-    "cancel": (wishes, "request_cancel"),
+    "cancel": (controls, "request_cancel"),
 }
 
 
@@ -99,7 +108,7 @@ def wrap_repository(name: str, module: Any, function: str) -> None:
 
 
 def wrap_ring() -> None:
-    send = queue.send
+    send = messages.send
 
     @functools.wraps(send)
     def wrapper(*args: Any) -> None:
@@ -107,7 +116,7 @@ def wrap_ring() -> None:
         send(*args)
         reach("ring.after")
 
-    queue.send = wrapper
+    messages.send = wrapper
 
 
 def wrap_train() -> None:
@@ -131,8 +140,8 @@ def wrap_train() -> None:
 def wrap_clock() -> None:
     """All times come from the database's clock; here it is `audit_clock.ahead` fast."""
     for dialect, clock in (
-        ("sqlite", session._sqlite_time),
-        ("postgresql", session._postgres_time),
+        ("sqlite", connections._sqlite_time),
+        ("postgresql", connections._postgres_time),
     ):
 
         def compile_time(*args: Any, clock: Any = clock, **options: Any) -> str:

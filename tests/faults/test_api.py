@@ -8,7 +8,7 @@ import httpx
 import pytest
 from sqlalchemy import func, select
 
-from service.db.models import Job
+from service.store.tables import Job
 from tests.faults.specs import make_spec
 from tests.faults.world import World
 from tests.processes import children, until

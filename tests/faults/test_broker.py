@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from service.queue import ring
+from service.common.messages import ring
 from tests.faults.specs import make_spec
 from tests.faults.world import World
 from tests.processes import until

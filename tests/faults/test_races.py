@@ -16,10 +16,10 @@ import pytest
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session, sessionmaker
 
-from service.config import Settings
-from service.db import jobs, wishes
-from service.db.session import make_engine, make_sessions
-from service.errors import InvalidTransition
+from service.common.errors import InvalidTransition
+from service.common.settings import Settings
+from service.store import controls, jobs
+from service.store.connections import make_engine, make_sessions
 from tests.faults import oracle
 from tests.faults.specs import make_tiny_spec
 from worker.training import Context, train_job
@@ -58,7 +58,7 @@ def test_f15_a_cancel_that_races_completion_wins_or_is_refused(
         time.sleep(delay)
         try:
             with sessions.begin() as session:
-                wishes.request_cancel(session, id)
+                controls.request_cancel(session, id)
         except InvalidTransition:
             return False
         return True

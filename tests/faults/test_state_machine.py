@@ -33,12 +33,20 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from engine.spec import JobSpec
 from engine.train import HistoryRow
-from service.config import Settings
-from service.db import checkpoints, claims, history, jobs, results, sweeps, wishes
-from service.db.claims import Claim
-from service.db.models import FRUITLESS_CLAIMS, TERMINAL
-from service.db.session import make_engine, make_sessions
-from service.errors import InvalidTransition, LeaseLost
+from service.common.errors import InvalidTransition, LeaseLost
+from service.common.settings import Settings
+from service.store import (
+    checkpoints,
+    claims,
+    controls,
+    history,
+    jobs,
+    parameters,
+    recovery,
+)
+from service.store.claims import Claim
+from service.store.connections import make_engine, make_sessions
+from service.store.tables import FRUITLESS_CLAIMS, TERMINAL
 from tests.faults import audit, unfenced
 
 T = TypeVar("T")
@@ -50,7 +58,7 @@ STEPS = 12
 KEEP_EVERY = 5
 LEASE_SECONDS = 20.0
 RING_SECONDS = 15.0
-SLACK_SECONDS = sweeps.CLOCK_SLACK_SECONDS
+SLACK_SECONDS = recovery.CLOCK_SLACK_SECONDS
 
 # The clock that all functions are given: a number in a table, set by the test.
 NOW = literal_column("(SELECT ahead FROM audit_clock)", Double())
@@ -64,11 +72,11 @@ SPEC = JobSpec.model_validate(
         "training": {"steps": STEPS, "checkpoint_every": KEEP_EVERY},
     }
 )
-PARAMETERS = results.pack([2, 1], np.array([1.0, 2.0, 3.0]))
+PARAMETERS = parameters.pack([2, 1], np.array([1.0, 2.0, 3.0]))
 REQUESTS = {
-    "cancelled": wishes.request_cancel,
-    "paused": wishes.request_pause,
-    "queued": wishes.request_resume,
+    "cancelled": controls.request_cancel,
+    "paused": controls.request_pause,
+    "queued": controls.request_resume,
 }
 
 
@@ -257,7 +265,7 @@ class Service(RuleBasedStateMachine):
         def work(session: Session) -> str:
             if hand.step < STEPS:
                 self.record(session, hand, STEPS, checkpoint=None)
-            return claims.succeed(session, hand.claim, step=STEPS, parameters=PARAMETERS, now=NOW)
+            return claims.succeed(session, hand.claim, step=STEPS, packed=PARAMETERS, now=NOW)
 
         allowed = hand.holds and job.step == hand.step
         done = self.commit(work, hand=hand, allowed=allowed, crash=crash)
@@ -326,7 +334,7 @@ class Service(RuleBasedStateMachine):
     def free(self, limit: int, crash: bool) -> None:
         lost = [job for job in self.known if self.is_lost(job)][:limit]
         done = self.commit(
-            lambda session: sweeps.free_lost_leases(
+            lambda session: recovery.free_lost_leases(
                 session, lease_seconds=LEASE_SECONDS, limit=limit, now=NOW
             ),
             crash=crash,
@@ -359,7 +367,7 @@ class Service(RuleBasedStateMachine):
     def ring(self, limit: int, crash: bool) -> None:
         quiet = [job for job in self.known if job.state == "queued" and self.is_quiet(job)][:limit]
         done = self.commit(
-            lambda session: sweeps.to_ring(
+            lambda session: recovery.to_ring(
                 session, ring_seconds=RING_SECONDS, limit=limit, now=NOW
             ),
             crash=crash,

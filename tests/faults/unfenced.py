@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import Integer, bindparam, select
 
-from service.db import fenced
+from service.store import claim_statements
 
 # `fence`: any running claim may write, as long as it is at the job's step. `guard`: anybody may.
 WAYS = ("fence", "guard")
@@ -22,25 +22,25 @@ CACHED = ("progress", "progress_with_measures", "renew", "succeed", "fail", "rel
 
 def remove(without: str) -> None:
     """Takes the condition out of every statement of this process."""
-    jobs = fenced.jobs
+    jobs = claim_statements.jobs
     always = bindparam("of_fence", type_=Integer()) == bindparam("of_fence", type_=Integer())
     held: tuple[Any, ...] = (jobs.pk == bindparam("of_pk"), always)
     if without == "fence":
         held = (*held, jobs.state == "running")
-    fenced.HELD = held
-    fenced.WISH = select(jobs.desired_state).where(*held)
+    claim_statements.HELD = held
+    claim_statements.WISH = select(jobs.desired_state).where(*held)
     for name in CACHED:
-        getattr(fenced, name).cache_clear()
+        getattr(claim_statements, name).cache_clear()
 
 
 @contextmanager
 def claims_without(without: str) -> Iterator[None]:
     """Removes the condition, and puts it back."""
-    kept = fenced.HELD, fenced.WISH
+    kept = claim_statements.HELD, claim_statements.WISH
     remove(without)
     try:
         yield
     finally:
-        fenced.HELD, fenced.WISH = kept
+        claim_statements.HELD, claim_statements.WISH = kept
         for name in CACHED:
-            getattr(fenced, name).cache_clear()
+            getattr(claim_statements, name).cache_clear()

@@ -1,6 +1,7 @@
 """The whole service as processes, small and quick, to be broken by tests.
 
-API, worker and sweeper run with the command lines of `service.parts`, through the saboteur; the
+API, worker and sweeper run with the command lines of
+`service.run.programs`, through the saboteur; the
 broker is a real Valkey, the database a real SQLite file or Postgres. Lease, sweep and ring
 periods are a tenth of the defaults, unless a test is about the defaults.
 """
@@ -24,13 +25,13 @@ import redis
 from sqlalchemy import func, select
 
 from engine.spec import JobSpec
-from service import parts
-from service.config import Settings, env_name
-from service.db import jobs
-from service.db.migrate import upgrade
-from service.db.models import TERMINAL, Job
-from service.db.session import make_engine, make_sessions
-from service.queue import make_publisher, ring, waiting
+from service.common.messages import make_publisher, ring, waiting
+from service.common.settings import Settings, env_name
+from service.run import programs
+from service.store import jobs
+from service.store.connections import make_engine, make_sessions
+from service.store.migrate import upgrade
+from service.store.tables import TERMINAL, Job
 from tests import servers
 from tests.faults import audit, oracle
 from tests.faults.clusters import Cluster
@@ -209,13 +210,13 @@ class World:
         return self.running("sweeper")[0]
 
     def start_worker(self) -> Program:
-        return self._start("worker", parts.worker(self._slots).argv)
+        return self._start("worker", programs.worker(self._slots).argv)
 
     def start_sweeper(self) -> Program:
-        return self._start("sweeper", parts.sweeper().argv)
+        return self._start("sweeper", programs.sweeper().argv)
 
     def start_api(self) -> Program:
-        part = parts.api(self._listener)
+        part = programs.api(self._listener)
         return self._start("api", part.argv, part.pass_fds)
 
     def _api_answers(self) -> bool:

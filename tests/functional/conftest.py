@@ -65,7 +65,7 @@ class Up:
             "api": "gunicorn",
             "worker": "celery",
             "sweeper": "worker.sweeper",
-            "watchdog": "service.watchdog",
+            "watchdog": "service.run.watchdog",
         }[name]
         for pid, command in running_in(self.folder).items():
             with suppress(ProcessLookupError):

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from service.config import Settings
-from service.db.migrate import upgrade
+from service.common.settings import Settings
+from service.store.migrate import upgrade
 from tests.functional.conftest import GRADSERVE, Start
 from tests.processes import running_in
 

@@ -10,9 +10,9 @@ from contextlib import ExitStack, contextmanager
 import httpx
 import pytest
 
-from service.config import Settings
-from service.gunicorn_worker import CLIENT_SECONDS
-from service.parts import API_THREADS
+from service.common.settings import Settings
+from service.run.gunicorn_worker import CLIENT_SECONDS
+from service.run.programs import API_THREADS
 from tests.functional.conftest import Up
 
 HALF_A_HEAD = b"GET /healthz HTTP/1.1\r\nHost: x\r\n"

@@ -13,7 +13,7 @@ import pytest
 
 from engine.spec import JobSpec
 from engine.train import train
-from service.db.results import pack
+from service.store.parameters import pack
 from tests.functional.conftest import GONE_SECONDS, LONG, SHORT, Start, Up
 from tests.processes import running_in, until
 

@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-from service.watchdog import watch
+from service.run.watchdog import watch
 from tests.processes import alive
 
 OBEDIENT = "import time; print(flush=True); time.sleep(60)"

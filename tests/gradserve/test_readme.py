@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from service import config
+from service.common import settings
 from tests.gradserve.readme import README, ROOT, Block, blocks, matches
 
 SEPARATOR = "--- next block ---"
@@ -62,7 +62,7 @@ def test_the_command_and_the_client_work_as_shown(service_url: str) -> None:
 
 
 def test_the_variables_exist() -> None:
-    known = {row.variable for row in config.table()} | {"GRADSERVE_URL"}
+    known = {row.variable for row in settings.table()} | {"GRADSERVE_URL"}
     assert set(re.findall(r"GRADSERVE_[A-Z_]+", README)) <= known
 
 

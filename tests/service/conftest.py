@@ -9,8 +9,8 @@ import pytest
 from sqlalchemy.orm import Session, sessionmaker
 
 from engine.spec import JobSpec
-from service.db import claims, jobs
-from service.db.claims import Claim
+from service.store import claims, jobs
+from service.store.claims import Claim
 from tests.service.lifecycle import LEASE
 
 

@@ -10,9 +10,9 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from engine.spec import JobSpec
 from engine.training.state import HistoryRow
-from service.db import claims, events, history, jobs, results
-from service.db.claims import Claim
-from service.db.models import Job
+from service.store import claims, events, history, jobs, parameters
+from service.store.claims import Claim
+from service.store.tables import Job
 
 LEASE = 20.0
 
@@ -39,7 +39,7 @@ def advance(
 def finish(sessions: sessionmaker[Session], claim: Claim, spec: JobSpec) -> str:
     """Trains a claimed job to its end in one go."""
     steps = spec.training.steps
-    parameters = np.linspace(-1, 1, spec.parameters())
+    numbers = np.linspace(-1, 1, spec.parameters())
     with sessions.begin() as session:
         claims.record_progress(
             session,
@@ -52,7 +52,7 @@ def finish(sessions: sessionmaker[Session], claim: Claim, spec: JobSpec) -> str:
             checkpoint=None,
         )
         return claims.succeed(
-            session, claim, step=steps, parameters=results.pack(spec.sizes(), parameters)
+            session, claim, step=steps, packed=parameters.pack(spec.sizes(), numbers)
         )
 
 

@@ -8,8 +8,8 @@ import sys
 
 def test_the_api_loads_neither_numba_nor_scikit_learn_nor_the_worker() -> None:
     code = (
-        "import sys, service.app; from service.config import Settings;"
-        "service.app.create_app(Settings());"
+        "import sys, service.api.app; from service.common.settings import Settings;"
+        "service.api.app.create_app(Settings());"
         "print(*({'numba', 'llvmlite', 'sklearn', 'scipy', 'worker'} & set(sys.modules)))"
     )
     found = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)

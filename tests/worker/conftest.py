@@ -12,9 +12,9 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from engine.spec import JobSpec
 from engine.train import HistoryRow, train
-from service.config import Settings
-from service.db import jobs, results
-from service.db.models import Job
+from service.common.settings import Settings
+from service.store import jobs, parameters
+from service.store.tables import Job
 from worker.training import Context, train_job
 
 Hook = Callable[[int], bool]
@@ -76,7 +76,7 @@ class Bench:
 
     def sha256(self, id: str) -> str:
         with self.sessions.begin() as session:
-            return results.get(session, jobs.get(session, id)).sha256
+            return parameters.get(session, jobs.get(session, id)).sha256
 
 
 @pytest.fixture
@@ -115,7 +115,7 @@ class Undisturbed:
             self.history += progress.rows
             if progress.finished:
                 self.parameters = progress.snapshot().parameters
-        self.sha256 = results.pack(spec.sizes(), self.parameters).sha256
+        self.sha256 = parameters.pack(spec.sizes(), self.parameters).sha256
 
 
 @pytest.fixture(scope="session")

@@ -18,12 +18,12 @@ import pytest
 from sqlalchemy.orm import Session, sessionmaker
 
 from engine.spec import JobSpec
-from service import parts
-from service.config import Settings
-from service.db.session import make_engine, make_sessions
-from service.heartbeat import beats
-from service.log import facts
-from service.queue import make_publisher, ring
+from service.common.heartbeat import beats
+from service.common.logs import facts
+from service.common.messages import make_publisher, ring
+from service.common.settings import Settings
+from service.run import programs
+from service.store.connections import make_engine, make_sessions
 from tests import servers
 from tests.processes import alive, children, until
 from tests.worker.conftest import Bench, Undisturbed, make_spec
@@ -47,7 +47,7 @@ def start_worker(tmp_path: Path) -> Iterator[Start]:
         }
         with (tmp_path / "worker.log").open("ab") as log:
             process = subprocess.Popen(
-                parts.worker(2).argv,
+                programs.worker(2).argv,
                 env=os.environ | environ,
                 stdout=log,
                 stderr=log,
@@ -266,7 +266,7 @@ def test_a_frozen_broker_does_not_hold_up_the_stop(
 
 def test_a_wrong_setting_is_one_sentence(settings: Settings) -> None:
     done = subprocess.run(
-        parts.worker(2).argv,
+        programs.worker(2).argv,
         env=os.environ | {"GRADSERVE_LEASE_SECONDS": "soon"},
         capture_output=True,
         text=True,

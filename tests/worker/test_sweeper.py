@@ -18,11 +18,11 @@ from celery import Celery
 from sqlalchemy.orm import Session, sessionmaker
 
 from engine.spec import JobSpec
-from service import parts
-from service.config import Settings
-from service.db import claims
-from service.db.session import make_engine, make_sessions
-from service.queue import make_publisher, waiting
+from service.common.messages import make_publisher, waiting
+from service.common.settings import Settings
+from service.run import programs
+from service.store import claims
+from service.store.connections import make_engine, make_sessions
 from tests import servers
 from tests.processes import until
 from tests.worker.conftest import Bench
@@ -213,7 +213,7 @@ def test_the_process_sweeps_and_ends_at_once_when_told(
     claim_and_die(bench, id)
     with log.open("wb") as output:
         process = subprocess.Popen(
-            parts.sweeper().argv,
+            programs.sweeper().argv,
             env=os.environ | environ,
             stderr=output,
             preexec_fn=servers.die_with_parent(signal.SIGKILL),

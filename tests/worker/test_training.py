@@ -16,8 +16,8 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import OperationalError
 
 from engine.spec import JobSpec
-from service.db import wishes
-from service.db.session import make_engine
+from service.store import controls
+from service.store.connections import make_engine
 from tests.worker.conftest import Bench, Undisturbed, make_spec
 from worker import training
 
@@ -141,7 +141,7 @@ def test_a_cancelled_job_writes_a_last_checkpoint(bench: Bench, spec: JobSpec) -
     def cancel(number: int) -> bool:
         if number == 2:
             with bench.sessions.begin() as session:
-                wishes.request_cancel(session, id)
+                controls.request_cancel(session, id)
         return False
 
     bench.work(id, cancel)
@@ -159,7 +159,7 @@ def test_a_cancel_before_the_last_commit_wins(bench: Bench, spec: JobSpec) -> No
     def cancel(number: int) -> bool:
         if number == 1:
             with bench.sessions.begin() as session:
-                wishes.request_cancel(session, id)
+                controls.request_cancel(session, id)
         return False
 
     bench.work(id, cancel, progress_seconds=4.0)
@@ -176,7 +176,7 @@ def test_a_paused_job_goes_on_to_the_bit_when_resumed(
     def pause(number: int) -> bool:
         if number == 2:
             with bench.sessions.begin() as session:
-                wishes.request_pause(session, id)
+                controls.request_pause(session, id)
         return False
 
     bench.work(id, pause)
@@ -184,7 +184,7 @@ def test_a_paused_job_goes_on_to_the_bit_when_resumed(
     bench.work(id)
     assert bench.job(id).state == "paused"
     with bench.sessions.begin() as session:
-        wishes.request_resume(session, id)
+        controls.request_resume(session, id)
     bench.work(id)
 
     assert_as_undisturbed(bench, id, undisturbed)
@@ -385,7 +385,7 @@ def test_a_lost_answer_to_the_last_commit_loses_no_job(
 
     def wish(number: int) -> bool:
         if number == 3 and end in ("paused", "cancelled"):
-            ask = wishes.request_pause if end == "paused" else wishes.request_cancel
+            ask = controls.request_pause if end == "paused" else controls.request_cancel
             with bench.sessions.begin() as session:
                 ask(session, id)
         return False

@@ -256,7 +256,7 @@ def fingerprints(specs: list[dict[str, Any]]) -> list[str]:
 def in_another_process(**environment: str) -> list[str]:
     program = (
         "import json, sys\n"
-        "from tests.engine.test_native import fingerprints\n"
+        "from tests.engine.native.test_native import fingerprints\n"
         "print(*fingerprints(json.loads(sys.argv[1])))"
     )
     done = subprocess.run(

@@ -1,0 +1,49 @@
+"""The HTTP service: an application made from settings."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask.json.provider import DefaultJSONProvider
+from flask_openapi3.openapi import OpenAPI
+
+from service.api import context, metrics, openapi, problems, request_log
+from service.api.json_bodies import StrictRequest
+from service.api.resources import health, history, jobs
+from service.common.settings import Settings
+
+
+class Json(DefaultJSONProvider):
+    """Answers as standard JSON: keys in the order of the contract, never NaN."""
+
+    sort_keys = False
+    compact = True
+
+    def dumps(self, obj: Any, **options: Any) -> str:
+        return super().dumps(obj, allow_nan=False, **options)
+
+
+class App(OpenAPI):
+    request_class = StrictRequest
+    json_provider_class = Json
+
+
+def create_app(settings: Settings) -> OpenAPI:
+    """The app; it needs neither database nor broker to start."""
+    app = App(
+        "service",
+        info=openapi.INFO,
+        doc_ui=False,
+        validation_error_model=problems.Problem,
+        validation_error_callback=problems.validation_failed,
+    )
+    # A doubled slash is a mistake like any other, not a redirect to what the Host header names.
+    app.url_map.merge_slashes = False
+    app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
+    database = context.attach(app, settings).database
+    request_log.register(app, metrics.register(app, database))
+    problems.register(app)
+    for resource in (jobs, history, health):
+        app.register_api(resource.blueprint)
+    openapi.register(app)
+    return app

@@ -1,0 +1,70 @@
+"""Every request gets an id, a line in the log and its place in the metrics.
+
+The id is the caller's X-Request-Id where that is a plain one, so that a line here can be found
+from a line of whoever called; it goes back with the answer and on with the job's message.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import secrets
+import time
+
+from flask import Flask, Response, g, request
+
+from service.api.metrics import HttpMetrics
+from service.common import logs
+from service.common.messages import REQUEST_ID
+
+log = logging.getLogger(__name__)
+
+HEADER = "X-Request-Id"
+PLAIN = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
+# `<string:id>` in a rule of Flask.
+CONVERTER = re.compile(r"<(?:\w+:)?(\w+)>")
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+# Asked every few seconds by machines: their lines would hide the others.
+QUIET = frozenset({"/healthz", "/readyz", "/metrics"})
+
+
+def register(app: Flask, metrics: HttpMetrics) -> None:
+    @app.before_request
+    def begin() -> None:
+        g.started = time.perf_counter()
+        given = request.headers.get(HEADER, "")
+        g.request_id = given if PLAIN.fullmatch(given) else secrets.token_hex(16)
+        logs.bind(**{REQUEST_ID: g.request_id})
+
+    @app.after_request
+    def end(answer: Response) -> Response:
+        """When the headers are ready; a stream goes on after that."""
+        seconds = time.perf_counter() - g.started
+        answer.headers[HEADER] = g.request_id
+        metrics.observe(_method(), _route(), answer.status_code, seconds)
+        log.log(
+            logging.DEBUG if request.path in QUIET else logging.INFO,
+            "request",
+            extra={
+                "method": request.method,
+                "path": request.path,
+                "status": answer.status_code,
+                "seconds": round(seconds, 4),
+            },
+        )
+        return answer
+
+    @app.teardown_request
+    def forget(error: BaseException | None) -> None:
+        logs.bind()
+
+
+def _method() -> str:
+    return request.method if request.method in METHODS else "other"
+
+
+def _route() -> str:
+    """The pattern that the path matched: ids would make a time series each."""
+    if request.url_rule is None:
+        return "none"
+    return CONVERTER.sub(r"{\1}", request.url_rule.rule)

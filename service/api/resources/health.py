@@ -1,0 +1,78 @@
+"""/healthz and /readyz: is the process alive, and can it work?"""
+
+from __future__ import annotations
+
+from http import HTTPStatus as Status
+
+from flask import Response, jsonify
+from flask_openapi3.blueprint import APIBlueprint
+from flask_openapi3.models.tag import Tag
+from pydantic import BaseModel
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from service.api.context import Services, current
+from service.api.openapi import answers
+from service.api.problems import problem
+from service.common import messages
+from service.common.errors import DatabaseTooNew, DatabaseTooOld
+from service.store import migrate
+
+OK = "ok"
+
+blueprint = APIBlueprint(
+    "health", __name__, abp_tags=[Tag(name="health", description="For supervisors")]
+)
+
+
+class Alive(BaseModel):
+    """The process answers."""
+
+    status: str
+
+
+class Ready(Alive):
+    """Every part that the service needs, and how it is."""
+
+    checks: dict[str, str]
+
+
+@blueprint.get(
+    "/healthz",
+    operation_id="healthz",
+    summary="Is the process alive?",
+    responses={200: Alive},
+)
+def healthz() -> Response:
+    return jsonify({"status": OK})
+
+
+@blueprint.get(
+    "/readyz",
+    operation_id="readyz",
+    summary="Can the service work?",
+    responses=answers({200: Ready}, Status.SERVICE_UNAVAILABLE),
+)
+def readyz() -> Response:
+    """503 names the part that is missing: database, schema or broker."""
+    services = current()
+    checks = _database(services) | {"broker": _broker(services)}
+    missing = [f"{part} {state}" for part, state in checks.items() if state != OK]
+    if missing:
+        return problem(503, "not-ready", "Not ready", "; ".join(missing), checks=checks)
+    return jsonify({"status": "ready", "checks": checks})
+
+
+def _database(services: Services) -> dict[str, str]:
+    try:
+        with services.database.read() as session:
+            migrate.check(session.connection())
+    except (DBAPIError, PoolTimeout):
+        return {"database": "cannot be reached", "schema": "unknown"}
+    except (DatabaseTooNew, DatabaseTooOld) as error:
+        return {"database": OK, "schema": str(error)}
+    return {"database": OK, "schema": OK}
+
+
+def _broker(services: Services) -> str:
+    return "cannot be reached" if messages.waiting(services.publisher) is None else OK

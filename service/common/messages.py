@@ -1,0 +1,123 @@
+"""The way to the workers: a Celery message that says which job to look at.
+
+The row in the database is the truth and the message only a doorbell: it holds the job's id, may
+be lost, doubled or late, and nothing but a delay comes of it.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from celery import Celery
+from kombu.exceptions import OperationalError
+
+from service.common import logs
+from service.common.settings import Settings
+
+log = logging.getLogger(__name__)
+
+TRAIN_JOB = "gradserve.train_job"
+QUEUE = "gradserve"
+# The header of a message, and the fact in the logs, that says which request a job came by.
+REQUEST_ID = "request_id"
+
+COMMON: dict[str, Any] = {
+    "task_default_queue": QUEUE,
+    # A message is only ever a list with one id; pickle would let a broker run code.
+    "task_serializer": "json",
+    "accept_content": ["json"],
+    # Results are read from the tables; a result backend would be a second truth.
+    "task_ignore_result": True,
+    # Acknowledged on arrival. With late acks a job longer than the visibility timeout is handed
+    # out again while it runs; what is lost in between, the sweeper rings again.
+    "task_acks_late": False,
+    # Put back on the death of its process, a job that kills its worker would never stop doing so.
+    "task_reject_on_worker_lost": False,
+    # Times in messages are not used; local time zones stay out of the logs.
+    "enable_utc": True,
+    "timezone": "UTC",
+}
+
+WORKER: dict[str, Any] = {
+    # A job may take hours: a message waiting behind it in one process could be started by another.
+    "worker_prefetch_multiplier": 1,
+    # Wait for a broker for ever, at the start and later: the database still says what to do.
+    "broker_connection_retry_on_startup": True,
+    "broker_connection_max_retries": None,
+    # A job goes on without its broker: it needs only the database.
+    "worker_cancel_long_running_tasks_on_connection_loss": False,
+    # Nobody may stop or change workers through the broker; wishes go through the database.
+    "worker_enable_remote_control": False,
+    # The service formats its own log lines.
+    "worker_hijack_root_logger": False,
+    "broker_transport_options": {
+        # A frozen broker must not block the shutdown. Longer than the blocking read for messages
+        # (BRPOP), or an idle queue would look like a dead connection.
+        "socket_timeout": 10,
+        "socket_connect_timeout": 5,
+        "socket_keepalive": True,
+    },
+}
+
+PUBLISHER: dict[str, Any] = {
+    # A request does not wait for a broker: the job is stored, and the sweeper rings later.
+    "task_publish_retry": False,
+    # As many connections as the API has threads: none waits for another's publish.
+    "broker_pool_limit": 64,
+    "broker_transport_options": {
+        "socket_timeout": 1,
+        "socket_connect_timeout": 1,
+        # kombu's own retries around the publish, on top of Celery's.
+        "max_retries": 0,
+    },
+}
+
+
+def make_celery(settings: Settings) -> Celery:
+    """The worker's application: consumes messages, survives a broker that comes and goes."""
+    return _celery(settings, COMMON | WORKER)
+
+
+def make_publisher(settings: Settings) -> Celery:
+    """The API's and the sweeper's application: publishes at once or gives up at once."""
+    return _celery(settings, COMMON | PUBLISHER)
+
+
+def send(publisher: Celery, job_id: str) -> None:
+    """Tells the workers to look at a job.
+
+    Call it after the commit: a worker may look before this returns.
+
+    Raises:
+        OperationalError: the broker cannot be reached or takes no message; its text says which.
+    """
+    publisher.send_task(TRAIN_JOB, args=[job_id], headers={REQUEST_ID: logs.bound(REQUEST_ID)})
+
+
+def ring(publisher: Celery, job_id: str) -> bool:
+    """Sends the message of a job, or leaves that to the sweeper; whether it was sent."""
+    try:
+        send(publisher, job_id)
+    except OperationalError as error:
+        # Only this: a broader except would hide a publish that can never succeed.
+        facts = {"job_id": job_id, "reason": str(error)}
+        log.warning("message not sent, the sweeper will ring", extra=facts)
+        return False
+    return True
+
+
+def waiting(publisher: Celery) -> int | None:
+    """Messages that no worker has taken yet; None when the broker cannot be reached."""
+    with publisher.connection_or_acquire() as connection:
+        try:
+            connection.ensure_connection(max_retries=0)
+            return int(connection.default_channel.queue_declare(QUEUE).message_count)
+        except (OperationalError, *connection.recoverable_connection_errors):
+            return None
+
+
+def _celery(settings: Settings, config: dict[str, Any]) -> Celery:
+    app = Celery("gradserve", broker=settings.broker_url, set_as_current=False)
+    app.conf.update(config)
+    return app

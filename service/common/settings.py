@@ -1,0 +1,225 @@
+"""Settings from GRADSERVE_* variables: one frozen object, checked before anything starts.
+
+Each field carries its help text, so that the table of variables in the documentation is
+generated from here (`table`) and cannot drift from the code.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Self
+from urllib.parse import SplitResult, parse_qsl, urlsplit
+
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+from service.common.errors import ConfigError
+
+PREFIX = "GRADSERVE_"
+# Names that are not the service's: a service started by the tests or from a shell set up for
+# the `gradserve` command inherits them.
+TEST_PREFIX = "GRADSERVE_TEST_"
+CLIENT_NAME = "GRADSERVE_URL"
+
+BROKER_SCHEMES = ("redis", "rediss", "redis+socket")
+# How kombu spells the three ways to look at a server's certificate.
+CERT_REQS = ("required", "optional", "none", "CERT_REQUIRED", "CERT_OPTIONAL", "CERT_NONE")
+# What may stand behind the question mark; kombu fails on anything else when it connects.
+TLS_OPTIONS = (
+    "ssl_cert_reqs", "ssl_ca_certs", "ssl_ca_path", "ssl_certfile", "ssl_keyfile", "ssl_password",
+    "ssl_check_hostname",
+)  # fmt: skip
+SOCKET_OPTIONS = ("virtual_host",)
+
+
+def _field(default: Any, help: str, *, secret: bool = False) -> Any:
+    return dataclasses.field(default=default, metadata={"help": help}, repr=not secret)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What one process of the service needs to know. Construction checks every value.
+
+    Raises:
+        ConfigError: with one sentence that names the variable, what is wrong and what is right.
+    """
+
+    data_dir: str = _field("var", "Folder for the embedded database and broker.")
+    database_url: str = _field(
+        "",
+        "Where jobs are stored: `sqlite:///FILE` or `postgresql://USER:PASSWORD@HOST/NAME`. "
+        "Empty means the file gradserve.db in the data folder.",
+        secret=True,
+    )
+    broker_url: str = _field(
+        "redis://127.0.0.1:6379/0",
+        "Redis or Valkey that carries the messages: `redis://[:PASSWORD@]HOST:PORT/DB`, "
+        "`rediss://…` or `redis+socket:///PATH`.",
+        secret=True,
+    )
+    lease_seconds: float = _field(
+        20.0, "A worker that has not been heard of for this long has lost its job."
+    )
+    sweep_seconds: float = _field(2.0, "How often the sweeper looks for lost leases.")
+    ring_seconds: float = _field(
+        15.0, "A job still queued this long after its message was sent gets another one."
+    )
+    progress_seconds: float = _field(
+        0.5, "How often a worker writes progress, history and a checkpoint."
+    )
+    heartbeat_file: str = _field(
+        "", "File that a worker or the sweeper touches while it works, for health checks."
+    )
+    max_body_bytes: int = _field(
+        8 * 2**20,
+        "Largest request body that the API reads. Storing one takes six times as much memory when "
+        "its numbers have all their digits, up to fifty times when they have one.",
+    )
+
+    def __post_init__(self) -> None:
+        if not self.data_dir:
+            raise ConfigError(f"{PREFIX}DATA_DIR is empty: it must name a folder")
+        url = self.database_url or f"sqlite:///{self.data_dir}/gradserve.db"
+        object.__setattr__(self, "database_url", _database_url(url))
+        object.__setattr__(self, "broker_url", _broker_url(self.broker_url))
+        for name in ("lease_seconds", "sweep_seconds", "ring_seconds", "progress_seconds"):
+            seconds = getattr(self, name)
+            if not (math.isfinite(seconds) and seconds > 0):
+                raise ConfigError(
+                    f"{env_name(name)} is {seconds!r}: it must be a number of seconds above 0"
+                )
+        if self.lease_seconds <= self.progress_seconds:
+            raise ConfigError(
+                f"{PREFIX}LEASE_SECONDS ({self.lease_seconds:g}) must be longer than "
+                f"{PREFIX}PROGRESS_SECONDS ({self.progress_seconds:g}), or every lease runs out"
+            )
+        if self.max_body_bytes < 1:
+            raise ConfigError(
+                f"{PREFIX}MAX_BODY_BYTES is {self.max_body_bytes}: it must be at least 1"
+            )
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str]) -> Self:
+        """Reads every GRADSERVE_* variable; a name that is no setting is an error, not a typo."""
+        fields = {env_name(field.name): field for field in dataclasses.fields(cls)}
+        values: dict[str, Any] = {}
+        for name, text in environ.items():
+            if not name.startswith(PREFIX) or name.startswith(TEST_PREFIX) or name == CLIENT_NAME:
+                continue
+            if name not in fields:
+                near = difflib.get_close_matches(name, fields, n=1)
+                hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(fields)}"
+                raise ConfigError(f"{name} is no setting of gradserve: {hint}")
+            field = fields[name]
+            if text:  # compose files pass what is unset as an empty text
+                values[field.name] = _parse(name, text, type(field.default))
+        return cls(**values)
+
+    @property
+    def sqlite(self) -> bool:
+        return self.database_url.startswith("sqlite")
+
+
+class Row(NamedTuple):
+    """One variable of the documentation's table."""
+
+    variable: str
+    default: str
+    help: str
+
+
+def table() -> list[Row]:
+    """Every variable with its default and what it is for."""
+    return [
+        Row(env_name(field.name), str(field.default), field.metadata["help"])
+        for field in dataclasses.fields(Settings)
+    ]
+
+
+def env_name(field: str) -> str:
+    return PREFIX + field.upper()
+
+
+def _parse(name: str, text: str, kind: type[Any]) -> Any:
+    try:
+        return kind(text)
+    except ValueError:
+        wanted = {float: "a number", int: "a whole number"}[kind]
+        raise ConfigError(f"{name} is {text!r}: it must be {wanted}") from None
+
+
+def _database_url(text: str) -> str:
+    name = f"{PREFIX}DATABASE_URL"
+    examples = "sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME"
+    try:
+        url = make_url(text)
+    except (ArgumentError, ValueError):
+        # The text itself may hold a password, so it is not repeated.
+        raise ConfigError(f"{name} is not an address: it must look like {examples}") from None
+    if url.drivername in ("postgres", "postgresql", "postgresql+psycopg"):
+        return _with_driver(url, "postgresql+psycopg")
+    if url.drivername in ("sqlite", "sqlite+pysqlite"):
+        if url.database in (None, "", ":memory:"):
+            raise ConfigError(
+                f"{name} must name a file: the API and the workers share the database, "
+                "which an in-memory one cannot do"
+            )
+        return _with_driver(url, "sqlite")
+    raise ConfigError(f"{name} has the scheme {url.drivername!r}: it must look like {examples}")
+
+
+def _with_driver(url: URL, driver: str) -> str:
+    return url.set(drivername=driver).render_as_string(hide_password=False)
+
+
+def _broker_url(text: str) -> str:
+    """The address, made to look at certificates unless it says how to."""
+    parts = _broker_parts(text)
+    options = dict(parse_qsl(parts.query, keep_blank_values=True))
+    known = SOCKET_OPTIONS if parts.scheme == "redis+socket" else TLS_OPTIONS
+    for option in options:
+        if option not in known:
+            raise ConfigError(
+                f"{PREFIX}BROKER_URL has the option {option!r}: "
+                f"{parts.scheme} knows {', '.join(known)}"
+            )
+    cert_reqs = options.get("ssl_cert_reqs") or None
+    if cert_reqs is not None and cert_reqs not in CERT_REQS:
+        raise ConfigError(
+            f"{PREFIX}BROKER_URL has ssl_cert_reqs={cert_reqs!r}: "
+            "it must be required, optional or none"
+        )
+    if parts.scheme == "rediss" and cert_reqs is None:
+        # Without it kombu takes any certificate, that of an impostor as well.
+        query = "&".join(filter(None, (parts.query, "ssl_cert_reqs=required")))
+        return parts._replace(query=query).geturl()
+    return text
+
+
+def _broker_parts(text: str) -> SplitResult:
+    name = f"{PREFIX}BROKER_URL"
+    try:
+        parts = urlsplit(text)
+        usable = parts.path if parts.scheme == "redis+socket" else parts.hostname
+        # Both raise: where there is no port number, and where no host can have such a name.
+        _ = parts.port, (parts.hostname or "").encode("idna")
+    except ValueError:
+        usable = None
+    # At a semicolon kombu would begin another address, which nothing here has looked at.
+    if not usable or parts.scheme not in BROKER_SCHEMES or ";" in text:
+        raise ConfigError(
+            f"{name} must look like redis://HOST:PORT/DB, rediss://HOST:PORT/DB "
+            "or redis+socket:///PATH"
+        )
+    if parts.scheme != "redis+socket" and not re.fullmatch("/?[0-9]*", parts.path):
+        # What stands there may be half of a password with a slash in it, so it is not repeated.
+        raise ConfigError(
+            f"{name} ends in a database that is no number: it must look like "
+            f"{parts.scheme}://HOST:PORT/DB, where DB counts from 0"
+        )
+    return parts

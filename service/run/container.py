@@ -1,0 +1,166 @@
+"""`python -m service.run.container ROLE`: what a container of the image runs.
+
+It looks at the settings, the database and the broker, then becomes the program of its role.
+What a person has to put right (a wrong password, a schema of another version) ends the
+container with one sentence in its log. A server that is merely away does not: the programs
+themselves wait for it, as they do later on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from kombu.exceptions import OperationalError
+from redis.exceptions import AuthenticationError
+from sqlalchemy.exc import DBAPIError
+
+from service.common import logs
+from service.common.errors import ConfigError, DatabaseUnavailable, GradserveError
+from service.common.messages import make_publisher
+from service.common.settings import Settings
+from service.run import programs
+from service.run.probe import PORT
+from service.run.up import listen, usable_cores
+from service.store import migrate
+from service.store.connections import make_engine
+
+log = logging.getLogger("gradserve")
+
+ROLES = ("api", "worker", "sweeper", "migrate")
+# What Postgres says when it is there and will not let this service in, however long it waits.
+REFUSALS = ("authentication failed", "no password supplied", "no pg_hba.conf", "does not exist")
+
+
+def main(argv: Sequence[str]) -> int:
+    arguments = _arguments(argv)
+    logs.configure()
+    try:
+        settings = _settings()
+        if arguments.role == "migrate":
+            upgrade(settings)
+            log.info("the database has the schema of this version")
+            return 0
+        check_database(settings)
+        check_broker(settings)
+        _become(_command(arguments.role, arguments.processes))
+    except GradserveError as error:
+        log.critical("%s", error, extra={"role": arguments.role})
+        return 1
+
+
+def upgrade(settings: Settings) -> None:
+    """Runs the migrations.
+
+    Raises:
+        ConfigError: the database refuses this user, this password or this database name.
+        DatabaseTooNew: its schema is a newer version's.
+        DatabaseUnavailable: it cannot be reached or written.
+    """
+    try:
+        migrate.upgrade(settings)
+    except DatabaseUnavailable as error:
+        raise _refusal(error.__cause__) or error from error.__cause__
+
+
+def check_database(settings: Settings) -> None:
+    """Raises what no waiting would mend; a database that is away is only noted.
+
+    Raises:
+        ConfigError: it refuses this user, this password or this database name.
+        DatabaseTooOld, DatabaseTooNew: its schema is another version's.
+    """
+    engine = make_engine(settings, "migrate")
+    try:
+        with engine.connect() as connection:
+            migrate.check(connection)
+    except DBAPIError as error:
+        refusal = _refusal(error)
+        if refusal is not None:
+            raise refusal from error
+        log.warning("the database does not answer yet", extra={"reason": _last_words(error)})
+    finally:
+        engine.dispose()
+
+
+def check_broker(settings: Settings) -> None:
+    """Raises what no waiting would mend; a broker that is away is only noted.
+
+    Raises:
+        ConfigError: it refuses this user or this password.
+    """
+    publisher = make_publisher(settings)
+    try:
+        with publisher.connection_for_write() as connection:
+            connection.default_channel.client.ping()
+    except OperationalError as error:
+        if isinstance(error.__cause__, AuthenticationError):
+            raise ConfigError(
+                f"the broker refuses the password in GRADSERVE_BROKER_URL ({error}): "
+                "it must be the one that the broker was started with"
+            ) from error
+        log.warning("the broker does not answer yet", extra={"reason": str(error)})
+    finally:
+        publisher.close()
+
+
+def _refusal(error: BaseException | None) -> ConfigError | None:
+    """What to put right when the database is there and will not let this service in."""
+    reason = _last_words(error)
+    if not any(refusal in reason for refusal in REFUSALS):
+        return None
+    return ConfigError(
+        f"the database refuses what GRADSERVE_DATABASE_URL says ({reason}): "
+        "correct it, or the database; a volume keeps the password that it was made with"
+    )
+
+
+def _arguments(argv: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="gradserve container", description=__doc__)
+    parser.add_argument("role", choices=ROLES)
+    parser.add_argument(
+        "--processes",
+        type=int,
+        default=usable_cores(),
+        help="jobs that a worker trains at the same time; as many as cores by default",
+    )
+    return parser.parse_args(argv)
+
+
+def _settings() -> Settings:
+    for name in ("GRADSERVE_DATABASE_URL", "GRADSERVE_BROKER_URL"):
+        if not os.environ.get(name):
+            raise ConfigError(
+                f"{name} is not set: containers share a database and a broker, "
+                "so each has to be told where they are"
+            )
+    return Settings.from_env(os.environ)
+
+
+def _command(role: str, processes: int) -> Sequence[str]:
+    if role == "worker":
+        return programs.worker(processes).argv
+    if role == "sweeper":
+        return programs.sweeper().argv
+    listener = listen("0.0.0.0", PORT)
+    command = programs.api(listener).argv
+    os.set_inheritable(listener.detach(), True)
+    return command
+
+
+def _become(command: Sequence[str]) -> NoReturn:
+    os.execv(command[0], list(command))
+
+
+def _last_words(error: BaseException | None) -> str:
+    """The server's own reason, without the address in front of it."""
+    text = str(getattr(error, "orig", error)).strip()
+    return text.splitlines()[0].rpartition("FATAL:")[2].strip()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

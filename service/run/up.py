@@ -1,0 +1,219 @@
+"""The whole service from one command: the parent process of `gradserve up`.
+
+It migrates the database, starts a private Valkey, the API (gunicorn), one Celery worker and
+the sweeper, keeps them running and stops them. GRADSERVE_DATABASE_URL and
+GRADSERVE_BROKER_URL replace the embedded SQLite file and the private Valkey one by one.
+
+The parent binds the API's port itself and hands the socket down: a port in use is known before
+anything starts, and while the API is restarted its callers wait instead of being refused.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import sys
+import time
+from contextlib import ExitStack, suppress
+from dataclasses import replace
+from pathlib import Path
+from urllib.parse import quote
+
+from sqlalchemy.engine import URL, make_url
+
+from service.common.errors import GradserveError
+from service.common.messages import make_publisher, waiting
+from service.common.settings import Settings
+from service.run import programs
+from service.run.data_folder import open_folder
+from service.run.supervisor import Supervisor
+from service.run.watchdog import Watchdog
+from service.store import migrate
+
+READY_SECONDS = 60.0
+LISTEN_BACKLOG = 1024
+
+
+class StartFailed(GradserveError):
+    """`gradserve up` cannot start; the text says why and what to do."""
+
+
+def run(host: str, port: int, data_dir: str | Path, workers: int | None = None) -> int:
+    """Runs the service until SIGTERM or Ctrl-C. Call it in the main thread.
+
+    Args:
+        host, port: where the API listens; port 0 takes a free one.
+        data_dir: folder of the database, the logs and the broker's socket; made when missing.
+        workers: jobs trained at the same time, as many as cores when None.
+
+    Returns:
+        The exit code: 0 after a stop that was asked for, 1 after one sentence on stderr.
+    """
+    try:
+        if not str(data_dir):
+            raise StartFailed("the data folder has no name: choose one with --data-dir")
+        _run(host, port, Path(data_dir), workers or usable_cores())
+    except GradserveError as error:
+        print(f"gradserve: {error}", file=sys.stderr, flush=True)
+        return 1
+    return 0
+
+
+def usable_cores() -> int:
+    """The cores this process may use, which can be fewer than the machine has."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _run(host: str, port: int, data_dir: Path, workers: int) -> None:
+    settings = _settings(data_dir)
+    own_broker = not os.environ.get("GRADSERVE_BROKER_URL")
+    with ExitStack() as cleanup:
+        folder = cleanup.enter_context(open_folder(data_dir))
+        listener = cleanup.enter_context(listen(host, port))
+        if own_broker:
+            settings = replace(
+                settings, broker_url=f"redis+socket://{quote(str(folder.broker_socket))}"
+            )
+        elif waiting(make_publisher(settings)) is None:
+            raise StartFailed(
+                "the broker of GRADSERVE_BROKER_URL does not answer: start it, correct the "
+                "address, or unset the variable to use the embedded one"
+            )
+        watchdog = Watchdog(keep_fds=[folder.lock_fd])
+        cleanup.callback(watchdog.close)
+        for path in folder.leftovers:
+            watchdog.remove_at_end(path)
+        supervisor = Supervisor(
+            env=_child_env(settings),
+            cwd=folder.path,
+            log_dir=folder.logs,
+            watchdog=watchdog,
+            say=lambda text: print(f"gradserve: {text}", file=sys.stderr, flush=True),
+        )
+        cleanup.callback(supervisor.close)
+        cleanup.callback(supervisor.stop)
+        # Runs first at the end: callers are refused, not kept waiting for an API that stops.
+        cleanup.callback(listener.close)
+
+        if own_broker:
+            supervisor.start(programs.broker(folder))
+        migrate.upgrade(settings)
+        if own_broker:
+            _await_broker(supervisor, folder.broker_socket)
+        if not supervisor.stopping:
+            supervisor.start(programs.api(listener))
+            supervisor.start(programs.worker(workers))
+        _await_api(supervisor, listener)
+        if not supervisor.stopping:
+            # Last, so that its start does not slow down those that a person waits for.
+            supervisor.start(programs.sweeper())
+            url = public_url(listener)
+            print(
+                f"gradserve is up at {url} (docs at {url}/docs), data in {data_dir}, "
+                "Ctrl-C stops it",
+                flush=True,
+            )
+        supervisor.wait(None)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket.
+
+    Raises:
+        StartFailed: the port is in use, or the host is none of this machine's addresses.
+    """
+    if not 0 <= port <= 65535:
+        raise StartFailed(f"port {port} does not exist: choose one from 0 to 65535")
+    try:
+        family, _, _, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        return socket.create_server(address[:2], family=family, backlog=LISTEN_BACKLOG)
+    except UnicodeError as error:  # a label of the name is empty or too long
+        raise StartFailed(
+            f"cannot listen on {host} port {port} (no host has such a name): "
+            "choose another one with --host"
+        ) from error
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise StartFailed(
+                f"port {port} on {host} is in use: stop what listens there, "
+                "or choose another one with --port"
+            ) from error
+        # Python writes the address once more behind what the system says.
+        reason = (error.strerror or "").split(" (while ")[0]
+        raise StartFailed(
+            f"cannot listen on {host} port {port} ({reason}): choose others with --host and --port"
+        ) from error
+
+
+def reachable(listener: socket.socket) -> tuple[str, int]:
+    """An address at which this machine itself reaches the listener."""
+    host, port = listener.getsockname()[:2]
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host), port
+
+
+def public_url(listener: socket.socket) -> str:
+    """Where a person on this machine reaches the listener."""
+    host, port = reachable(listener)
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _settings(data_dir: Path) -> Settings:
+    """The environment's settings with the embedded parts put in where it names no others.
+
+    Paths become absolute, because the children run in the data folder: a folder named
+    `worker` where `gradserve up` was typed would otherwise hide our package from them.
+    """
+    environ = dict(os.environ) | {"GRADSERVE_DATA_DIR": str(data_dir.resolve())}
+    if not environ.get("GRADSERVE_DATABASE_URL"):
+        database = URL.create("sqlite", database=str(data_dir.resolve() / "gradserve.db"))
+        environ["GRADSERVE_DATABASE_URL"] = database.render_as_string(hide_password=False)
+    settings = Settings.from_env(environ)
+    url = make_url(settings.database_url)
+    if settings.sqlite and url.database and not url.database.startswith("file:"):
+        url = url.set(database=str(Path(url.database).resolve()))
+    return replace(settings, database_url=url.render_as_string(hide_password=False))
+
+
+def _child_env(settings: Settings) -> dict[str, str]:
+    return dict(os.environ) | {
+        "GRADSERVE_DATA_DIR": settings.data_dir,
+        "GRADSERVE_DATABASE_URL": settings.database_url,
+        "GRADSERVE_BROKER_URL": settings.broker_url,
+    }
+
+
+def _await_broker(supervisor: Supervisor, path: Path) -> None:
+    deadline = time.monotonic() + READY_SECONDS
+    while not supervisor.stopping and not _answers(path):
+        if time.monotonic() > deadline:
+            raise StartFailed(f"the broker does not listen on {path} after {READY_SECONDS:g} s")
+        supervisor.wait(0.02)
+
+
+def _answers(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as client:
+        return client.connect_ex(str(path)) == 0
+
+
+def _await_api(supervisor: Supervisor, listener: socket.socket) -> None:
+    """Waits until /readyz says yes. The kernel takes the request before the API runs."""
+    deadline = time.monotonic() + READY_SECONDS
+    while not supervisor.stopping:
+        if time.monotonic() > deadline:
+            raise StartFailed(f"the API is not ready after {READY_SECONDS:g} s")
+        with socket.create_connection(reachable(listener)) as client:
+            client.sendall(b"GET /readyz HTTP/1.1\r\nHost: gradserve\r\nConnection: close\r\n\r\n")
+            if supervisor.wait(5.0, [client]) and _ok(client):
+                return
+        supervisor.wait(0.1)
+
+
+def _ok(client: socket.socket) -> bool:
+    with suppress(ConnectionError):
+        return b" 200 " in client.recv(32)
+    return False

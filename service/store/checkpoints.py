@@ -1,0 +1,112 @@
+"""Checkpoints: what a run needs to go on to the bit.
+
+The newest two are kept to resume from, the second in case the first is damaged; retained ones
+are kept for looking back.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from typing import NamedTuple
+
+from sqlalchemy import ColumnElement, Insert, bindparam, delete, insert, select
+from sqlalchemy.orm import Session
+
+from service.store import tables
+from service.store.connections import DATABASE_TIME
+
+MAX_RETAINED = 200
+
+_TABLE = tables.Checkpoint.__table__
+
+
+class Checkpoint(NamedTuple):
+    """A checkpoint as it was read, which need not be as it was written."""
+
+    step: int
+    data: bytes
+    sha256: str
+
+    @property
+    def intact(self) -> bool:
+        return hashlib.sha256(self.data).hexdigest() == self.sha256
+
+
+def retained_every(steps: int, checkpoint_every: int) -> int:
+    """The multiple of `checkpoint_every` at which a job's checkpoints are retained.
+
+    `checkpoint_every` itself unless that made more than 200 of them over the whole run.
+    """
+    return checkpoint_every * max(1, math.ceil(steps / checkpoint_every / MAX_RETAINED))
+
+
+def add(
+    session: Session,
+    job: int,
+    *,
+    step: int,
+    data: bytes,
+    retained: bool,
+    now: ColumnElement[float] = DATABASE_TIME,
+) -> None:
+    """Writes the checkpoint of `step` and drops those that are no longer needed."""
+    sha256 = hashlib.sha256(data).hexdigest()
+    session.execute(
+        _insert(now),
+        {"job": job, "step": step, "data": data, "sha256": sha256, "retained": retained},
+    )
+    session.execute(_PRUNE, {"of_job": job})
+
+
+def keep(
+    session: Session,
+    job: int,
+    retained: Mapping[int, bytes],
+    now: ColumnElement[float] = DATABASE_TIME,
+) -> None:
+    """Writes checkpoints for looking back, by step, in one go."""
+    if retained:
+        session.execute(
+            _insert(now),
+            [
+                {
+                    "job": job,
+                    "step": step,
+                    "data": data,
+                    "sha256": hashlib.sha256(data).hexdigest(),
+                    "retained": True,
+                }
+                for step, data in retained.items()
+            ],
+        )
+
+
+def newest_first(session: Session, job: int) -> Iterator[Checkpoint]:
+    """The checkpoints of a job, each read only when it is asked for.
+
+    The caller takes the first that is `intact`.
+    """
+    for step in session.scalars(_STEPS, {"of_job": job}).all():
+        row = session.execute(_LOAD, {"of_job": job, "at_step": step}).one()
+        yield Checkpoint(*row)
+
+
+_STEPS = (
+    select(_TABLE.c.step).where(_TABLE.c.job == bindparam("of_job")).order_by(_TABLE.c.step.desc())
+)
+_LOAD = select(_TABLE.c.step, _TABLE.c.data, _TABLE.c.sha256).where(
+    _TABLE.c.job == bindparam("of_job"), _TABLE.c.step == bindparam("at_step")
+)
+_PRUNE = delete(_TABLE).where(
+    _TABLE.c.job == bindparam("of_job"),
+    _TABLE.c.retained.is_(False),
+    _TABLE.c.step < _STEPS.limit(1).offset(1).scalar_subquery(),
+)
+
+
+@lru_cache(maxsize=16)
+def _insert(now: ColumnElement[float]) -> Insert:
+    return insert(_TABLE).values(created_at=now)

@@ -1,0 +1,157 @@
+"""The statements by which a claim changes its job, each under the claim's fence.
+
+They are built once for each clock: in service there is one, the database's.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+from sqlalchemy import (
+    Case,
+    ColumnElement,
+    Integer,
+    Text,
+    bindparam,
+    case,
+    func,
+    null,
+    select,
+    update,
+)
+from sqlalchemy.sql.dml import ReturningUpdate
+
+from service.store.tables import Job
+
+jobs = Job.__table__.c
+
+Statement = ReturningUpdate[*tuple[Any, ...]]
+
+HELD = (
+    jobs.pk == bindparam("of_pk"),
+    jobs.fence == bindparam("of_fence"),
+    jobs.state == "running",
+)
+WISH = select(jobs.desired_state).where(*HELD)
+
+# Where a running job goes when its worker lets go of it.
+WHERE_THE_WISH_POINTS = func.coalesce(jobs.desired_state, "queued")
+
+
+def unless_cancelled(value: Any, otherwise: Any = None) -> Case[Any]:
+    """`value`, but `otherwise` for a job whose cancel has been accepted."""
+    return case((jobs.desired_state == "cancelled", otherwise), else_=value)
+
+
+def left(now: ColumnElement[float]) -> dict[str, Any]:
+    """What changes in every job that stops running."""
+    return {"lease_until": null(), "desired_state": null(), "updated_at": now}
+
+
+@lru_cache(maxsize=16)
+def claim(now: ColumnElement[float]) -> Statement:
+    return (
+        update(Job.__table__)
+        .where(jobs.id == bindparam("of_id"), jobs.state == "queued")
+        .values(
+            state="running",
+            fence=jobs.fence + 1,
+            attempt=jobs.attempt + 1,
+            fruitless_claims=jobs.fruitless_claims + 1,
+            lease_until=now + bindparam("lease_seconds"),
+            worker=bindparam("by"),
+            started_at=func.coalesce(jobs.started_at, now),
+            updated_at=now,
+        )
+        .returning(
+            jobs.pk,
+            jobs.id,
+            jobs.fence,
+            jobs.attempt,
+            jobs.worker,
+            jobs.spec,
+            jobs.step,
+            jobs.trained_seconds,
+        )
+    )
+
+
+@lru_cache(maxsize=16)
+def progress(now: ColumnElement[float]) -> Statement:
+    return (
+        update(Job.__table__)
+        .where(*HELD, jobs.step == bindparam("at_step"))
+        .values(
+            step=bindparam("to_step"),
+            lease_until=now + bindparam("lease_seconds"),
+            trained_seconds=jobs.trained_seconds + bindparam("seconds"),
+            fruitless_claims=case((bindparam("checkpointed"), 0), else_=jobs.fruitless_claims),
+            updated_at=now,
+        )
+        .returning(jobs.desired_state)
+    )
+
+
+@lru_cache(maxsize=16)
+def progress_with_measures(now: ColumnElement[float]) -> Statement:
+    return progress(now).values(
+        loss=bindparam("new_loss"),
+        accuracy=bindparam("new_accuracy"),
+        validation_loss=bindparam("new_validation_loss"),
+        validation_accuracy=bindparam("new_validation_accuracy"),
+    )
+
+
+@lru_cache(maxsize=16)
+def renew(now: ColumnElement[float]) -> Statement:
+    return (
+        update(Job.__table__)
+        .where(*HELD)
+        .values(lease_until=now + bindparam("lease_seconds"))
+        .returning(jobs.desired_state)
+    )
+
+
+@lru_cache(maxsize=16)
+def succeed(now: ColumnElement[float]) -> Statement:
+    return (
+        update(Job.__table__)
+        .where(*HELD, jobs.step == bindparam("at_step"))
+        .values(state=unless_cancelled("succeeded", "cancelled"), finished_at=now, **left(now))
+        .returning(jobs.state)
+    )
+
+
+@lru_cache(maxsize=16)
+def fail(now: ColumnElement[float]) -> Statement:
+    return (
+        update(Job.__table__)
+        .where(*HELD)
+        .values(
+            state=unless_cancelled("failed", "cancelled"),
+            error_code=unless_cancelled(bindparam("new_code", type_=Text())),
+            error_detail=unless_cancelled(bindparam("new_detail", type_=Text())),
+            error_step=unless_cancelled(bindparam("new_step", type_=Integer())),
+            finished_at=now,
+            **left(now),
+        )
+        .returning(jobs.state)
+    )
+
+
+@lru_cache(maxsize=16)
+def release(now: ColumnElement[float]) -> Statement:
+    return (
+        update(Job.__table__)
+        .where(*HELD)
+        .values(
+            state=WHERE_THE_WISH_POINTS,
+            attempt=jobs.attempt - 1,
+            fruitless_claims=case((jobs.fruitless_claims > 0, jobs.fruitless_claims - 1), else_=0),
+            finished_at=case((jobs.desired_state == "cancelled", now), else_=null()),
+            rung_at=null(),
+            **left(now),
+        )
+        .returning(jobs.state)
+    )

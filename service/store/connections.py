@@ -1,0 +1,169 @@
+"""Engines and sessions for SQLite and Postgres, set up for several processes at once.
+
+Callers own transactions: `with database.write() as session:` commits at the end of the block
+or rolls back. Repository functions take the session first and never commit.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Literal
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
+from sqlalchemy.types import Double
+
+from service.common.errors import DatabaseUnavailable
+from service.common.settings import Settings
+
+Role = Literal["api", "worker", "sweeper", "migrate"]
+
+# How long a writer waits for SQLite's one write lock. A request must answer soon; a worker
+# has a lease to wait with, but must renew it in time.
+SQLITE_BUSY_SECONDS: dict[Role, float] = {"api": 3, "worker": 15, "sweeper": 15, "migrate": 15}
+
+# A worker runs one job at a time; the API has one connection for each thread that needs one.
+POOL_SIZE: dict[Role, int] = {"api": 32, "worker": 2, "sweeper": 1, "migrate": 1}
+POOL_TIMEOUT_SECONDS = 3
+
+CONNECT_TIMEOUT_SECONDS = 3
+POSTGRES_TIMEOUTS = {
+    "statement_timeout": "5s",
+    "lock_timeout": "2s",
+    "idle_in_transaction_session_timeout": "10s",
+}
+MIGRATION_TIMEOUTS = {"statement_timeout": "60s", "lock_timeout": "4s"}
+
+READ_ONLY = "gradserve_read_only"
+
+
+class DatabaseTime(FunctionElement[float]):
+    """Seconds since the epoch by the database's clock; the same all over one statement."""
+
+    type = Double()
+    inherit_cache = True
+
+
+DATABASE_TIME = DatabaseTime()
+
+
+@compiles(DatabaseTime, "sqlite")
+def _sqlite_time(element: DatabaseTime, compiler: SQLCompiler, **kwargs: Any) -> str:
+    # unixepoch('subsec') needs SQLite 3.42; julianday has the same milliseconds.
+    return "round((julianday('now') - 2440587.5) * 86400.0, 3)"
+
+
+@compiles(DatabaseTime, "postgresql")
+def _postgres_time(element: DatabaseTime, compiler: SQLCompiler, **kwargs: Any) -> str:
+    # Not now(), which stands still from the start of the transaction.
+    return "extract(epoch from statement_timestamp())::double precision"
+
+
+def make_engine(settings: Settings, role: Role) -> Engine:
+    """An engine whose timeouts and pool suit the role; it connects on first use."""
+    return _sqlite_engine(settings, role) if settings.sqlite else _postgres_engine(settings, role)
+
+
+def make_sessions(engine: Engine) -> sessionmaker[Session]:
+    """Sessions that write: on SQLite each transaction takes the write lock when it begins."""
+    return sessionmaker(engine, expire_on_commit=False)
+
+
+def make_read_sessions(engine: Engine) -> sessionmaker[Session]:
+    """Sessions that only read: they wait for no writer, and Postgres refuses their writes."""
+    reading = engine.execution_options(**{READ_ONLY: True})
+    if engine.dialect.name == "postgresql":
+        reading = reading.execution_options(postgresql_readonly=True)
+    return sessionmaker(reading, expire_on_commit=False)
+
+
+class Database:
+    """The API's door to the database: reads at once, writers one after the other on SQLite.
+
+    SQLite's busy wait is a poll with growing pauses, so that under load some writers starve.
+    A lock in the process hands the database over in order.
+    """
+
+    def __init__(self, settings: Settings, role: Role) -> None:
+        self.engine = make_engine(settings, role)
+        self._sessions = make_sessions(self.engine)
+        self._read_sessions = make_read_sessions(self.engine)
+        self._writer = threading.Lock() if settings.sqlite else None
+        self._patience = SQLITE_BUSY_SECONDS[role]
+
+    @contextmanager
+    def write(self) -> Iterator[Session]:
+        """A transaction that commits at the end of the block.
+
+        Raises:
+            DatabaseUnavailable: other writers of this process hold the database for too long.
+        """
+        if self._writer is None:
+            with self._sessions.begin() as session:
+                yield session
+        elif self._writer.acquire(timeout=self._patience):
+            try:
+                with self._sessions.begin() as session:
+                    yield session
+            finally:
+                self._writer.release()
+        else:
+            raise DatabaseUnavailable("the database is busy with other writers")
+
+    @contextmanager
+    def read(self) -> Iterator[Session]:
+        """One consistent view of the tables, without waiting for writers."""
+        with self._read_sessions.begin() as session:
+            yield session
+
+
+def _sqlite_engine(settings: Settings, role: Role) -> Engine:
+    busy_seconds = SQLITE_BUSY_SECONDS[role]
+    engine = create_engine(
+        settings.database_url,
+        # None: Python's sqlite3 begins no transaction of its own, the listener below does.
+        connect_args={"isolation_level": None, "timeout": busy_seconds},
+        pool_size=POOL_SIZE[role],
+        max_overflow=0,
+        pool_timeout=POOL_TIMEOUT_SECONDS,
+    )
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: DBAPIConnection, record: ConnectionPoolEntry) -> None:
+        assert isinstance(connection, sqlite3.Connection)
+        connection.execute("PRAGMA journal_mode=WAL")  # readers and the writer do not wait
+        connection.execute("PRAGMA synchronous=FULL")  # a commit survives a power cut
+        connection.execute("PRAGMA foreign_keys=ON")
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        # A deferred transaction that reads before it writes fails at once with "locked" when
+        # somebody else wrote in between; an immediate one waits its turn at the start.
+        reads = connection.get_execution_options().get(READ_ONLY, False)
+        connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
+
+    return engine
+
+
+def _postgres_engine(settings: Settings, role: Role) -> Engine:
+    timeouts = MIGRATION_TIMEOUTS if role == "migrate" else POSTGRES_TIMEOUTS
+    return create_engine(
+        settings.database_url,
+        connect_args={
+            "options": " ".join(f"-c {name}={value}" for name, value in timeouts.items()),
+            "connect_timeout": CONNECT_TIMEOUT_SECONDS,
+            "application_name": f"gradserve-{role}",
+        },
+        pool_size=POOL_SIZE[role],
+        max_overflow=0,
+        pool_timeout=POOL_TIMEOUT_SECONDS,
+        pool_pre_ping=True,  # a restarted server costs a reconnect, not a failed request
+    )

@@ -1,0 +1,35 @@
+"""What the tables say about the service as a whole, for its metrics."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from service.store.connections import DATABASE_TIME
+from service.store.tables import STATES, Event, Job, State
+
+
+class Figures(NamedTuple):
+    """`oldest_queued_seconds` is how long the longest waiting job is queued, 0 without one."""
+
+    jobs: dict[State, int]
+    oldest_queued_seconds: float
+    leases_lost: int
+
+
+def read(session: Session) -> Figures:
+    """Counts, from indexes, and the waiting time of the queued jobs."""
+    counted = dict(session.execute(_JOBS).all())
+    return Figures(
+        jobs={state: counted.get(state, 0) for state in STATES},
+        oldest_queued_seconds=max(0.0, session.scalar(_OLDEST_QUEUED) or 0.0),
+        leases_lost=session.scalar(_LEASES_LOST) or 0,
+    )
+
+
+_JOBS = select(Job.state, func.count()).group_by(Job.state)
+# Since it was queued: a job may have trained for hours before it was drained or resumed.
+_OLDEST_QUEUED = select(DATABASE_TIME - func.min(Job.updated_at)).where(Job.state == "queued")
+_LEASES_LOST = select(func.count()).where(Event.kind == "lease_lost")

@@ -1,0 +1,50 @@
+"""The audit trail: one row for each thing that happened to a job."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import NamedTuple
+
+from sqlalchemy import ColumnElement, Insert, bindparam, insert, select
+from sqlalchemy.orm import Session
+
+from service.store.connections import DATABASE_TIME
+from service.store.tables import Event, State
+
+
+class Happening(NamedTuple):
+    """One event, before the database has given it a number and a time."""
+
+    job: int
+    kind: str
+    from_state: State | None
+    to_state: State
+    actor: str
+    detail: str | None = None
+
+
+def record(
+    session: Session, *happenings: Happening, now: ColumnElement[float] = DATABASE_TIME
+) -> None:
+    """Writes events in the caller's transaction, beside the change that they tell of."""
+    if happenings:
+        session.execute(_insert(now), [happening._asdict() for happening in happenings])
+
+
+def of_job(session: Session, job: int, *, after: int = 0, limit: int = 1000) -> Sequence[Event]:
+    """The events of a job after the one numbered `after`, oldest first."""
+    return session.scalars(_OF_JOB, {"job": job, "after": after, "limit": limit}).all()
+
+
+_OF_JOB = (
+    select(Event)
+    .where(Event.job == bindparam("job"), Event.pk > bindparam("after"))
+    .order_by(Event.pk)
+    .limit(bindparam("limit"))
+)
+
+
+@lru_cache(maxsize=16)
+def _insert(now: ColumnElement[float]) -> Insert:
+    return insert(Event.__table__).values(at=now)

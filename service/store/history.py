@@ -1,0 +1,66 @@
+"""The loss history: written in bulk, read in pages."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+from sqlalchemy import Row, bindparam, select
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session
+
+from service.store.tables import History
+
+if TYPE_CHECKING:
+    from engine.train import HistoryRow
+
+COLUMNS = tuple(column.name for column in History.__table__.columns)
+MEASURES = COLUMNS[1:]  # step, loss, …: the order of engine.train.HistoryRow
+
+_NAMES = ", ".join(COLUMNS)
+_COPY = f"COPY history ({_NAMES}) FROM STDIN"
+_INSERT = f"INSERT INTO history ({_NAMES}) VALUES ({', '.join('?' * len(COLUMNS))})"
+
+
+def insert_rows(session: Session, job: int, rows: Sequence[HistoryRow]) -> None:
+    """Writes rows by the fastest way that the database has; a step that is there is an error."""
+    if not rows:
+        return
+    connection = session.connection()
+    if connection.dialect.name == "sqlite":
+        # Plain tuples to the driver: building statements would cost more than the inserts.
+        connection.exec_driver_sql(_INSERT, [(job, *row) for row in rows])
+        return
+    driver = connection.connection.driver_connection
+    assert isinstance(driver, psycopg.Connection)
+    try:
+        with driver.cursor() as cursor, cursor.copy(_COPY) as copy:
+            for row in rows:
+                copy.write_row((job, *row))
+    except psycopg.Error as error:
+        # The driver was used directly, so its errors are wrapped as SQLAlchemy would have.
+        raise DBAPIError.instance(
+            _COPY, None, error, psycopg.Error, dialect=connection.dialect
+        ) from error
+
+
+def read(
+    session: Session, job: int, *, after_step: int, limit: int
+) -> Sequence[Row[*tuple[Any, ...]]]:
+    """Rows (step, loss, accuracy, …) of the logged steps after `after_step`, in order."""
+    return session.execute(_READ, {"job": job, "after": after_step, "limit": limit}).all()
+
+
+def finite(value: float | None) -> float | None:
+    """The number, or None where JSON has no number for it."""
+    return value if value is not None and math.isfinite(value) else None
+
+
+_READ = (
+    select(*(History.__table__.c[name] for name in MEASURES))
+    .where(History.job == bindparam("job"), History.step > bindparam("after"))
+    .order_by(History.step)
+    .limit(bindparam("limit"))
+)

@@ -1,0 +1,94 @@
+"""Idempotency keys: a POST that is sent again makes no second job."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from sqlalchemy import ColumnElement, Insert, Select, bindparam, delete, func, insert, select
+from sqlalchemy.orm import Session
+from sqlalchemy.sql.dml import Delete
+
+from service.common.errors import IdempotencyConflict
+from service.store.connections import DATABASE_TIME
+from service.store.tables import IdempotencyKey, Job
+
+KEPT_SECONDS = 24 * 3600
+# Expired keys that one POST clears away.
+CLEARED = 20
+
+
+def find(
+    session: Session,
+    key: str,
+    request_sha256: str,
+    *,
+    now: ColumnElement[float] = DATABASE_TIME,
+) -> Job | None:
+    """The job that this key has made within the last 24 hours.
+
+    Nobody else gets an answer for the same key until the transaction ends, so that of parallel
+    requests one makes the job and the others find it.
+
+    Raises:
+        IdempotencyConflict: the key came with another request.
+    """
+    if session.get_bind().dialect.name == "postgresql":
+        # On SQLite a writing transaction has the database to itself already.
+        session.execute(_LOCK, {"key": key})
+    row = session.execute(_find(now), {"key": key}).one_or_none()
+    if row is None:
+        return None
+    job, sha256 = row
+    if sha256 != request_sha256:
+        raise IdempotencyConflict(key)
+    return job
+
+
+def remember(
+    session: Session,
+    key: str,
+    request_sha256: str,
+    job: Job,
+    *,
+    now: ColumnElement[float] = DATABASE_TIME,
+) -> None:
+    """Ties the key to the job, in the transaction that `find` found nothing in."""
+    session.execute(_forget(now), {"key": key, "at_most": CLEARED})
+    session.execute(_insert(now), {"key": key, "request_sha256": request_sha256, "job": job.pk})
+
+
+_LOCK = select(func.pg_advisory_xact_lock(func.hashtextextended(bindparam("key"), 0)))
+
+
+@lru_cache(maxsize=16)
+def _find(now: ColumnElement[float]) -> Select[Job, str]:
+    return (
+        select(Job, IdempotencyKey.request_sha256)
+        .join(IdempotencyKey, IdempotencyKey.job == Job.pk)
+        .where(
+            IdempotencyKey.key == bindparam("key"),
+            IdempotencyKey.created_at >= now - KEPT_SECONDS,
+        )
+    )
+
+
+@lru_cache(maxsize=16)
+def _forget(now: ColumnElement[float]) -> Delete:
+    """Removes this key, which has expired or is not there, and some others that have expired."""
+    expired = (
+        select(IdempotencyKey.key)
+        .where(IdempotencyKey.created_at < now - KEPT_SECONDS)
+        .order_by(IdempotencyKey.created_at)
+        .limit(bindparam("at_most"))
+        .with_for_update(skip_locked=True)
+        # As a plain subquery Postgres may run it once a row, and its limit then limits nothing.
+        .cte("expired")
+    )
+    return delete(IdempotencyKey).where(
+        (IdempotencyKey.key == bindparam("key")) | IdempotencyKey.key.in_(select(expired.c.key))
+    )
+
+
+@lru_cache(maxsize=16)
+def _insert(now: ColumnElement[float]) -> Insert:
+    return insert(IdempotencyKey.__table__).values(created_at=now)

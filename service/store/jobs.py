@@ -1,0 +1,163 @@
+"""Jobs as clients see them: made, fetched, listed."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+import secrets
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Literal, NamedTuple, TypeVar
+
+from sqlalchemy import ColumnElement, Select, bindparam, insert, select
+from sqlalchemy.orm import Session, defer
+from sqlalchemy.sql.dml import ReturningInsert
+
+from engine.spec import JobSpec
+from service.common.errors import InvalidCursor, JobNotFound
+from service.store import events
+from service.store.connections import DATABASE_TIME
+from service.store.events import Happening
+from service.store.tables import Job, State
+
+T = TypeVar("T")
+
+# A running job that has a wish is shown by what it is about to become.
+ShownState = Literal[State, "pausing", "cancelling"]
+
+ID = re.compile(r"job_[0-9a-f]{24}")
+CURSOR = re.compile(rb"jobs before ([0-9]{1,18})")
+
+
+def create(
+    session: Session,
+    spec: JobSpec,
+    *,
+    text: str | None = None,
+    actor: str = "api",
+    parent_id: str | None = None,
+    now: ColumnElement[float] = DATABASE_TIME,
+) -> Job:
+    """Stores a queued job and its first event.
+
+    `text` is the specification as JSON, from a caller that has written it already. The job counts
+    as rung: the caller publishes its message once the transaction is committed.
+
+    Raises:
+        JobNotFound: there is no job `parent_id`.
+    """
+    if parent_id is not None:
+        key(session, parent_id)
+    job = session.scalars(
+        _insert(now),
+        {
+            "id": f"job_{secrets.token_hex(12)}",
+            "parent_id": parent_id,
+            "name": spec.name,
+            "spec": spec.model_dump_json() if text is None else text,
+            "steps": spec.training.steps,
+        },
+    ).one()
+    events.record(session, Happening(job.pk, "created", None, "queued", actor), now=now)
+    return job
+
+
+def get(session: Session, id: str) -> Job:
+    """The job as it is now.
+
+    Raises:
+        JobNotFound: no job has this id, which may be any text.
+    """
+    return _found(session, _GET, id)
+
+
+def key(session: Session, id: str) -> int:
+    """The key of the job in other tables, without the megabytes that its row may hold.
+
+    Raises:
+        JobNotFound: no job has this id, which may be any text.
+    """
+    return _found(session, _KEY, id)
+
+
+class Page(NamedTuple):
+    """Jobs, newest first, without their specifications; where the next page starts."""
+
+    items: Sequence[Job]
+    next_cursor: str | None
+
+
+def page(
+    session: Session,
+    *,
+    limit: int,
+    cursor: str | None = None,
+    state: ShownState | None = None,
+    name: str | None = None,
+) -> Page:
+    """A page of the jobs that are shown in `state` and are called `name`, newest first.
+
+    Raises:
+        InvalidCursor: `cursor` is not one that a page gave.
+    """
+    # Specifications may hold megabytes of rows each.
+    query = select(Job).options(defer(Job.spec, raiseload=True)).order_by(Job.pk.desc())
+    if cursor is not None:
+        query = query.where(Job.pk < _position(cursor))
+    if state is not None:
+        query = query.where(*_shown_in(state))
+    if name is not None:
+        query = query.where(Job.name == name)
+    # One more than asked for tells whether there is a next page.
+    items = session.scalars(query.limit(limit + 1)).all()
+    next_cursor = _cursor(items[limit - 1].pk) if len(items) > limit else None
+    return Page(items[:limit], next_cursor)
+
+
+def shown_state(job: Job) -> ShownState:
+    """The state as the API shows it."""
+    if job.desired_state is None:
+        return job.state
+    return "pausing" if job.desired_state == "paused" else "cancelling"
+
+
+def _found(session: Session, query: Select[T], id: str) -> T:
+    # What cannot be an id is not asked for: Postgres takes a NUL in a text as an error.
+    found = session.scalars(query, {"id": id}).one_or_none() if ID.fullmatch(id) else None
+    if found is None:
+        raise JobNotFound(id)
+    return found
+
+
+def _shown_in(state: ShownState) -> tuple[ColumnElement[bool], ...]:
+    if state == "pausing":
+        return Job.state == "running", Job.desired_state == "paused"
+    if state == "cancelling":
+        return Job.state == "running", Job.desired_state == "cancelled"
+    return Job.state == state, Job.desired_state.is_(None)
+
+
+def _cursor(pk: int) -> str:
+    return base64.urlsafe_b64encode(b"jobs before %d" % pk).rstrip(b"=").decode()
+
+
+def _position(cursor: str) -> int:
+    try:
+        padded = cursor.encode("ascii") + b"=" * (-len(cursor) % 4)
+        match = CURSOR.fullmatch(base64.b64decode(padded, altchars=b"-_", validate=True))
+    except (UnicodeEncodeError, binascii.Error):
+        match = None
+    if match is None:
+        raise InvalidCursor
+    return int(match[1])
+
+
+# A job that the session has read before is read anew: it may have changed meanwhile.
+_GET = select(Job).where(Job.id == bindparam("id")).execution_options(populate_existing=True)
+_KEY = select(Job.pk).where(Job.id == bindparam("id"))
+
+
+@lru_cache(maxsize=16)
+def _insert(now: ColumnElement[float]) -> ReturningInsert[Job]:
+    return insert(Job).values(created_at=now, updated_at=now, rung_at=now).returning(Job)

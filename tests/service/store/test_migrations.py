@@ -1,0 +1,80 @@
+"""The schema is made by migrations, fits the models, and is checked before anything runs."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import text
+
+from service.common.errors import DatabaseTooNew, DatabaseTooOld, DatabaseUnavailable
+from service.common.settings import Settings
+from service.store import migrate
+from service.store.connections import make_engine
+from service.store.tables import Base
+
+
+def test_migrations_make_exactly_what_the_models_say(settings: Settings) -> None:
+    with make_engine(settings, "migrate").connect() as connection:
+        context = MigrationContext.configure(
+            connection, opts={"compare_type": True, "compare_server_default": True}
+        )
+        assert compare_metadata(context, Base.metadata) == []
+
+
+def test_upgrading_twice_changes_nothing(settings: Settings) -> None:
+    migrate.upgrade(settings)
+    with make_engine(settings, "api").connect() as connection:
+        migrate.check(connection)
+
+
+def test_a_newer_database_is_refused(settings: Settings) -> None:
+    engine = make_engine(settings, "migrate")
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(DatabaseTooNew, match=r"revision 9999.*upgrade gradserve"):
+        migrate.upgrade(settings)
+    with engine.connect() as connection, pytest.raises(DatabaseTooNew):
+        migrate.check(connection)
+
+
+def test_a_database_without_tables_is_told_from_a_migrated_one(tmp_path: Path) -> None:
+    settings = Settings(database_url=f"sqlite:///{tmp_path}/empty.db")
+    with (
+        make_engine(settings, "api").connect() as connection,
+        pytest.raises(DatabaseTooOld, match="run the migrations first"),
+    ):
+        migrate.check(connection)
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["sqlite:////nonexistent/folder/file.db", "postgresql://me:hunter2@127.0.0.1:1/gradserve"],
+)
+def test_a_database_that_cannot_be_opened_is_one_sentence(url: str) -> None:
+    with pytest.raises(DatabaseUnavailable) as caught:
+        migrate.upgrade(Settings(database_url=url))
+    sentence = str(caught.value)
+    assert url.rpartition("/")[2] in sentence
+    assert "\n" not in sentence
+    assert "hunter2" not in sentence
+
+
+def test_a_file_that_is_no_database_is_one_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "letter.txt"
+    path.write_text("Dear reader, " * 1000)
+    with pytest.raises(DatabaseUnavailable, match="not a database"):
+        migrate.upgrade(Settings(database_url=f"sqlite:///{path}"))
+
+
+def test_processes_that_start_together_migrate_once(tmp_path: Path) -> None:
+    code = (
+        "from service.common.settings import Settings; from service.store.migrate import upgrade;"
+        f"upgrade(Settings(database_url='sqlite:///{tmp_path}/new.db'))"
+    )
+    processes = [subprocess.Popen([sys.executable, "-c", code]) for _ in range(3)]
+    assert [process.wait() for process in processes] == [0, 0, 0]

@@ -1,0 +1,211 @@
+"""The sweeper frees what its worker left, and rings for what nobody came for."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.orm import Session, sessionmaker
+
+from engine.spec import JobSpec
+from service.store import claims, controls, events, jobs, recovery
+from tests.service.lifecycle import advance, at, job, kinds
+
+Sessions = sessionmaker[Session]
+
+LEASE = 20.0
+RING = 15.0
+
+
+@pytest.fixture
+def claimed_at(sessions: Sessions, spec: JobSpec) -> Callable[..., claims.Claim]:
+    """Claims a job, a new one unless it is told which, at a time."""
+
+    def claimed_at(seconds: float, id: str | None = None) -> claims.Claim:
+        with sessions.begin() as session:
+            id = id or jobs.create(session, spec, now=at(seconds)).id
+            made = claims.claim(session, id, worker="w1", lease_seconds=LEASE, now=at(seconds))
+        assert made is not None
+        return made
+
+    return claimed_at
+
+
+def free(sessions: Sessions, seconds: float) -> list[str]:
+    with sessions.begin() as session:
+        return recovery.free_lost_leases(session, lease_seconds=LEASE, now=at(seconds))
+
+
+def to_ring(sessions: Sessions, seconds: float, limit: int = 100) -> list[str]:
+    with sessions.begin() as session:
+        return recovery.to_ring(session, ring_seconds=RING, limit=limit, now=at(seconds))
+
+
+def test_a_lease_that_lasts_is_left_alone(
+    sessions: Sessions, claimed_at: Callable[..., claims.Claim]
+) -> None:
+    held = claimed_at(100)
+    assert free(sessions, 119.9) == []
+    assert job(sessions, held.id).state == "running"
+
+
+def test_a_lease_that_ran_out_puts_the_job_back_to_be_rung_at_once(
+    sessions: Sessions, claimed_at: Callable[..., claims.Claim]
+) -> None:
+    held = claimed_at(100)
+    assert free(sessions, 120.1) == [held.id]
+    found = job(sessions, held.id)
+    assert (found.state, found.lease_until, found.attempt) == ("queued", None, 1)
+    assert free(sessions, 120.1) == []
+    assert to_ring(sessions, 120.2) == [held.id]
+    with sessions.begin() as session:
+        last = events.of_job(session, held.pk)[-1]
+    assert (last.kind, last.actor, last.from_state, last.to_state, last.at) == (
+        "lease_lost",
+        "sweeper",
+        "running",
+        "queued",
+        120.1,
+    )
+    assert "w1" in str(last.detail)
+
+
+@pytest.mark.parametrize(
+    ("wish", "state"),
+    [(controls.request_pause, "paused"), (controls.request_cancel, "cancelled")],
+)
+def test_a_lost_lease_goes_where_the_wish_points(
+    sessions: Sessions,
+    claimed_at: Callable[..., claims.Claim],
+    wish: Callable[[Session, str], object],
+    state: str,
+) -> None:
+    held = claimed_at(100)
+    with sessions.begin() as session:
+        wish(session, held.id)
+    assert free(sessions, 121) == [held.id]
+    found = job(sessions, held.id)
+    assert (found.state, found.desired_state) == (state, None)
+    assert (found.finished_at is not None) == (state == "cancelled")
+
+
+def test_a_clock_that_was_set_back_cannot_hold_a_job(
+    sessions: Sessions, claimed_at: Callable[..., claims.Claim]
+) -> None:
+    held = claimed_at(10_000)
+    assert free(sessions, 9_997) == []  # as time servers do
+    assert free(sessions, 10_000 - 3600) == [held.id]
+    assert to_ring(sessions, 10_000 - 3600) == [held.id]
+
+
+def test_a_job_that_kills_its_workers_fails_after_three(
+    sessions: Sessions, claimed_at: Callable[..., claims.Claim]
+) -> None:
+    id = claimed_at(100).id
+    assert free(sessions, 200) == [id]
+    claimed_at(300, id)
+    assert free(sessions, 400) == [id]
+    claimed_at(500, id)
+    assert free(sessions, 600) == [id]
+    found = job(sessions, id)
+    assert (found.state, found.error_code, found.finished_at) == ("failed", "worker_lost", 600)
+    assert "3 times" in str(found.error_detail)
+    assert kinds(sessions, id).count("lease_lost") == 3
+
+
+def test_a_job_that_gets_on_between_losses_is_not_given_up(
+    sessions: Sessions, claimed_at: Callable[..., claims.Claim]
+) -> None:
+    held = claimed_at(100)
+    for i in range(4):
+        advance(sessions, held, i, i + 1, now=at(100 + i * 100))
+        assert free(sessions, 190 + i * 100) == [held.id]
+        held = claimed_at(195 + i * 100, held.id)
+    found = job(sessions, held.id)
+    assert (found.state, found.attempt, found.step) == ("running", 5, 4)
+
+
+def test_progress_without_a_checkpoint_is_none(
+    sessions: Sessions, claimed_at: Callable[..., claims.Claim]
+) -> None:
+    held = claimed_at(100)
+    advance(sessions, held, 0, 1, checkpoint=None, now=at(101))
+    assert job(sessions, held.id).fruitless_claims == 1
+
+
+def test_a_drain_does_not_count_against_the_job(
+    sessions: Sessions, claimed_at: Callable[..., claims.Claim]
+) -> None:
+    held = claimed_at(100)
+    for i in range(5):
+        with sessions.begin() as session:
+            assert claims.release(session, held, now=at(101 + i)) == "queued"
+        held = claimed_at(102 + i, held.id)
+    assert free(sessions, 200) == [held.id]
+    assert job(sessions, held.id).state == "queued"
+
+
+def test_a_job_is_rung_again_once_a_period_oldest_first(sessions: Sessions, spec: JobSpec) -> None:
+    with sessions.begin() as session:
+        ids = [jobs.create(session, spec, now=at(100 + i)).id for i in range(3)]
+    assert to_ring(sessions, 114) == []
+    assert to_ring(sessions, 116.5) == ids[:2]
+    assert to_ring(sessions, 120) == ids[2:]
+    assert to_ring(sessions, 131) == []
+    assert to_ring(sessions, 140, limit=2) == ids[:2]
+
+
+def test_only_queued_jobs_are_rung(
+    sessions: Sessions, claimed_at: Callable[..., claims.Claim], submit: Callable[[], str]
+) -> None:
+    claimed_at(100)
+    paused = submit()
+    with sessions.begin() as session:
+        controls.request_pause(session, paused)
+    assert to_ring(sessions, 4e9) == []
+
+
+def test_a_resumed_job_counts_as_rung(sessions: Sessions, spec: JobSpec) -> None:
+    with sessions.begin() as session:
+        id = jobs.create(session, spec, now=at(100)).id
+        controls.request_pause(session, id, now=at(101))
+        controls.request_resume(session, id, now=at(200))
+    assert to_ring(sessions, 214) == []
+    assert to_ring(sessions, 216) == [id]
+
+
+def test_two_sweepers_at_once_do_no_harm(sessions: Sessions, spec: JobSpec) -> None:
+    with sessions.begin() as session:
+        made = [jobs.create(session, spec, now=at(100)).id for _ in range(30)]
+        for id in made[:15]:
+            claims.claim(session, id, worker="w", lease_seconds=LEASE, now=at(100))
+    freed: list[str] = []
+    rung: list[str] = []
+
+    def sweep() -> None:
+        for _ in range(10):
+            freed.extend(free(sessions, 200))
+            rung.extend(to_ring(sessions, 200))
+
+    threads = [threading.Thread(target=sweep) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(freed) == sorted(made[:15])
+    assert sorted(rung) == sorted(made)
+    with sessions.begin() as session:
+        lost = session.execute(text("SELECT count(*) FROM events WHERE kind = 'lease_lost'"))
+        assert lost.scalar_one() == 15
+
+
+def test_a_sweep_frees_no_more_than_it_is_told(
+    sessions: Sessions, claimed_at: Callable[..., claims.Claim]
+) -> None:
+    ids = [claimed_at(100).id for _ in range(3)]
+    with sessions.begin() as session:
+        assert (
+            recovery.free_lost_leases(session, lease_seconds=LEASE, limit=2, now=at(200)) == ids[:2]
+        )
