@@ -30,7 +30,7 @@ from service.store import claims, downsampling, history, jobs
 from service.store.connections import make_engine, make_read_sessions, make_sessions
 from service.store.migrate import upgrade
 from tests import servers
-from worker.training import Context, train_job
+from worker.run_job import Context, train_job
 
 ROWS = 1_000_000
 ROWS_A_COMMIT = 20_000

@@ -11,8 +11,8 @@ from celery import Task
 from service.common.logs import facts
 from service.common.messages import REQUEST_ID, TRAIN_JOB
 from service.store.connections import make_engine, make_sessions
-from worker import drain, training
-from worker.celery import app, settings
+from worker import drain, run_job
+from worker.app import app, settings
 
 
 @app.task(name=TRAIN_JOB, bind=True)
@@ -20,13 +20,13 @@ def train_job(task: Task, job_id: str) -> None:
     here = context()
     request_id = task.request.get(REQUEST_ID)
     with facts(request_id=request_id, job_id=job_id, worker=here.worker):
-        training.train_job(here, job_id)
+        run_job.train_job(here, job_id)
 
 
 @cache
-def context() -> training.Context:
+def context() -> run_job.Context:
     """Made at a pool process's first job, and so never before the fork."""
-    return training.Context(
+    return run_job.Context(
         settings=settings,
         sessions=make_sessions(make_engine(settings, "worker")),
         worker=f"{socket.gethostname()}:{os.getpid()}",

@@ -61,7 +61,7 @@ def api(listener: socket.socket) -> Part:
 
 def worker(workers: int) -> Part:
     """One Celery worker that trains `workers` jobs at a time."""
-    argv = [*PYTHON, "celery", "--app", "worker.celery", "--quiet", "worker"]
+    argv = [*PYTHON, "celery", "--app", "worker.app", "--quiet", "worker"]
     argv += ["--pool", "prefork", "--concurrency", str(workers), "--loglevel", "INFO"]
     # One worker has nobody to gossip with, and its jobs' leases are its heartbeat.
     argv += ["--without-gossip", "--without-mingle", "--without-heartbeat"]
@@ -70,4 +70,4 @@ def worker(workers: int) -> Part:
 
 def sweeper() -> Part:
     """Frees the jobs of lost workers and rings for waiting ones."""
-    return Part("sweeper", [*PYTHON, "worker.sweeper"], stage=1, grace_seconds=3)
+    return Part("sweeper", [*PYTHON, "worker.recovery"], stage=1, grace_seconds=3)

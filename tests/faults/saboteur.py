@@ -1,6 +1,6 @@
 """Runs a program of the service so that tests can strike it at chosen points.
 
-    python -m tests.faults.saboteur celery --app worker.celery worker …
+    python -m tests.faults.saboteur celery --app worker.app worker …
 
 The program is the one that runs in service; the functions it calls are wrapped here, because
 production code has no switch for any of this. A test arms a point by writing a file
@@ -161,9 +161,9 @@ def limit_pages() -> None:
 
 def start_cold() -> None:
     """Spares a worker the import of scikit-learn and the compiled kernels before it is ready."""
-    import worker.celery
+    import worker.app
 
-    worker.celery.WARM_UP |= {"dataset": {"kind": "xor", "n_samples": 4}, "executor": "scalar"}
+    worker.app.WARM_UP |= {"dataset": {"kind": "xor", "n_samples": 4}, "executor": "scalar"}
 
 
 def main() -> None:

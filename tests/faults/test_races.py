@@ -22,7 +22,7 @@ from service.store import controls, jobs
 from service.store.connections import make_engine, make_sessions
 from tests.faults import oracle
 from tests.faults.specs import make_tiny_spec
-from worker.training import Context, train_job
+from worker.run_job import Context, train_job
 
 RACES = int(os.environ.get("GRADSERVE_TEST_RACES", "100"))
 

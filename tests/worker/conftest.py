@@ -15,7 +15,7 @@ from engine.train import HistoryRow, train
 from service.common.settings import Settings
 from service.store import jobs, parameters
 from service.store.tables import Job
-from worker.training import Context, train_job
+from worker.run_job import Context, train_job
 
 Hook = Callable[[int], bool]
 """Called at each slice with its number; True asks the worker to drain."""

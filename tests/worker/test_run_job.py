@@ -19,7 +19,7 @@ from engine.spec import JobSpec
 from service.store import controls
 from service.store.connections import make_engine
 from tests.worker.conftest import Bench, Undisturbed, make_spec
-from worker import training
+from worker import run_job
 
 
 def assert_as_undisturbed(bench: Bench, id: str, undisturbed: Undisturbed) -> None:
@@ -294,7 +294,7 @@ def test_an_unexpected_error_is_in_the_log_and_not_in_the_job(
     def broken(*args: object) -> None:
         raise RuntimeError("secret of the house")
 
-    monkeypatch.setattr(training, "train", broken)
+    monkeypatch.setattr(run_job, "train", broken)
     id = bench.submit(spec)
 
     with caplog.at_level(logging.ERROR):
@@ -424,7 +424,7 @@ def test_a_database_that_stays_away_ends_the_attempt_not_the_worker(
     ("bytes", "seconds"), [(10, 0.5), (1_000_000, 0.5), (4_000_000, 2.0), (50_000_000, 5.0)]
 )
 def test_large_checkpoints_are_written_less_often(bytes: int, seconds: float) -> None:
-    assert training.stretched(0.5, bytes) == seconds
+    assert run_job.stretched(0.5, bytes) == seconds
 
 
 def test_a_database_that_is_away_for_a_moment_costs_nothing_but_time(

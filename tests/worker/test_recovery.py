@@ -26,8 +26,8 @@ from service.store.connections import make_engine, make_sessions
 from tests import servers
 from tests.processes import until
 from tests.worker.conftest import Bench
-from worker import sweeper as sweepers
-from worker.sweeper import Sweeper
+from worker import recovery as sweepers
+from worker.recovery import Sweeper
 
 
 @pytest.fixture
@@ -238,7 +238,7 @@ def test_the_process_sweeps_and_ends_at_once_when_told(
 
 def test_a_wrong_setting_is_one_sentence() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "worker.sweeper"],
+        [sys.executable, "-m", "worker.recovery"],
         env=os.environ | {"GRADSERVE_SWEEP_SECONDS": "often"},
         capture_output=True,
         text=True,

@@ -17,7 +17,7 @@ from functools import partial
 from typing import Self, TypeVar
 
 from service.common.errors import LeaseLost
-from worker.outage import UNREACHABLE
+from worker.retries import UNREACHABLE
 
 log = logging.getLogger(__name__)
 

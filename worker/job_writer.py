@@ -20,8 +20,8 @@ from service.store import checkpoints, claims, jobs
 from service.store.claims import Claim
 from service.store.parameters import Packed
 from service.store.tables import ErrorCode, State, Wish
-from worker import checkpoint
-from worker.outage import persist
+from worker import checkpoint_format
+from worker.retries import persist
 
 log = logging.getLogger(__name__)
 
@@ -170,7 +170,7 @@ class Ledger:
     def _newest_intact(self, session: Session) -> TrainingState | None:
         for found in checkpoints.newest_first(session, self.claim.pk):
             if found.intact:
-                return checkpoint.decode(found.data)
+                return checkpoint_format.decode(found.data)
             log.error(
                 "checkpoint is damaged, using the one before",
                 extra={"step": found.step},

@@ -1,6 +1,6 @@
 """The sweeper: frees jobs whose worker is gone and rings again for those that wait.
 
-    python -m worker.sweeper
+    python -m worker.recovery
 
 A small loop in a process of its own, so that it never waits behind hour-long jobs. Two of them
 do no harm. It keeps no state: whatever it misses while the database or the broker is away, the
@@ -26,7 +26,7 @@ from service.common.messages import make_publisher, send, waiting
 from service.common.settings import Settings
 from service.store import recovery
 from service.store.connections import make_engine, make_sessions
-from worker.outage import UNREACHABLE, reason
+from worker.retries import UNREACHABLE, reason
 
 log = logging.getLogger(__name__)
 

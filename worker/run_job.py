@@ -20,10 +20,10 @@ from service.common.settings import Settings
 from service.store import checkpoints, claims, parameters
 from service.store.claims import Claim
 from service.store.tables import State, Wish
-from worker import checkpoint
-from worker.ledger import Ledger
-from worker.outage import UNREACHABLE, persist, reason
-from worker.pulse import Pulse
+from worker import checkpoint_format
+from worker.job_writer import Ledger
+from worker.lease_keeper import Pulse
+from worker.retries import UNREACHABLE, persist, reason
 
 log = logging.getLogger(__name__)
 
@@ -147,7 +147,7 @@ class Run:
         if progress.step > self.step:
             self.step = progress.step
             if progress.step % keep_every == 0:
-                self.kept[progress.step] = checkpoint.encode(progress.snapshot())
+                self.kept[progress.step] = checkpoint_format.encode(progress.snapshot())
 
     def _is_to_leave(self, progress: Progress) -> bool:
         """Writes progress or renews the lease where that is due; whether to stop here."""
@@ -176,7 +176,7 @@ class Run:
         return self.claim.trained_seconds + time.monotonic() - self._started
 
     def _commit(self, progress: Progress) -> Wish | None:
-        data = self.kept.get(progress.step) or checkpoint.encode(progress.snapshot())
+        data = self.kept.get(progress.step) or checkpoint_format.encode(progress.snapshot())
         wish = self._ledger.progress(progress.step, self.rows, data, self.kept)
         self.rows, self.kept = [], {}
         self._commit_at = time.monotonic() + stretched(self._interval, len(data))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 
-from worker.pulse import Pulse
+from worker.lease_keeper import Pulse
 
 
 def test_what_takes_long_renews_the_lease() -> None:

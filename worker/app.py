@@ -1,4 +1,4 @@
-"""The Celery application of the worker: `celery -A worker.celery worker`.
+"""The Celery application of the worker: `celery -A worker.app worker`.
 
 The parent process only moves messages. It warms up what its pool processes need before it forks
 them, and raises the drain flag when it is told to stop. Each pool process opens the database for

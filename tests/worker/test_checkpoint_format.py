@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 
 from engine.train import State
-from worker.checkpoint import decode, encode
+from worker.checkpoint_format import decode, encode
 
 
 def test_a_state_comes_back_to_the_bit() -> None:
