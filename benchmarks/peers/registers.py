@@ -30,7 +30,7 @@ from engine.native.lanes.tracing import (
 
 @traced
 def multiply_and_add(out: Int, turns: Int, number: Number) -> None:
-    # As many side by side as the registers hold, since each waits for its last term.
+    # As many sums side by side as the registers hold, because each waits for its last term.
     sums = [Variable(ZEROS) for _ in range(SUMS)]
     factor = Lanes.of(number)
     for _ in times(turns):
@@ -46,7 +46,7 @@ def run(out, turns):  # type: ignore[no-untyped-def]
 
 
 def products(case: Case, steps: int) -> Work:
-    """As many floating-point operations as the matrix products of the steps have."""
+    """The floating-point operations of the steps' matrix products."""
     turns = steps * flops(network(case, steps)) // (2 * WIDTH * SUMS)
     out = np.empty(SUMS * WIDTH)
 
