@@ -5,6 +5,7 @@ nothing else. Data sets, specifications and training live in modules of their ow
 (`engine.spec`, `engine.data.loading`, `engine.train`), so that their heavier imports stay theirs.
 """
 
+from engine import moved
 from engine.autograd.drawing import draw_dot, trace
 from engine.autograd.value import Value, log_sum_exp, softmax
 from engine.networks.modules import MLP, Layer, Module, Neuron
@@ -20,3 +21,5 @@ __all__ = [
     "softmax",
     "trace",
 ]
+
+moved.install()
