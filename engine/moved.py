@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 MOVED = {
     "batches": ("data.batches",),
     "datasets": ("spec.datasets",),
-    "derivatives": ("autograd.derivatives",),
+    "derivatives": ("autograd.value",),
     "draw": ("autograd.drawing",),
     "emit": ("compiler.emit",),
     "formulas": ("autograd.formulas",),
@@ -42,7 +42,7 @@ MOVED = {
     "schema": ("spec.base",),
     "stopping": ("training.early_stopping",),
     "table": ("spec.csv_table",),
-    "value": ("autograd.value",),
+    "value": ("autograd.value", "autograd.graphs"),
 }
 """Old module → the modules where its names are now, the most important one first."""
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 import subprocess
 from typing import Literal
 
-from engine.autograd.value import Value, topological_order
+from engine.autograd.graphs import topological_order
+from engine.autograd.value import Value
 
 MAX_NODES = 500
 Edge = tuple[Value, Value]

@@ -26,8 +26,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from engine.autograd import derivatives
-from engine.autograd.value import Value
+from engine.autograd.graphs import OwnRule
+from engine.autograd.value import Value, constant_power_rule
 from engine.compiler.emit import lay_out
 from engine.compiler.program import LINEAR, MATRIX, Op, Program
 from engine.compiler.rows import Fused, Node
@@ -54,9 +54,6 @@ ELEMENTWISE = {
     "gelu": Op.GELU,
     "abs": Op.ABS,
 }
-
-
-RULES = frozenset(rule for rule in vars(derivatives).values() if callable(rule))
 
 
 class NotRecordable(ValueError):
@@ -158,7 +155,7 @@ class Graph:
     def check_rules(self) -> None:
         """Kernels have their own rules, so nobody else's can run there."""
         for value in self.order if Value._replaced else ():
-            if value._rule not in RULES and self.kinds[value] & PARAMETERS:
+            if isinstance(value._rule, OwnRule) and self.kinds[value] & PARAMETERS:
                 raise NotRecordable(
                     f"the operation {value._op!r} has a _backward of its own and no kernel"
                 )
@@ -168,7 +165,7 @@ class Graph:
         op, operands = value._op, value._prev
         if op == "+" or (op == "*" and self.is_term(*operands)):
             self.plan_sum(value)
-        elif value._rule is derivatives.pow_constant:
+        elif value._rule is constant_power_rule:
             self.plan_power(value)
         elif op in ELEMENTWISE:
             numbers = (value._arg,) if op == "leaky_relu" else ()
