@@ -31,7 +31,7 @@ MOVED = {
     "labels": ("spec.target_checks",),
     "layout": ("compiler.rows",),
     "losses": ("networks.losses",),
-    "nn": ("networks.modules",),
+    "nn": ("networks.modules", "training.initialise", "networks.activations"),
     "optim": ("networks.optimizers",),
     "playground": ("data.playground",),
     "problem": ("training.prepared",),

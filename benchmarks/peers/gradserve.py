@@ -14,8 +14,8 @@ from engine.native.function import NativeFunction
 from engine.native.records import LOSS, no_progress
 from engine.native.training_loop import run
 from engine.native.window import make_window
-from engine.networks.modules import build
 from engine.train import train
+from engine.training.initialise import build
 from engine.training.prepared import prepare
 
 DEMO = 100

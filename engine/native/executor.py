@@ -13,8 +13,8 @@ from engine.compiler.program import Program
 from engine.native.allocation import job_of, program_of
 from engine.native.records import VALIDATION_LOSS, Window
 from engine.native.stretch import Stretch
-from engine.networks.modules import build
 from engine.training.early_stopping import Patience
+from engine.training.initialise import build
 from engine.training.prepared import Problem
 from engine.training.state import Diverged, HistoryRow, State
 

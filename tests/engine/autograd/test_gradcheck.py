@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 
 from engine import Value
 from engine.autograd.gradcheck import check_model, check_program, gradcheck
+from engine.networks.activations import ACTIVATIONS
 from engine.networks.losses import LOSSES, l1, l2, reduce
-from engine.networks.modules import ACTIVATIONS, MLP, Layer, Module, build
+from engine.networks.modules import MLP, Layer, Module
+from engine.training.initialise import build
 from engine.training.prepared import prepare
 from tests.engine.specs import job
 

@@ -19,7 +19,7 @@ from engine.native import executor
 from engine.native.executor import NativeExecutor
 from engine.native.kernels.products import has_wide_registers
 from engine.native.window import make_window
-from engine.networks.modules import ACTIVATIONS
+from engine.networks.activations import ACTIVATIONS
 from engine.spec import JobSpec
 from engine.train import train
 from engine.training.prepared import prepare
