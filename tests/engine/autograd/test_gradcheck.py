@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 from hypothesis import given
@@ -187,3 +187,20 @@ def test_random_graphs(point: list[float], steps: list[Step]) -> None:
 
     check = gradcheck(graph, *point)
     assert check, str(check)
+
+
+def test_a_module_of_ones_own_may_yield_its_parameters_and_has_places_too() -> None:
+    class Line:
+        def __init__(self) -> None:
+            self.weights = {"slope": Value(2.0)}
+            self.offset = Value(0.5)
+
+        def parameters(self) -> Iterator[Value]:
+            yield self.weights["slope"]
+            yield self.offset
+
+    line = Line()
+    slope = line.weights["slope"]
+    assert check_model(line, lambda: (slope * 3 + line.offset) ** 2).count == 2
+    wrong = check_model(line, lambda: slope.data * 3 + line.offset)
+    assert (bool(wrong), wrong.place) == (False, "weights['slope']")
