@@ -1,4 +1,4 @@
-"""The arrays of numbers that the engine works on, each named once."""
+"""Types of the arrays that the engine works on."""
 
 from __future__ import annotations
 

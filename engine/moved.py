@@ -47,11 +47,11 @@ MOVED = {
 """Old module → the modules where its names are now, the most important one first."""
 
 RENAMED: dict[str, str] = {}
-"""Old name → new name, of classes and functions that got another name on their way."""
+"""Old name → new name, for classes and functions that were renamed as well."""
 
 
 class MovedModules:
-    """Finds old modules of the engine; Python asks it only after nobody else found one."""
+    """Finds old modules of the engine. Python asks it only where no other finder knows a module."""
 
     def find_spec(self, name: str, path: object = None, target: object = None) -> ModuleSpec | None:
         package, _, old = name.partition(".")
@@ -61,7 +61,7 @@ class MovedModules:
         return ModuleSpec(name, cast("Loader", self))
 
     def create_module(self, spec: ModuleSpec) -> None:
-        """Leaves it to Python to make an empty module."""
+        """Lets Python make an empty module."""
 
     def exec_module(self, module: ModuleType) -> None:
         places = [f"engine.{place}" for place in MOVED[module.__name__.partition(".")[2]]]

@@ -1,6 +1,6 @@
-"""Forward formulas that need care: at the ends of the range, and where nothing is defined.
+"""Forward formulas that need care at the ends of the range and outside their domains.
 
-They follow IEEE 754 as PyTorch does: an overflow is infinity, sin(∞) is NaN. Only a number
+They follow IEEE 754 as PyTorch does: an overflow is infinity, and sin(∞) is NaN. Only a number
 outside an operation's domain is an error.
 """
 
@@ -24,7 +24,7 @@ def exp(x: float) -> float:
 
 
 def power(base: float, exponent: float) -> float:
-    """base**exponent as C's pow gives it; ValueError where no real number is the answer."""
+    """base**exponent as C's pow gives it; ValueError where the result is not a real number."""
     if base == 0.0 and exponent < 0.0:
         raise ZeroDivisionError(f"power is not defined: {base!r} ** {exponent!r} divides by zero")
     try:
@@ -50,7 +50,7 @@ def softplus(x: float) -> float:
 
 
 THIN_TAIL = -5.0
-"""Below this, rounding x² costs digits of exp(-x²/2): at -37 a thousand units of the last."""
+"""Below this, rounding x² costs digits of exp(-x²/2): at -37, the last three of sixteen."""
 
 
 def normal_cdf(x: float) -> float:
@@ -111,7 +111,7 @@ def divide(a: float, b: float) -> float:
 
 
 def add_up(numbers: Iterable[float]) -> float:
-    """The sum from left to right. From Python 3.12 on `sum` rounds otherwise."""
+    """The sum from left to right. From Python 3.12 on, `sum` rounds differently."""
     return reduce(add, numbers, 0.0)
 
 

@@ -1,4 +1,4 @@
-"""Operations on scalars: each one's number, and how it hands its gradient to its operands.
+"""Operations on scalars: the number that each computes, and the gradient of its operands.
 
 An expression of Values written in plain Python is also a graph. `backward()` walks that graph
 from the result to the leaves and applies the chain rule once per node.
@@ -352,7 +352,7 @@ def _constant(data: float) -> Value:
 
 
 def _as_value(other: Any) -> Value:
-    """`other` as a Value; NotImplemented, as Python's operators ask for, where it is no number."""
+    """`other` as a Value; NotImplemented, as operators must return it, where it is not a number."""
     if isinstance(other, (float, int)) or is_number(other):
         return _constant(float(other))
     return other if isinstance(other, Value) else cast("Value", NotImplemented)

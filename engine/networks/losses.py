@@ -111,7 +111,7 @@ def l1(parameters: Iterable[Value], strength: float) -> Value:
 
 
 def sum_values(values: Iterable[Value]) -> Value:
-    """Left to right, like sum() but without its 0 in front. There must be one at least."""
+    """Left to right, like sum() but without its 0 in front. There must be at least one."""
     rest = iter(values)
     total = next(rest, None)
     if total is None:

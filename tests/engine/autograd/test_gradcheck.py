@@ -1,4 +1,4 @@
-"""The gradient checker: finds what is wrong, and says where."""
+"""The gradient checker finds wrong gradients and names their places."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a Value is: numbers, gradients, graphs of any depth, errors that name the operation."""
+"""Values: numbers, gradients, graphs of any depth, errors that name the operation."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_backward_by_hand_as_in_the_lecture() -> None:
     assert (product._op, a._op, a._prev) == ("*", "", ())
 
 
-def test_an_operation_of_ones_own_takes_part() -> None:
+def test_an_operation_of_your_own_takes_part() -> None:
     def cube(x: Value) -> Value:
         out = Value(x.data**3, (x,), "cube")
 
@@ -164,7 +164,7 @@ def test_numpy_numbers_on_the_left() -> None:
 
 
 @pytest.mark.parametrize("other", ["1", None, [1.0], 1j])
-def test_what_is_no_number_is_a_type_error(other: object) -> None:
+def test_what_is_not_a_number_is_a_type_error(other: object) -> None:
     x = Value(1.0)
     with pytest.raises(TypeError):
         x + other  # type: ignore[operator]

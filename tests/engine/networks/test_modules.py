@@ -1,4 +1,4 @@
-"""Networks: micrograd's constructors, and the ones that a specification builds."""
+"""Networks: those of micrograd's constructors, and those that a specification builds."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_parameters_are_weights_then_bias_neuron_by_neuron() -> None:
     assert model.layers[0].neurons[0].w[0] is model.parameters()[0]
 
 
-def test_calls_answer_as_in_the_lecture() -> None:
+def test_calls_return_a_value_or_a_list_as_in_the_lecture() -> None:
     x = [2.0, 3.0, -1.0]
     assert isinstance(Neuron(3)(x), Value)
     assert isinstance(Layer(3, 1)(x), Value)
