@@ -353,7 +353,9 @@ def _constant(data: float) -> Value:
 
 def _as_value(other: Any) -> Value:
     """`other` as a Value; NotImplemented, as operators must return it, where it is not a number."""
-    if isinstance(other, (float, int)) or is_number(other):
+    if type(other) is float:
+        return _node(other, (), "", leaf_rule)
+    if is_number(other):
         return _constant(float(other))
     return other if isinstance(other, Value) else cast("Value", NotImplemented)
 
