@@ -11,10 +11,15 @@ example. Recording reads the graph three times:
    values are used more than once.
 2. From the loss to the leaves: sums are walked along their `+` signs, and the terms parameter ×
    value of each become one dot product, with a parameter on its own as its bias. Terms with a
-   constant, or with nothing, become one linear combination. What is left are elementwise
+   constant coefficient, or with none, become one linear combination. What is left are elementwise
    operations. Values that only such a sum looked at are never computed on their own.
 3. Dot products of the same inputs become a matrix (`engine.compiler.rows`), which also gives every
    value its row and every parameter its slot.
+
+Results may differ from those of the graph in the last digits, for two reasons: a product that is
+added to something is not rounded before (a fused multiply-add), and a sum without constants is
+added up in another order, its dot product first. A sum to which a constant is added keeps the
+graph's order, so `(x + 1e16) + 1` and `(a + b + 1e16) - 1e16` give the graph's numbers.
 
 It knows graphs, not networks: an MLP becomes one matrix a layer because that is what is there.
 """
@@ -114,6 +119,7 @@ class Graph:
         self.shared: set[Value] = set()
         self.wanted: set[Value] = set()
         self.plans: list[Plan] = []
+        self.offset: dict[Value, bool] = {}
 
     def read(self, root: Value) -> None:
         """Appends what `root` needs to `order`, operands first, and notes kinds and uses."""
@@ -198,21 +204,33 @@ class Graph:
             self.add(Plan(value, Op.CONSTANT_POWER, (base,), (exponent,)))
 
     def plan_sum(self, value: Value) -> None:
-        """Collects the terms of a sum, from left to right, over all its `+` signs."""
+        """A sum of terms over all its `+` signs, or what a constant adds to or multiplies."""
+        if value._op == "+":
+            a, b = value._prev
+            for number, term in ((a, b), (b, a)):
+                if self.kinds[number] == CONSTANT and number.data != 0.0:
+                    coefficient, operand = self.scaled(term)
+                    self.add(Plan(value, LINEAR, (operand,), (number.data, coefficient)))
+                    return
+            if self.offset.get(value):
+                self.plan_in_order(value)
+                return
+        self.plan_terms(value)
+
+    def plan_terms(self, value: Value) -> None:
+        """Collects the terms of a sum, from left to right, dot products apart from the rest."""
         kinds, shared = self.kinds, self.shared
         per_example = kinds[value] >= EXAMPLES
         weights: list[Value] = []
         operands: list[Value] = []
         bias: Value | None = None
-        constant = 0.0
         linear: list[tuple[float, Value]] = []
         stack = [value]
         while stack:
             term = stack.pop()
             kind = kinds[term]
             if kind == CONSTANT:
-                constant += term.data
-                continue
+                continue  # a 0, as `adds_constant` and `plan_sum` keep the others away
             if per_example and kind < EXAMPLES:
                 if bias is None:
                     bias = term
@@ -223,10 +241,11 @@ class Graph:
                 op = term._op
                 if op == "+":
                     a, b = term._prev
-                    stack.append(b)
-                    stack.append(a)
-                    continue
-                if op == "*":
+                    if CONSTANT not in (kinds[a], kinds[b]) or not self.adds_constant(term):
+                        stack.append(b)
+                        stack.append(a)
+                        continue
+                elif op == "*":
                     a, b = term._prev
                     if kinds[b] < kinds[a] and kinds[b] < EXAMPLES:
                         a, b = b, a
@@ -239,19 +258,75 @@ class Graph:
                         operands.append(b)
                         continue
             linear.append((1.0, term))
-        self.add_sum(value, constant, linear, weights, tuple(operands), bias)
+        others = [term for _, term in linear] if bias is None else [bias, *(t for _, t in linear)]
+        if len(weights) + len(others) > 2 and any(self.has_offset(term) for term in others):
+            self.has_offset(value)
+            self.plan_in_order(value)
+        else:
+            self.add_sum(value, linear, weights, tuple(operands), bias)
+
+    def plan_in_order(self, value: Value) -> None:
+        """A sum whose terms are added one by one as the graph adds them.
+
+        Next to a large constant another order would round to other numbers.
+        """
+        terms: list[Value] = []
+        node = value
+        while node._op == "+" and (node is value or node not in self.shared):
+            if node is not value and self.adds_constant(node):
+                break
+            node, right = node._prev
+            terms.append(right)
+        terms.append(node)
+        linear = [self.scaled(t) for t in reversed(terms) if self.kinds[t] != CONSTANT]
+        self.add_sum(value, linear, [], (), None)
+
+    def scaled(self, term: Value) -> tuple[float, Value]:
+        """A term as a constant coefficient and what it multiplies."""
+        if term._op == "*" and term not in self.shared:
+            for number, operand in (term._prev, term._prev[::-1]):
+                if self.kinds[number] == CONSTANT != self.kinds[operand]:
+                    return number.data, operand
+        return 1.0, term
+
+    def adds_constant(self, term: Value) -> bool:
+        """Whether one side of a `+` is a constant other than 0."""
+        return any(self.kinds[x] == CONSTANT and x.data != 0.0 for x in term._prev)
+
+    def has_offset(self, term: Value) -> bool:
+        """Whether a constant is added somewhere under the `+` signs and coefficients of a term."""
+        found = self.offset
+        stack = [term]
+        while stack:
+            value = stack[-1]
+            linear = value._op == "+" or (value._op == "*" and self.is_scaled(value))
+            if value in found or not linear or self.kinds[value] == CONSTANT:
+                found.setdefault(value, False)
+                stack.pop()
+                continue
+            waiting = [operand for operand in value._prev if operand not in found]
+            if waiting:
+                stack += waiting
+                continue
+            stack.pop()
+            found[value] = any(found[operand] for operand in value._prev) or (
+                value._op == "+" and self.adds_constant(value)
+            )
+        return found[term]
+
+    def is_scaled(self, product: Value) -> bool:
+        return CONSTANT in [self.kinds[operand] for operand in product._prev]
 
     def add_sum(
         self,
         value: Value,
-        constant: float,
         linear: list[tuple[float, Value]],
         weights: list[Value],
         operands: tuple[Value, ...],
         bias: Value | None,
     ) -> None:
         """A dot product, a linear combination, or a linear combination that holds one."""
-        if weights and not linear and constant == 0.0:
+        if weights and not linear:
             self.add(Plan(value, MATRIX, operands, (), weights, bias))
             return
         if weights:
@@ -261,7 +336,7 @@ class Graph:
         elif bias is not None:
             linear.append((1.0, bias))
         coefficients, terms = zip(*linear, strict=True)
-        self.add(Plan(value, LINEAR, terms, (constant, *coefficients)))
+        self.add(Plan(value, LINEAR, terms, (0.0, *coefficients)))
         if weights:
             self.add(Plan(product, MATRIX, operands, (), weights, bias))
 

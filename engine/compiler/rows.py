@@ -32,6 +32,7 @@ class Node:
         source: LOAD, STORE: the parameter, or the value of the prologue.
         uses: how many nodes read it.
         in_place: whether it lies in the row of its first operand.
+        over: where it lies in place, the node that got this row first.
         relu: MATRIX: whether the relu after it is done with it.
         level: how many operations lie between it and the leaves, at most.
         row: where it lies, counted within its stage.
@@ -46,16 +47,18 @@ class Node:
     source: Value | None = None
     uses: int = 0
     in_place: bool = False
+    over: Node | None = None
     relu: bool = False
     level: int = 0
     row: int = -1
 
     def base(self) -> Node:
         """The node in whose row this one lies."""
-        node = self
-        while node.in_place:
-            node = node.operands[0]
-        return node
+        return self.over or self
+
+    def lie_over(self, operand: Node) -> None:
+        self.in_place = True
+        self.over = operand.base()
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,16 +153,22 @@ def overwrite_operand(node: Node) -> None:
     """Lays a node over its operand where nobody else reads that and its rule does not miss it."""
     if node.op is LINEAR:
         constant, *coefficients = node.numbers
-        for i, operand in enumerate(node.operands):
+        # The first two may change places, as their sum is the same; others would be added
+        # in another order than before, which rounds differently.
+        for i, operand in enumerate(node.operands[:2]):
             if is_free(operand) and (coefficients[i] == 1.0 or len(node.operands) == 1):
                 rest = [n for n in range(len(node.operands)) if n != i]
                 node.operands = (operand, *(node.operands[n] for n in rest))
                 node.numbers = (constant, coefficients[i], *(coefficients[n] for n in rest))
-                node.in_place = True
+                node.lie_over(operand)
                 return
-    elif node.op in FROM_RESULT and is_free(node.operands[0]):
-        # A slope above zero keeps the sign that its rule asks for.
-        node.in_place = node.op is not LEAKY_RELU or node.numbers[0] > 0.0
+    elif node.op in FROM_RESULT and is_free(node.operands[0]) and keeps_sign(node):
+        node.lie_over(node.operands[0])
+
+
+def keeps_sign(node: Node) -> bool:
+    """Whether the result has the sign that the rule of a leaky relu asks for."""
+    return node.op is not LEAKY_RELU or node.numbers[0] > 0.0
 
 
 def is_free(operand: Node) -> bool:

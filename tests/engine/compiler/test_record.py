@@ -7,6 +7,7 @@ import itertools
 import random
 import textwrap
 import time
+from collections.abc import Callable
 
 import pytest
 
@@ -85,9 +86,46 @@ def test_what_depends_on_parameters_alone_is_computed_once_a_step() -> None:
 
 def test_constants_are_folded() -> None:
     x, w = values(2.0, 3.0)
-    program = record((x * w + Value(2.0) * Value(3.0) - 5.0).tanh(), [w], [x])
+    program = record((x * w + Value(2.0) * Value(3.0)).tanh(), [w], [x])
     assert operations(program) == ["MATRIX", "LINEAR", "TANH"]
-    assert "r1 = 1 + r1" in program.describe()
+    assert "r1 = 6 + r1" in program.describe()
+
+
+def test_constants_are_added_where_the_graph_adds_them() -> None:
+    x, w = values(2.0, 3.0)
+    text = record(x * w + 6.0 - 5.0, [w], [x]).describe()
+    assert text.index("r1 = 6 + r1") < text.index("r1 = -5 + r1")
+    y, z = values(1.0, 1.0)
+    text = record(((x + y) + 1e16) + z * 2.0, [], [x, y, z]).describe()
+    assert text.endswith("r3 = r0 + r1\n  r3 = 1e+16 + r3\n  r3 = r3 + 2·r2\n  loss = r3")
+
+
+def test_a_zero_in_a_sum_changes_no_program() -> None:
+    x, w = values(2.0, 3.0)
+    y, v = values(4.0, 5.0)
+    plain = record(w * x + v * y, [w, v], [x, y])
+    assert record(w * x + 0.0 + v * y + 0.0, [w, v], [x, y]).describe() == plain.describe()
+
+
+def test_long_sums_with_constants_take_time_in_proportion_to_their_length() -> None:
+    def seconds(length: int, build: Callable[[Value, Value], Value]) -> float:
+        x, w = values(1.0, 2.0)
+        total = x + 1e16
+        for _ in range(length):
+            total = build(total, w * x)
+        begun = time.process_time()
+        record(total, [w], [x])
+        return time.process_time() - begun
+
+    shapes: list[Callable[[Value, Value], Value]] = [
+        lambda total, term: total + 1.0,
+        lambda total, term: total + term,
+        lambda total, term: term + total,
+        lambda total, term: term + 3.0 * total,
+        lambda total, term: (total + term) + 1.0,
+    ]
+    for shape in shapes:
+        assert seconds(4000, shape) < 12 * max(seconds(1000, shape), 0.01)
 
 
 def test_sum_may_start_at_zero() -> None:

@@ -9,6 +9,7 @@ import operator
 import pickle
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pytest
@@ -95,6 +96,62 @@ def test_random_expressions(expression: Drawn, rows: int, seed: int) -> None:
     assert np.allclose(both.native_gradient, both.gradient, rtol=1e-12, atol=scale)
     check = check_program(native_function(expression, parameters, data), parameters)
     assert check.error < 1e-5, str(check)
+
+
+def sums_with_constants() -> st.SearchStrategy[Callable[..., Value]]:
+    """Sums of terms that are exact, so that only the constants are rounded."""
+    large = st.sampled_from([1e16, -1e16, 2.0**53, -(2.0**60), 1e300, -1e300])
+    number = st.one_of(large, st.integers(-9, 9).map(float))
+    leaves = st.one_of(
+        st.builds(lambda i: lambda p, x: x[i], st.integers(0, 3)),
+        st.builds(lambda i: lambda p, x: p[i], st.integers(0, 3)),
+        st.builds(lambda i, j: lambda p, x: p[i] * x[j], st.integers(0, 3), st.integers(0, 3)),
+        st.builds(lambda a, b: lambda p, x: Value(a) + Value(b), number, number),
+        st.builds(lambda c: lambda p, x: Value(c), number),
+    )
+
+    def grow(smaller: st.SearchStrategy[Callable[..., Value]]) -> st.SearchStrategy[Any]:
+        return st.one_of(
+            st.builds(lambda a, b: lambda p, x: a(p, x) + b(p, x), smaller, smaller),
+            st.builds(lambda a, b: lambda p, x: a(p, x) - b(p, x), smaller, smaller),
+            st.builds(lambda a, c: lambda p, x: a(p, x) + c, smaller, number),
+            st.builds(lambda a, c: lambda p, x: c - a(p, x), smaller, number),
+            st.builds(lambda a: lambda p, x: 2.0 * a(p, x), smaller),
+            st.builds(lambda a: lambda p, x: a(p, x).relu(), smaller),
+        )
+
+    return st.recursive(leaves, grow, max_leaves=25)
+
+
+@settings(deadline=None, max_examples=300)
+@given(expression=sums_with_constants())
+def test_constants_round_as_in_the_scalar_graph(expression: Callable[..., Value]) -> None:
+    parameters, rows = [1.0, -2.0, 3.0, 5.0], [[1.0, 3.0, -7.0, 2.0], [-4.0, 0.0, 6.0, 1.0]]
+
+    def loss(p: Sequence[Value], x: Sequence[Value]) -> Value:
+        return expression(p, x) * 1.0
+
+    both = run_both(loss, parameters, rows)
+    assert both.native_losses.tolist() == both.losses.tolist()
+    assert both.native_gradient.tolist() == both.gradient.tolist()
+
+
+@pytest.mark.parametrize(
+    ("expression", "expected"),
+    [
+        (lambda p, x: p * x + 1e16 + 1, 1.0),
+        (lambda p, x: (p * x + x + 1e16) - 1e16, -1e16),
+        (lambda p, x: 1e16 + (p * x + x), 0.0),
+        (lambda p, x: Value(2.0) * Value(5e15) + p * x + x + 1.0, 2.0),
+        (lambda p, x: sum_values([p * x, Value(1e16), x, x * p, Value(1e16), x]), 1.0),
+    ],
+)
+def test_large_constants_keep_their_place(
+    expression: Callable[[Value, Value], Value], expected: float
+) -> None:
+    both = run_both(lambda p, x: expression(p[0], x[0]), [-1e16], [[1.0]])
+    assert both.native_losses.tolist() == both.losses.tolist()
+    assert both.losses.tolist() == [expected]
 
 
 def network_of(p: Sequence[Value], sizes: Sequence[int], activations: Sequence[str]) -> list[Layer]:
