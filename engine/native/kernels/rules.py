@@ -276,21 +276,41 @@ def scaled_erfc(x: Lanes) -> Lanes:
     return fma(p, t, 1.2375126308378275)
 
 
-def normal_cdf(x: Lanes) -> Lanes:
-    """erfc(-x/√2)/2, from the side where erfc is small."""
-    size = magnitude(x) * SQRT_HALF
-    size = select(size > 30.0, 30.0, size)
-    tail = scaled_erfc(size) / fma(size, 2.0, 1.0) * exp(-(size * size)) * 0.5
-    return select(x > 0.0, 1.0 - tail, tail)
+def bell(x: Lanes) -> tuple[Lanes, Lanes]:
+    """c and h of exp(-x²/2) = c·h·h.
+
+    x² is high + low to twice the digits, as exp would multiply the error of a rounded square by
+    x²/2: h = exp(-high/4), c = 1 - low/2. In two factors it stays above the smallest normal
+    number wherever x·exp(-x²/2) does.
+    """
+    size = magnitude(x)
+    size = select(size > 60.0, 60.0, size)  # where h·h is 0 already
+    high = size * size
+    low = fma(size, size, -high)
+    return fma(low, -0.5, 1.0), exp(high * -0.25)
+
+
+def tail(x: Lanes) -> Lanes:
+    """Φ(-|x|)·exp(x²/2) with the normal distribution function Φ."""
+    z = magnitude(x) * SQRT_HALF
+    z = select(z > 43.0, 43.0, z)  # so that infinity/infinity is not NaN
+    return scaled_erfc(z) / fma(z, 2.0, 1.0) * 0.5
 
 
 def gelu(x: Lanes) -> Lanes:
-    return x * normal_cdf(x)
+    """x·Φ(x), Φ from the side where it is small."""
+    c, h = bell(x)
+    t = tail(x) * c
+    # From left to right, so that a result below the normal range is rounded once.
+    return select(x > 0.0, x * (1.0 - t * h * h), t * h * x * h)
 
 
 def gelu_rule(x: Lanes, y: Lanes, g: Lanes) -> Lanes:
-    density = exp(x * x * -0.5) * INVERSE_SQRT_TAU
-    return g * fma(x, density, normal_cdf(x))
+    """The slope is Φ(x) + x·φ(x)."""
+    c, h = bell(x)
+    t, density = tail(x) * c, c * INVERSE_SQRT_TAU
+    right = fma(x * density * h, h, 1.0 - t * h * h)
+    return g * select(x > 0.0, right, fma(x, density, t) * h * h)
 
 
 # Powers: number by number in the C library, which knows all the cases.
