@@ -20,12 +20,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
-import numpy as np
-import numpy.typing as npt
-
-from engine.training.state import Array
-
-Integers = npt.NDArray[np.int64]
+from engine.arrays import Array, Integers
 
 
 class Op(IntEnum):

@@ -7,6 +7,7 @@ from itertools import accumulate
 
 import numpy as np
 
+from engine.arrays import Array
 from engine.autograd.value import Value
 from engine.compiler.program import Program
 from engine.compiler.record import record
@@ -17,7 +18,6 @@ from engine.native.records import JOB, Job, Memory, Settings
 from engine.native.window import spread
 from engine.networks.modules import MLP
 from engine.training.prepared import Problem
-from engine.training.state import Array
 
 BLOCK = 256
 """Examples that are worked on at once, at most."""

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from engine.arrays import Array
 from engine.compiler.program import Program
 from engine.native.allocation import job_of, program_of
 from engine.native.records import VALIDATION_LOSS, Window
@@ -15,7 +16,7 @@ from engine.native.stretch import Stretch
 from engine.networks.modules import build
 from engine.training.early_stopping import Patience
 from engine.training.prepared import Problem
-from engine.training.state import Array, Diverged, HistoryRow, State
+from engine.training.state import Diverged, HistoryRow, State
 
 SLICE = 0.05
 """Seconds between two looks outside."""

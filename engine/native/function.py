@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from engine.arrays import Array
 from engine.compiler.program import Program
 from engine.native.allocation import allocate
 from engine.native.records import (
@@ -29,7 +30,6 @@ from engine.native.records import (
 )
 from engine.native.training_loop import run
 from engine.native.window import padded
-from engine.training.state import Array
 
 
 class NativeFunction:

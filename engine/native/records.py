@@ -13,9 +13,8 @@ from typing import Any, NamedTuple, NoReturn, get_type_hints
 import numpy as np
 import numpy.typing as npt
 
-from engine.compiler.program import Integers
+from engine.arrays import Array, Integers
 from engine.native.kernels import batch
-from engine.training.state import Array
 
 Records = npt.NDArray[np.void]
 

@@ -18,7 +18,7 @@ from typing import Any
 
 from numba import njit
 
-from engine.compiler.program import Integers
+from engine.arrays import Array, Integers
 from engine.native.interpreter import backward, forward
 from engine.native.kernel_cache import cached
 from engine.native.kernels import active, batch, descent, rows
@@ -44,7 +44,6 @@ from engine.native.records import (
     VALIDATION_SCORE,
     Records,
 )
-from engine.training.state import Array
 
 inlined = njit(error_model="numpy", nogil=True, inline="always")
 

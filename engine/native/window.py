@@ -6,14 +6,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from engine.compiler.program import Integers
+from engine.arrays import Array, Integers
 from engine.native.kernel_cache import cached
 from engine.native.kernels.batch import shuffle
 from engine.native.lanes.tracing import WIDTH
 from engine.native.records import NORM, STEPS, Records, Window
 from engine.networks.optimizers import rates
 from engine.training.prepared import Problem
-from engine.training.state import Array
 
 
 def make_window(problem: Problem, first: int, last: int) -> Window:

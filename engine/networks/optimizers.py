@@ -17,8 +17,8 @@ from engine.autograd.formulas import add_up
 from engine.autograd.value import Value
 
 if TYPE_CHECKING:
+    from engine.arrays import Array
     from engine.spec import LearningRate, OptimizerSpec
-    from engine.training.state import Array
 
 Schedule = Callable[[int], float]
 

@@ -15,6 +15,7 @@ from collections.abc import Generator, Iterator, Sequence
 
 import numpy as np
 
+from engine.arrays import Array
 from engine.autograd.formulas import add_up
 from engine.autograd.value import Value
 from engine.networks import losses
@@ -22,7 +23,7 @@ from engine.networks.modules import build
 from engine.networks.optimizers import SGD
 from engine.training.early_stopping import Patience
 from engine.training.prepared import Problem, Rows
-from engine.training.state import Array, Diverged, HistoryRow, State
+from engine.training.state import Diverged, HistoryRow, State
 
 SLICE = 0.05
 """Seconds between two looks outside."""

@@ -9,10 +9,9 @@ import numpy as np
 import pytest
 from numba import njit
 
-from engine.compiler.program import Integers
+from engine.arrays import Array, Integers
 from engine.native.allocation import aligned, row_length
 from engine.native.kernels import plain, products, sparse, sparse_weights, weights
-from engine.training.state import Array
 
 SHAPES = [
     (m, k, n)
