@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,9 @@ from engine.native.window import padded
 class NativeFunction:
     """The sum of a program's loss over examples, or its mean, and its gradient.
 
+    Threads may share a function; their calls run one after the other, as they work in the same
+    memory. Copies run side by side.
+
     Args:
         program: what to run.
         rows: examples × inputs, in the order in which the program was recorded.
@@ -54,6 +58,7 @@ class NativeFunction:
         self._data = np.ascontiguousarray(rows.T)
         self.job = allocate(program, self._data, len(rows), Settings(mean=mean))
         self.examples = padded(0, len(rows))
+        self._memory = Lock()
 
     def __reduce__(self) -> tuple[Any, ...]:
         # A copy, also one for another process, gets memory of its own.
@@ -61,8 +66,9 @@ class NativeFunction:
 
     def losses(self, parameters: Sequence[float] | Array) -> Array:
         """The loss of each example."""
-        self._run(parameters, np.zeros(1))
-        losses: Array = self.job.values[0, self.program.loss, : self.job.block].copy()
+        with self._memory:
+            self._run(parameters, np.zeros(1))
+            losses: Array = self.job.values[0, self.program.loss, : self.job.block].copy()
         return losses
 
     def loss(self, parameters: Sequence[float] | Array) -> float:
@@ -72,8 +78,9 @@ class NativeFunction:
     def gradient(self, parameters: Sequence[float] | Array) -> Array:
         """The derivative of `loss` by each parameter; NaN where the loss is not finite."""
         gradient = np.full(len(self.program.order), np.nan)
-        if self._run(parameters, np.zeros(1))[1] != LOSS_NOT_FINITE:
-            gradient[self.program.order] = self.job.gradients[: len(gradient)]
+        with self._memory:
+            if self._run(parameters, np.zeros(1))[1] != LOSS_NOT_FINITE:
+                gradient[self.program.order] = self.job.gradients[: len(gradient)]
         return gradient
 
     def descend(
@@ -84,13 +91,17 @@ class NativeFunction:
         Returns the parameters after the last step, and the loss before each. Where a number
         is no longer finite it ends early, with as many losses as steps were finished.
         """
-        losses, _ = self._run(parameters, np.asarray(rates, np.float64))
         last = np.empty(len(self.program.order))
-        last[self.program.order] = self.job.slots[: len(last)]
+        with self._memory:
+            losses, _ = self._run(parameters, np.asarray(rates, np.float64))
+            last[self.program.order] = self.job.slots[: len(last)]
         return last, losses
 
     def _run(self, parameters: Sequence[float] | Array, rates: Array) -> tuple[Array, int]:
-        """Takes steps; answers with the losses of those finished, and how it ended."""
+        """Takes steps; returns the losses of those finished, and how it ended.
+
+        The caller holds the lock until it has read the results.
+        """
         order = self.program.order
         numbers = np.asarray(parameters, np.float64)
         if numbers.shape != order.shape:

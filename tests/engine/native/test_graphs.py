@@ -8,6 +8,7 @@ import math
 import operator
 import pickle
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine import Value
+from engine.arrays import Array
 from engine.autograd.gradcheck import check_program
 from engine.autograd.value import log_sum_exp
 from engine.native.function import NativeFunction
@@ -379,6 +381,28 @@ def test_a_copy_of_a_function_has_memory_of_its_own(
     assert native.job.slots[:2].tolist() == [1.0, 2.0]
     del native
     assert other.gradient([5.0, 5.0]).tolist() == [40.0, 25.0]
+
+
+def test_threads_may_share_a_function() -> None:
+    """Kernels run without Python's lock, so two calls would overlap in the same memory."""
+    rng = np.random.default_rng(0)
+    count = 8 * 65
+    program = native_function(
+        lambda p, x: dot(p[:8], x) * sum_values((dot(p[i:], x)).tanh() for i in range(8, 512, 8)),
+        [0.5] * count,
+        rng.normal(size=(512, 8)).tolist(),
+    )
+    points = [rng.normal(size=count) for _ in range(4)]
+    rates = [1e-4] * 3
+
+    def answers(point: Array) -> list[bytes]:
+        last, losses = program.descend(point, rates)
+        return [a.tobytes() for a in (program.losses(point), program.gradient(point), last, losses)]
+
+    expected = [answers(point) for point in points]
+    with ThreadPoolExecutor(4) as threads:
+        found = [list(threads.map(answers, points)) for _ in range(50)]
+    assert found == [expected] * 50
 
 
 @pytest.mark.parametrize("number", [math.inf, math.nan])
