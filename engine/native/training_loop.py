@@ -45,6 +45,9 @@ from engine.native.records import (
     Records,
 )
 
+SMALLEST_NORMAL = 2.0**-1022
+FAR_SMALLER = 2.0**-100
+
 inlined = njit(error_model="numpy", nogil=True, inline="always")
 
 
@@ -122,7 +125,7 @@ def run(
         clipping = job.clip_norm < math.inf
         norm = 0.0
         if clipping:
-            norm = math.sqrt(descent.sum_of_squares(g, job.vectors))
+            norm = norm_of(job, descent.sum_of_squares(g, job.vectors))
             clip(job, norm)
         if not job.zero_grad:
             descent.copy(job.kept, g, job.vectors)
@@ -130,7 +133,11 @@ def run(
         if logged:
             history[LOSS, entry] = loss
             history[SCORE, entry] = score(job, step.scale)
-            history[NORM, entry] = norm if clipping else math.sqrt(squares)
+            if not clipping:
+                # A parameter that is no longer finite has made the sum NaN.
+                diverged = math.isnan(squares)
+                norm = norm_of(job, descent.sum_of_squares(g, job.vectors) if diverged else squares)
+            history[NORM, entry] = norm
             progress[LOGGED] += 1
         if math.isnan(squares):
             progress[STATUS] = PARAMETERS_NOT_FINITE
@@ -200,8 +207,27 @@ def score(job: Any, scale: float) -> float:
 
 
 @inlined
+def norm_of(job: Any, squares: float) -> float:
+    """The length of the gradient, given the sum of its squares, as `optimizers.norm` has it.
+
+    Squares overflow from 1e154 on and vanish below 1e-154: there the gradient is divided by its
+    largest number before.
+    """
+    if squares == math.inf or squares < SMALLEST_NORMAL:
+        unit = descent.largest(job.gradients, job.vectors)
+        if 0.0 < unit < math.inf:
+            scaled = descent.sum_of_scaled_squares(job.gradients, job.vectors, unit)
+            return unit * math.sqrt(scaled)  # type: ignore[no-any-return]
+    return math.sqrt(squares)
+
+
+@inlined
 def clip(job: Any, norm: float) -> None:
     """Scales a gradient that is too long down to the length it may have."""
+    if norm == math.inf and descent.largest(job.gradients, job.vectors) < math.inf:
+        # Each number is finite, only the length is not.
+        descent.scale_gradient(job.gradients, job.vectors, FAR_SMALLER)
+        norm = norm_of(job, descent.sum_of_squares(job.gradients, job.vectors))
     scale = job.clip_norm / (norm + 1e-6)
     if scale < 1.0:
         descent.scale_gradient(job.gradients, job.vectors, scale)

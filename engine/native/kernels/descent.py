@@ -11,12 +11,14 @@ from collections.abc import Callable, Iterator
 
 from engine.native.lanes.tracing import (
     BYTES,
+    WIDTH,
     ZEROS,
     Int,
     Lanes,
     Number,
     Variable,
     fma,
+    lane,
     load,
     magnitude,
     read,
@@ -59,6 +61,32 @@ def squares(row: Int) -> Callable[[Int], Lanes]:
 @traced
 def sum_of_squares(row: Int, vectors: Int) -> Number:
     return sum_over(vectors, squares(row))
+
+
+@traced
+def largest(row: Int, vectors: Int) -> Number:
+    """The largest magnitude; NaN is left out."""
+    top = Variable(ZEROS)
+    for vector in times(vectors):
+        size = magnitude(load(row + vector * BYTES))
+        top.value = select(size > top.value, size, top.value)
+    result = Variable(lane(top.value, 0))
+    for i in range(1, WIDTH):
+        other = lane(top.value, i)
+        with when(other > result.value):
+            result.value = other
+    return result.value
+
+
+@traced
+def sum_of_scaled_squares(row: Int, vectors: Int, unit: Number) -> Number:
+    """Σ(x/unit)²."""
+
+    def square(at: Int) -> Lanes:
+        x = load(row + at) / unit
+        return x * x
+
+    return sum_over(vectors, square)
 
 
 @traced

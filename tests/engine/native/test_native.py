@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
+import math
 import os
 import subprocess
 import sys
@@ -133,6 +134,58 @@ def test_every_schedule(rate: Any) -> None:
 )  # fmt: skip
 def test_every_option(changes: dict[str, Any]) -> None:
     assert_alike(small(**changes))
+
+
+def line(x: list[float], **changes: Any) -> JobSpec:
+    """One row of targets 0 under the absolute error: the gradient of the weights is ±x."""
+    return JobSpec.model_validate(
+        {
+            "dataset": {"kind": "inline", "x": [x, x], "y": [0.0, 0.0]},
+            "model": {"layers": [{"units": 1}]},
+            "loss": {"kind": "mae"},
+            "optimizer": {"learning_rate": 0.5} | changes,
+            "training": {"steps": 1},
+            "executor": "native",
+        }
+    )
+
+
+def moved(spec: JobSpec) -> tuple[HistoryRow, np.ndarray]:
+    """The only row, and by how much the step changed the parameters."""
+    native = NativeExecutor(prepare(spec))
+    before = native.state().parameters
+    (row,) = [row for rows in native.run(1) for row in rows]
+    return row, native.state().parameters - before
+
+
+@pytest.mark.parametrize(
+    "x", [[1e154], [3e160, 4e160], [1e200, 1e199], [1e300], [1e307, 1e307, -1e307]], ids=str
+)
+def test_the_norm_of_a_gradient_whose_squares_overflow(x: list[float]) -> None:
+    row, _ = moved(line(x, learning_rate=1e-300))
+    assert row.gradient_norm == pytest.approx(math.hypot(*x, 1.0), rel=1e-15)
+    row, step = moved(line(x, clip_norm=0.25))
+    assert row.gradient_norm == pytest.approx(math.hypot(*x, 1.0), rel=1e-15)
+    assert np.abs(step[:-1]) == pytest.approx(0.125 * np.abs(x) / math.hypot(*x), rel=1e-9)
+
+
+def test_a_gradient_whose_length_overflows_is_clipped_in_its_direction() -> None:
+    row, step = moved(line([1.2e308, -1.2e308, 1.2e308], clip_norm=3.0))
+    assert row.gradient_norm is None
+    assert np.abs(step[:3]) == pytest.approx(1.5 / math.sqrt(3.0), rel=1e-9)
+
+
+def test_the_norm_of_a_gradient_whose_squares_vanish() -> None:
+    program = small(
+        dataset={"kind": "inline", "x": [[0.0], [0.0]], "y": [1e-180, 3e-180]},
+        loss={"kind": "mse"},
+        model={"layers": [{"units": 1}]},
+        training={"steps": 1},
+    )
+    for clipped in ({}, {"clip_norm": 1.0}):
+        program["optimizer"] |= clipped
+        row, _ = moved(JobSpec.model_validate(program))
+        assert row.gradient_norm == pytest.approx(4e-180, rel=1e-15)
 
 
 def test_relus_wide_enough_to_leave_zeros_out() -> None:
