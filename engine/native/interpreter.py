@@ -13,7 +13,8 @@ import math
 
 from numba import njit
 
-from engine.compiler.program import Field, Flag, Op
+from engine.compiler.instructions import Field, Flag
+from engine.compiler.operations import Op
 from engine.native.kernels import rows, sparse, sparse_weights
 from engine.native.kernels.elementwise import elementwise, elementwise_rule
 from engine.native.kernels.products import (

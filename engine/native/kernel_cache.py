@@ -38,7 +38,8 @@ HERE = Path(__file__).parent
 ENGINE = HERE.parent
 SOURCES = (
     *sorted(HERE.rglob("*.py")),
-    ENGINE / "compiler" / "program.py",
+    ENGINE / "compiler" / "instructions.py",
+    ENGINE / "compiler" / "operations.py",
     ENGINE / "data" / "batches.py",
 )
 

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from engine.compiler.program import Flag, Op
+from engine.compiler.instructions import Flag
+from engine.compiler.operations import Op
 from engine.native.kernels import rules
 from engine.native.lanes.tracing import (
     BYTES,

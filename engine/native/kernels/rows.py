@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from engine.compiler.program import Flag
+from engine.compiler.instructions import Flag
 from engine.native.kernels import rules
 from engine.native.kernels.elementwise import (
     FIRST_A,

@@ -13,7 +13,9 @@ import pytest
 
 from engine import MLP, Value
 from engine.autograd.value import log_sum_exp
-from engine.compiler.program import Field, Op, Program
+from engine.compiler.instructions import Field
+from engine.compiler.operations import Op
+from engine.compiler.program import Program
 from engine.compiler.record import NotRecordable, record
 
 
