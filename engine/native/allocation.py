@@ -13,7 +13,8 @@ from engine.compiler.program import Program
 from engine.compiler.record import record
 from engine.native.kernels import batch, sparse, sparse_weights
 from engine.native.kernels.weights import TURNED
-from engine.native.lanes.tracing import BYTES, WIDTH, parts
+from engine.native.lanes.values import BYTES, WIDTH
+from engine.native.lanes.vectors import parts
 from engine.native.records import JOB, Job, Memory, Settings
 from engine.native.window import spread
 from engine.networks.modules import MLP

@@ -25,7 +25,9 @@ from engine.native.kernels.products import (
     outputs,
 )
 from engine.native.kernels.weights import weight_gradients
-from engine.native.lanes.tracing import Int, read_int, traced
+from engine.native.lanes.memory import read_int
+from engine.native.lanes.traced import traced
+from engine.native.lanes.values import Int
 
 kernel = njit(error_model="numpy", nogil=True, inline="always")
 

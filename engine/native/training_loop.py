@@ -22,7 +22,7 @@ from engine.arrays import Array, Integers
 from engine.native.interpreter import backward, forward
 from engine.native.kernel_cache import cached
 from engine.native.kernels import active, batch, descent, rows
-from engine.native.lanes.tracing import BYTES, WIDTH
+from engine.native.lanes.values import BYTES, WIDTH
 from engine.native.records import (
     BEGIN,
     DONE,

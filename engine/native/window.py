@@ -9,7 +9,7 @@ import numpy as np
 from engine.arrays import Array, Integers
 from engine.native.kernel_cache import cached
 from engine.native.kernels.batch import shuffle
-from engine.native.lanes.tracing import WIDTH
+from engine.native.lanes.values import WIDTH
 from engine.native.records import NORM, STEPS, Records, Window
 from engine.networks.optimizers import rates
 from engine.training.prepared import Problem

@@ -11,25 +11,11 @@ NaN. Here there is one only while so many examples go on that none are moved.)
 
 from __future__ import annotations
 
-from engine.native.lanes.tracing import (
-    BYTES,
-    WIDTH,
-    Int,
-    Variable,
-    first_lanes,
-    load,
-    mask,
-    not_zero,
-    ones,
-    read_int,
-    select,
-    set_bits,
-    store,
-    times,
-    traced,
-    when,
-    write_int,
-)
+from engine.native.lanes.control import set_bits, times, when
+from engine.native.lanes.memory import Variable, load, read_int, store, write_int
+from engine.native.lanes.traced import traced
+from engine.native.lanes.values import BYTES, WIDTH, Int
+from engine.native.lanes.vectors import first_lanes, mask, not_zero, ones, select
 
 
 @traced

@@ -3,28 +3,11 @@
 from __future__ import annotations
 
 from engine.data.batches import GOLDEN
-from engine.native.lanes.tracing import (
-    BYTES,
-    WIDTH,
-    ZEROS,
-    Bit,
-    Int,
-    Variable,
-    builder,
-    first_lanes,
-    fma,
-    lanes_of,
-    load,
-    parts,
-    read,
-    read_int,
-    select,
-    store,
-    times,
-    traced,
-    when,
-    write_int,
-)
+from engine.native.lanes.control import times, when
+from engine.native.lanes.memory import Variable, load, read, read_int, store, write_int
+from engine.native.lanes.traced import traced
+from engine.native.lanes.values import BYTES, WIDTH, ZEROS, Bit, Int, builder
+from engine.native.lanes.vectors import first_lanes, fma, lanes_of, parts, select
 
 SIGN, LARGEST, ERROR = 0, 1, 2
 """How answers are scored: right when the sign of the output is that of the target, right when

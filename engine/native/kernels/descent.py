@@ -9,28 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from engine.native.lanes.tracing import (
-    BYTES,
-    WIDTH,
-    ZEROS,
-    Int,
-    Lanes,
-    Number,
-    Variable,
-    fma,
-    lane,
-    load,
-    magnitude,
-    read,
-    read_int,
-    select,
-    store,
-    times,
-    total,
-    traced,
-    when,
-    write,
-)
+from engine.native.lanes.control import times, when
+from engine.native.lanes.memory import Variable, load, read, read_int, store, write
+from engine.native.lanes.traced import traced
+from engine.native.lanes.values import BYTES, WIDTH, ZEROS, Int, Lanes, Number
+from engine.native.lanes.vectors import fma, lane, magnitude, select, total
 
 
 def sum_over(vectors: Int, term: Callable[[Int], Lanes]) -> Number:

@@ -13,18 +13,10 @@ from typing import Any
 from engine.compiler.instructions import Flag
 from engine.compiler.operations import Op
 from engine.native.kernels import rules
-from engine.native.lanes.tracing import (
-    BYTES,
-    Int,
-    Lanes,
-    cases,
-    load,
-    read,
-    store,
-    times,
-    traced,
-    when,
-)
+from engine.native.lanes.control import cases, times, when
+from engine.native.lanes.memory import load, read, store
+from engine.native.lanes.traced import traced
+from engine.native.lanes.values import BYTES, Int, Lanes
 
 NEEDS_A, NEEDS_B = Flag.GRADIENT_A, Flag.GRADIENT_B
 FIRST_A, FIRST_B = Flag.FIRST_A, Flag.FIRST_B

@@ -25,22 +25,11 @@ from collections.abc import Iterator, Sequence
 
 from numba.core.registry import cpu_target
 
-from engine.native.lanes.tracing import (
-    BYTES,
-    ZEROS,
-    Int,
-    Lanes,
-    Number,
-    Variable,
-    cases,
-    fma,
-    load,
-    read,
-    select,
-    store,
-    times,
-    traced,
-)
+from engine.native.lanes.control import cases, times
+from engine.native.lanes.memory import Variable, load, read, store
+from engine.native.lanes.traced import traced
+from engine.native.lanes.values import BYTES, ZEROS, Int, Lanes, Number
+from engine.native.lanes.vectors import fma, select
 
 # How input gradients are written.
 OVERWRITE, ACCUMULATE, OVERWRITE_WHERE_POSITIVE = 0, 1, 2

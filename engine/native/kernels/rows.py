@@ -12,26 +12,11 @@ from engine.native.kernels.elementwise import (
     add_gradient,
     every_vector,
 )
-from engine.native.lanes.tracing import (
-    BYTES,
-    WIDTH,
-    ZEROS,
-    Int,
-    Lanes,
-    Number,
-    Variable,
-    first_lanes,
-    fma,
-    load,
-    read,
-    select,
-    store,
-    times,
-    total,
-    traced,
-    when,
-    write,
-)
+from engine.native.lanes.control import times, when
+from engine.native.lanes.memory import Variable, load, read, store, write
+from engine.native.lanes.traced import traced
+from engine.native.lanes.values import BYTES, WIDTH, ZEROS, Int, Lanes, Number
+from engine.native.lanes.vectors import first_lanes, fma, select, total
 
 ADDS, SECOND = Flag.ACCUMULATE, Flag.SECOND
 

@@ -15,20 +15,15 @@ from __future__ import annotations
 
 import math
 
-from engine.native.lanes.tracing import (
-    ROUNDER,
-    Lanes,
-    Number,
+from engine.native.lanes.control import if_else
+from engine.native.lanes.float_bits import ROUNDER, exponent_of, fraction_of, has_bit, power_of_two
+from engine.native.lanes.values import Lanes, Number
+from engine.native.lanes.vectors import (
     anywhere,
     copy_sign,
-    exponent_of,
     fma,
-    fraction_of,
-    has_bit,
-    if_else,
     magnitude,
     per_lane,
-    power_of_two,
     select,
     square_root,
 )

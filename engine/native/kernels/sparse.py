@@ -19,32 +19,20 @@ from collections.abc import Callable, Sequence
 from engine.native.kernels.products import write_tile
 from engine.native.kernels.sparse_weights import WIDTHS, add_terms, covered, tiles
 from engine.native.kernels.weights import turn
-from engine.native.lanes.tracing import (
-    BYTES,
-    WIDTH,
-    ZEROS,
-    Bit,
-    Int,
-    Lanes,
-    Number,
-    Variable,
+from engine.native.lanes.control import times, when
+from engine.native.lanes.memory import Variable, load, load_turned, read, read_int, store
+from engine.native.lanes.traced import traced
+from engine.native.lanes.values import BYTES, WIDTH, ZEROS, Bit, Int, Lanes, Number
+from engine.native.lanes.vectors import (
     fma,
     lanes_of,
-    load,
-    load_turned,
     mask,
     not_zero,
     ones,
     parts,
-    read,
-    read_int,
     select,
     smaller,
-    store,
-    times,
     total,
-    traced,
-    when,
     with_bit,
 )
 

@@ -15,29 +15,11 @@ from collections.abc import Iterator
 
 from engine.native.kernels.products import WIDE
 from engine.native.kernels.weights import turn
-from engine.native.lanes.tracing import (
-    BYTES,
-    WIDTH,
-    Int,
-    Lanes,
-    Variable,
-    fma,
-    load,
-    mask,
-    not_zero,
-    ones,
-    parts,
-    read,
-    read_int,
-    set_bits,
-    smaller,
-    store,
-    times,
-    traced,
-    when,
-    write_byte,
-    write_int,
-)
+from engine.native.lanes.control import set_bits, times, when
+from engine.native.lanes.memory import Variable, load, read, read_int, store, write_byte, write_int
+from engine.native.lanes.traced import traced
+from engine.native.lanes.values import BYTES, WIDTH, Int, Lanes
+from engine.native.lanes.vectors import fma, mask, not_zero, ones, parts, smaller
 
 WIDTHS = (8, 4) if WIDE else (4,)
 """Vectors of columns whose sums a row keeps in registers; fewer are not worth the turning."""

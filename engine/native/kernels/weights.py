@@ -22,22 +22,11 @@ from engine.native.kernels.products import (
     row_tiles,
     vector_tiles,
 )
-from engine.native.lanes.tracing import (
-    BYTES,
-    WIDTH,
-    ZEROS,
-    Int,
-    Variable,
-    cases,
-    fma,
-    load,
-    load_turned,
-    store,
-    times,
-    totals,
-    traced,
-    when,
-)
+from engine.native.lanes.control import cases, times, when
+from engine.native.lanes.memory import Variable, load, load_turned, store
+from engine.native.lanes.traced import traced
+from engine.native.lanes.values import BYTES, WIDTH, ZEROS, Int
+from engine.native.lanes.vectors import fma, totals
 
 # Columns and sums of the tiles of `by_lanes`, see HEIGHTS.
 COLUMNS, SUMS = (6, 24) if WIDE else (3, 6)
