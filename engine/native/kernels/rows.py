@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from engine.compiler.instructions import Flag
 from engine.native.kernels import rules
+from engine.native.kernels.approximations import exp, log
 from engine.native.kernels.elementwise import (
     FIRST_A,
     FIRST_B,
@@ -62,8 +63,8 @@ def log_sum_exp(y: Int, a: Int, width: Int, stride: Int, vectors: Int) -> None:
             top.value = select(x > top.value, x, top.value)
         result = Variable(ZEROS)
         for k in times(width):
-            result.value = result.value + rules.exp(load(first + k * stride) - top.value)
-        store(y + vector * BYTES, top.value + rules.log(result.value))
+            result.value = result.value + exp(load(first + k * stride) - top.value)
+        store(y + vector * BYTES, top.value + log(result.value))
 
 
 @traced
@@ -75,9 +76,7 @@ def log_sum_exp_rule(
         result, gradient = load(y + at), load(gy + at)
         for k in times(width):
             place = k * stride + at
-            add_gradient(
-                ga + place, gradient * rules.exp(load(a + place) - result), flags & FIRST_A
-            )
+            add_gradient(ga + place, gradient * exp(load(a + place) - result), flags & FIRST_A)
 
 
 @traced

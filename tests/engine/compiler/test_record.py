@@ -5,9 +5,11 @@ from __future__ import annotations
 import gc
 import itertools
 import random
+import re
 import textwrap
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -17,6 +19,8 @@ from engine.compiler.instructions import Field
 from engine.compiler.operations import Op
 from engine.compiler.program import Program
 from engine.compiler.record import NotRecordable, record
+
+ROOT = Path(__file__).parents[3]
 
 
 def values(*numbers: float) -> list[Value]:
@@ -194,8 +198,10 @@ def test_a_value_cannot_be_both_parameter_and_input() -> None:
 def test_an_unknown_operation_is_named() -> None:
     x = Value(1.0)
     odd = Value(2.0, (x,), "frobnicate")
-    with pytest.raises(NotRecordable, match="'frobnicate'"):
+    with pytest.raises(NotRecordable, match="'frobnicate'") as error:
         record(odd, [], [x])
+    for file in re.findall(r"engine/[a-z/_]+\.py", str(error.value)):
+        assert (ROOT / file).exists()
 
 
 def test_an_operation_with_a_rule_of_its_own_is_named() -> None:
