@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from engine.autograd import derivatives
 from engine.autograd.value import Value
 from engine.compiler.graph import CONSTANT, EXAMPLES, PARAMETERS, Graph, NotRecordable
 from engine.compiler.operations import BY_SYMBOL, LINEAR, MATRIX, Op
@@ -50,7 +49,7 @@ class Fuser:
         op, operands = value._op, value._prev
         if op == "+" or (op == "*" and self.is_term(*operands)):
             self.plan_sum(value)
-        elif value._rule is derivatives.pow_constant:
+        elif op.startswith("**") and len(operands) == 1:
             self.plan_power(value)
         elif op in BY_SYMBOL:
             found = BY_SYMBOL[op]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from engine.compiler.instructions import Field, Flag, Instruction, gradient_rows, result_rows, runs
 from engine.compiler.operations import LOAD, MATRIX, MAXIMUM, RELU, STORE, ZERO
 
-FLAGS = int(Field.FLAGS)
+FLAGS_COLUMN = int(Field.FLAGS)
 
 # Which flags say that an operand needs a gradient, and that it is the first.
 OPERAND_A = (Flag.GRADIENT_A, Flag.FIRST_A)
@@ -52,7 +52,7 @@ def with_first_writes(code: Sequence[Instruction], seeded: set[int]) -> list[Ins
             elif fresh:
                 clear(fresh)
             written.update(rows)
-        instruction[FLAGS] = flags
+        instruction[FLAGS_COLUMN] = flags
         backward.append(instruction)
     return backward[::-1]
 
@@ -80,8 +80,8 @@ def mask_relus(code: Sequence[Instruction]) -> None:
         _, _, a, _, _, width, _, _ = instruction
         relu = relus.get((a, width))
         if relu is not None and all(writers[row] == 1 for row in range(a, a + width)):
-            instruction[FLAGS] |= Flag.MASKS
-            relu[FLAGS] |= Flag.MASKED
+            instruction[FLAGS_COLUMN] |= Flag.MASKS
+            relu[FLAGS_COLUMN] |= Flag.MASKED
 
 
 def find_waist(code: Sequence[Instruction]) -> tuple[int, int] | None:

@@ -25,8 +25,8 @@ from engine.native.records import (
     NORM,
     STATUS,
     STEP,
-    STEPS,
-    Settings,
+    STEP_RECORD,
+    StepSettings,
     no_progress,
 )
 from engine.native.training_loop import run
@@ -56,31 +56,33 @@ class NativeFunction:
                 f"the program takes examples × {program.inputs} inputs, not {rows.shape}"
             )
         self._data = np.ascontiguousarray(rows.T)
-        self.job = allocate(program, self._data, len(rows), Settings(mean=mean))
+        self.workspace = allocate(program, self._data, len(rows), StepSettings(mean=mean))
         self.examples = padded(0, len(rows))
         self._memory = Lock()
 
     def __reduce__(self) -> tuple[Any, ...]:
         # A copy, also one for another process, gets memory of its own.
-        return partial(NativeFunction, mean=self.job.mean), (self.program, self._data.T)
+        return partial(NativeFunction, mean=self.workspace.mean), (self.program, self._data.T)
 
     def losses(self, parameters: Sequence[float] | Array) -> Array:
         """The loss of each example."""
         with self._memory:
             self._run(parameters, np.zeros(1))
-            losses: Array = self.job.values[0, self.program.loss, : self.job.block].copy()
+            losses: Array = self.workspace.values[
+                0, self.program.loss, : self.workspace.block
+            ].copy()
         return losses
 
     def loss(self, parameters: Sequence[float] | Array) -> float:
         total = float(self.losses(parameters).sum())
-        return total / self.job.block if self.job.mean else total
+        return total / self.workspace.block if self.workspace.mean else total
 
     def gradient(self, parameters: Sequence[float] | Array) -> Array:
         """The derivative of `loss` by each parameter; NaN where the loss is not finite."""
         gradient = np.full(len(self.program.order), np.nan)
         with self._memory:
             if self._run(parameters, np.zeros(1))[1] != LOSS_NOT_FINITE:
-                gradient[self.program.order] = self.job.gradients[: len(gradient)]
+                gradient[self.program.order] = self.workspace.gradients[: len(gradient)]
         return gradient
 
     def descend(
@@ -94,7 +96,7 @@ class NativeFunction:
         last = np.empty(len(self.program.order))
         with self._memory:
             losses, _ = self._run(parameters, np.asarray(rates, np.float64))
-            last[self.program.order] = self.job.slots[: len(last)]
+            last[self.program.order] = self.workspace.slots[: len(last)]
         return last, losses
 
     def _run(self, parameters: Sequence[float] | Array, rates: Array) -> tuple[Array, int]:
@@ -106,10 +108,10 @@ class NativeFunction:
         numbers = np.asarray(parameters, np.float64)
         if numbers.shape != order.shape:
             raise ValueError(f"the program has {len(order)} parameters, not {numbers.shape}")
-        self.job.slots[: len(order)] = numbers[order]
+        self.workspace.slots[: len(order)] = numbers[order]
         steps = len(rates)
-        window = np.zeros(steps, STEPS)
-        window["examples"], window["rate"], window["logged"] = self.job.block, rates, True
+        window = np.zeros(steps, STEP_RECORD)
+        window["examples"], window["rate"], window["logged"] = self.workspace.block, rates, True
         history, progress = np.zeros((NORM + 1, steps)), no_progress(steps)
-        run(self.job.record, self.examples, window, history, progress, steps + 1)
+        run(self.workspace.record, self.examples, window, history, progress, steps + 1)
         return history[LOSS, : progress[STEP]], int(progress[STATUS])

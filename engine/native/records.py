@@ -83,7 +83,7 @@ class Memory(NamedTuple):
     pitch: int
 
 
-class Settings(NamedTuple):
+class StepSettings(NamedTuple):
     """What the steps do besides running the program.
 
     Attributes:
@@ -109,7 +109,7 @@ class Settings(NamedTuple):
     zero_grad: bool = True
 
 
-class Step(NamedTuple):
+class StepRecord(NamedTuple):
     """One step.
 
     Attributes:
@@ -135,15 +135,15 @@ def record_of(*parts: type) -> np.dtype[np.void]:
     return np.dtype([(name, KINDS[kind]) for name, kind in fields], align=True)
 
 
-JOB, STEPS = record_of(Memory, Settings), record_of(Step)
+RECORD, STEP_RECORD = record_of(Memory, StepSettings), record_of(StepRecord)
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class Workspace:
     """What stays the same during a training; arrays are worked on in place.
 
     Attributes:
-        record: Memory and Settings as a JOB; what `run` is given.
+        record: Memory and StepSettings as a RECORD; what `run` is given.
         slots, gradients, velocity, kept, marks: see Memory.
         values: values and gradients × rows × lanes; with a waist a third table.
         held: what else the record has addresses of, so that it lives as long.
@@ -170,13 +170,13 @@ class Job:
         raise TypeError("a job cannot be copied or pickled: its record holds addresses")
 
 
-class Window(NamedTuple):
+class StepArrays(NamedTuple):
     """Steps to take.
 
     Attributes:
         order: columns of the data: the validation rows, then each batch, each padded to whole
             vectors by repeating its last.
-        steps: one STEPS record each.
+        steps: one STEP_RECORD record each.
         history: (LOSS … NORM) × logged steps, filled by `run`.
     """
 

@@ -6,7 +6,7 @@ from engine.data.batches import GOLDEN
 from engine.native.lanes.control import times, when
 from engine.native.lanes.memory import Variable, load, read, read_int, store, write_int
 from engine.native.lanes.traced import traced
-from engine.native.lanes.values import BYTES, WIDTH, ZEROS, Bit, Int, builder
+from engine.native.lanes.values import BYTES, LANES, ZEROS, Bit, Int, builder
 from engine.native.lanes.vectors import first_lanes, fma, lanes_of, parts, select
 
 SIGN, LARGEST, ERROR = 0, 1, 2
@@ -43,7 +43,7 @@ def gather(
 ) -> None:
     """Row i of the values = column `rows[lane]` of row i of the data, `pitch` bytes a row."""
     for vector in times(vectors):
-        places = [read_int(rows + (vector * WIDTH + lane) * 8) * 8 for lane in range(WIDTH)]
+        places = [read_int(rows + (vector * LANES + lane) * 8) * 8 for lane in range(LANES)]
         for i in times(inputs):
             source = data + i * pitch
             numbers = lanes_of([read(source + place) for place in places])
@@ -61,7 +61,7 @@ def add_scores(
     is the first of as many rows of targets, side by side.
     """
     result = Variable(load(sums))
-    for vector in times(parts(examples, WIDTH)):
+    for vector in times(parts(examples, LANES)):
         at = values + vector * BYTES
         score = Variable(ZEROS)
         with when(kind == SIGN):
@@ -87,7 +87,7 @@ def add_scores(
                 output = load(at + read_int(outputs + unit * 8) * stride)
                 error = load(at + (target + unit) * stride) - output
                 score.value = fma(error, error, score.value)
-        real = first_lanes(examples - vector * WIDTH)
+        real = first_lanes(examples - vector * LANES)
         result.value = result.value + select(real, score.value, 0.0)
     store(sums, result.value)
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from engine.native.lanes.control import times, when
 from engine.native.lanes.memory import Variable, load, read, read_int, store, write
 from engine.native.lanes.traced import traced
-from engine.native.lanes.values import BYTES, WIDTH, ZEROS, Int, Lanes, Number
+from engine.native.lanes.values import BYTES, LANES, ZEROS, Int, Lanes, Number
 from engine.native.lanes.vectors import fma, lane, magnitude, select, total
 
 
@@ -54,7 +54,7 @@ def largest(row: Int, vectors: Int) -> Number:
         size = magnitude(load(row + vector * BYTES))
         top.value = select(size > top.value, size, top.value)
     result = Variable(lane(top.value, 0))
-    for i in range(1, WIDTH):
+    for i in range(1, LANES):
         other = lane(top.value, i)
         with when(other > result.value):
             result.value = other

@@ -16,7 +16,7 @@ from engine.native.kernels.elementwise import (
 from engine.native.lanes.control import times, when
 from engine.native.lanes.memory import Variable, load, read, store, write
 from engine.native.lanes.traced import traced
-from engine.native.lanes.values import BYTES, WIDTH, ZEROS, Int, Lanes, Number
+from engine.native.lanes.values import BYTES, LANES, ZEROS, Int, Lanes, Number
 from engine.native.lanes.vectors import first_lanes, fma, select, total
 
 ADDS, SECOND = Flag.ACCUMULATE, Flag.SECOND
@@ -130,22 +130,22 @@ def clear(g: Int, count: Int, stride: Int, vectors: Int) -> None:
 @traced
 def seed(g: Int, weight: Number, examples: Int) -> None:
     """The gradient of the loss row: each example's weight, and 0 in the lanes after them."""
-    for vector in times(examples // WIDTH):
+    for vector in times(examples // LANES):
         store(g + vector * BYTES, weight)
-    with when(examples % WIDTH != 0):
-        at = g + examples // WIDTH * BYTES
-        store(at, select(first_lanes(examples % WIDTH), weight, 0.0))
+    with when(examples % LANES != 0):
+        at = g + examples // LANES * BYTES
+        store(at, select(first_lanes(examples % LANES), weight, 0.0))
 
 
 @traced
 def add_row(sums: Int, y: Int, examples: Int) -> None:
     """Adds the examples of a row to eight sums, one a lane."""
     result = Variable(load(sums))
-    for vector in times(examples // WIDTH):
+    for vector in times(examples // LANES):
         result.value = result.value + load(y + vector * BYTES)
-    with when(examples % WIDTH != 0):
-        rest = load(y + examples // WIDTH * BYTES)
-        result.value = result.value + select(first_lanes(examples % WIDTH), rest, 0.0)
+    with when(examples % LANES != 0):
+        rest = load(y + examples // LANES * BYTES)
+        result.value = result.value + select(first_lanes(examples % LANES), rest, 0.0)
     store(sums, result.value)
 
 

@@ -22,7 +22,7 @@ from engine.native.kernels.weights import turn
 from engine.native.lanes.control import times, when
 from engine.native.lanes.memory import Variable, load, load_turned, read, read_int, store
 from engine.native.lanes.traced import traced
-from engine.native.lanes.values import BYTES, WIDTH, ZEROS, Bit, Int, Lanes, Number
+from engine.native.lanes.values import BYTES, LANES, ZEROS, Bit, Int, Lanes, Number
 from engine.native.lanes.vectors import (
     fma,
     lanes_of,
@@ -55,15 +55,15 @@ def outputs(
     def start(first: Int, width: int) -> list[Lanes]:
         biases = [
             lanes_of(
-                [read(weights + (first + (v + i)) * pitch + columns * 8) for i in range(WIDTH)]
+                [read(weights + (first + (v + i)) * pitch + columns * 8) for i in range(LANES)]
             )
-            for v in range(0, width * WIDTH, WIDTH)
+            for v in range(0, width * LANES, LANES)
         ]
         return [select(bias != 0, numbers, 0.0) for numbers in biases]
 
     def lay_out(first: Int, begin: Int, size: Int, width: int) -> None:
         at = weights + first * pitch + begin * 8
-        turn(turned, width * BYTES, at, pitch, width, parts(size, WIDTH))
+        turn(turned, width * BYTES, at, pitch, width, parts(size, LANES))
 
     def finish(row: Int, vector: Int, results: Sequence[Lanes]) -> None:
         for i, result in enumerate(results):
@@ -106,7 +106,7 @@ def input_gradients(
 
 def room(lanes: int, rows: int) -> int:
     """Vectors that are turned, of rows with so many lanes, of a program with so many rows."""
-    enough = lanes >= LEAST_VECTORS * WIDTH and rows >= LEAST_RESULTS + LEAST_TERMS
+    enough = lanes >= LEAST_VECTORS * LANES and rows >= LEAST_RESULTS + LEAST_TERMS
     return (TERMS + lanes) * WIDTHS[0] if enough else 0
 
 
@@ -128,8 +128,8 @@ def worth_it(
     with (
         when(vectors >= LEAST_VECTORS),
         when((results >= LEAST_RESULTS) & (terms >= LEAST_TERMS)),
-        when(find(masks, numbers, stride, terms, glance) * 4 < terms * (3 * WIDTH)),
-        when(find(masks, numbers, stride, terms, vectors) * 5 < terms * vectors * (3 * WIDTH)),
+        when(find(masks, numbers, stride, terms, glance) * 4 < terms * (3 * LANES)),
+        when(find(masks, numbers, stride, terms, vectors) * 5 < terms * vectors * (3 * LANES)),
     ):
         worth.value = all_finite(weights, count).as_int()
     return worth.value != 0
@@ -138,10 +138,10 @@ def worth_it(
 def all_finite(numbers: Int, count: Int) -> Bit:
     """Whether none of the numbers is infinite or NaN."""
     check, rest = Variable(ZEROS), Variable(Number.of(0.0))
-    for vector in times(count // WIDTH):
+    for vector in times(count // LANES):
         check.value = fma(load(numbers + vector * BYTES), 0.0, check.value)
-    for i in times(count % WIDTH):
-        rest.value = rest.value + read(numbers + (count // WIDTH * WIDTH + i) * 8) * 0.0
+    for i in times(count % LANES):
+        rest.value = rest.value + read(numbers + (count // LANES * LANES + i) * 8) * 0.0
     return total(check.value) + rest.value == 0.0
 
 
@@ -159,24 +159,24 @@ def by_nonzeros(
         finish: (first result, vector) takes eight results of eight examples.
     """
     sums = turned + TERMS * WIDTHS[0] * BYTES
-    for tile, width in tiles(results // WIDTH):
-        first = tile * WIDTH
+    for tile, width in tiles(results // LANES):
+        first = tile * LANES
         begin_sums(sums, start(first, width), vectors)
         for chunk in times(parts(terms, TERMS)):
             begin = chunk * TERMS
             lay_out(first, begin, smaller(terms - begin, TERMS), width)
-            for example in times(vectors * WIDTH):
-                bits = read_int(masks + (chunk * vectors * WIDTH + example) * 8)
+            for example in times(vectors * LANES):
+                bits = read_int(masks + (chunk * vectors * LANES + example) * 8)
                 at = numbers + begin * stride + example * 8
                 add_terms(sums + example * (width * BYTES), bits, at, stride, turned, width)
         for vector in times(vectors):
             for v in range(width):
-                own = sums + (vector * (WIDTH * width) + v) * BYTES
-                finish(first + v * WIDTH, vector, load_turned(own, Int.of(width * BYTES)))
+                own = sums + (vector * (LANES * width) + v) * BYTES
+                finish(first + v * LANES, vector, load_turned(own, Int.of(width * BYTES)))
 
 
 def begin_sums(sums: Int, start: Sequence[Lanes], vectors: Int) -> None:
-    for example in times(vectors * WIDTH):
+    for example in times(vectors * LANES):
         for v, numbers in enumerate(start):
             store(sums + (example * len(start) + v) * BYTES, numbers)
 

@@ -18,7 +18,7 @@ from engine.native.kernels.weights import turn
 from engine.native.lanes.control import set_bits, times, when
 from engine.native.lanes.memory import Variable, load, read, read_int, store, write_byte, write_int
 from engine.native.lanes.traced import traced
-from engine.native.lanes.values import BYTES, WIDTH, Int, Lanes
+from engine.native.lanes.values import BYTES, LANES, Int, Lanes
 from engine.native.lanes.vectors import fma, mask, not_zero, ones, parts, smaller
 
 WIDTHS = (8, 4) if WIDE else (4,)
@@ -39,17 +39,17 @@ def weight_gradients(
     """
     done = Variable(Int.of(0))
     # Fewer examples, or columns, are not worth the masks.
-    with when((vectors >= CHUNK) & (columns >= WIDTHS[-1] * WIDTH)):
+    with when((vectors >= CHUNK) & (columns >= WIDTHS[-1] * LANES)):
         found = find(masks, gy, stride, rows, vectors)
-        with when(found * 3 < rows * vectors * (2 * WIDTH)):
-            by_nonzeros(gw, pitch, gy, x, stride, rows, columns // WIDTH, vectors, masks, turned)
+        with when(found * 3 < rows * vectors * (2 * LANES)):
+            by_nonzeros(gw, pitch, gy, x, stride, rows, columns // LANES, vectors, masks, turned)
             done.value = covered(columns)
     return done.value
 
 
 def room(lanes: int) -> int:
     """Vectors that are turned at once, of rows with so many lanes."""
-    return CHUNK * WIDTH * WIDTHS[0] if lanes >= CHUNK * WIDTH else 0
+    return CHUNK * LANES * WIDTHS[0] if lanes >= CHUNK * LANES else 0
 
 
 def find(masks: Int, gy: Int, stride: Int, rows: Int, vectors: Int) -> Int:
@@ -82,7 +82,7 @@ def tiles(vectors: Int) -> Iterator[tuple[Int, int]]:
 
 def covered(numbers: Int) -> Int:
     """How many numbers in a row `tiles` cover."""
-    narrowest = WIDTHS[-1] * WIDTH
+    narrowest = WIDTHS[-1] * LANES
     return numbers // narrowest * narrowest
 
 
@@ -92,7 +92,7 @@ def by_nonzeros(
 ) -> None:  # fmt: skip
     """gW += gy·xᵀ over the vectors of columns that the tiles cover."""
     for vector, width in tiles(column_vectors):
-        first = vector * WIDTH
+        first = vector * LANES
         for chunk in times(parts(vectors, CHUNK)):
             begin = chunk * CHUNK
             here = begin * BYTES

@@ -8,7 +8,7 @@ from typing import Any
 
 from llvmlite import ir
 
-from engine.native.lanes.values import DOUBLES, INTEGERS, WIDTH, Bit, Lanes, builder
+from engine.native.lanes.values import DOUBLES, INTEGERS, LANES, Bit, Lanes, builder
 
 FRACTION_BITS = 52
 BIAS = 1023
@@ -25,7 +25,7 @@ def from_bits(value: Any) -> Lanes:
 
 
 def repeated(value: int) -> Any:
-    return ir.Constant(INTEGERS, [value] * WIDTH)
+    return ir.Constant(INTEGERS, [value] * LANES)
 
 
 def power_of_two(rounded: Lanes) -> Lanes:

@@ -14,7 +14,7 @@ from engine.native.lanes.values import (
     DOUBLE,
     DOUBLES,
     INTEGER,
-    WIDTH,
+    LANES,
     Int,
     Lanes,
     Number,
@@ -40,9 +40,9 @@ def store(address: Int, value: Lanes | Number | float) -> None:
 
 def load_halves(left: Int, right: Int) -> Lanes:
     """Four numbers from one address and four from another."""
-    half = ir.VectorType(DOUBLE, WIDTH // 2)
+    half = ir.VectorType(DOUBLE, LANES // 2)
     a, b = (builder().load(pointer(address, half), align=8) for address in (left, right))
-    return Lanes(builder().shuffle_vector(a, b, indices(range(WIDTH))))
+    return Lanes(builder().shuffle_vector(a, b, indices(range(LANES))))
 
 
 def load_turned(address: Int, stride: Int) -> list[Lanes]:
@@ -63,7 +63,7 @@ def load_turned(address: Int, stride: Int) -> list[Lanes]:
 def exchange(a: Lanes, b: Lanes, row: int, width: int) -> Lanes:
     """Row `row` of two after swapping groups of `width` lanes across their diagonal."""
     shift = width if row & width else 0
-    own = [(place & ~width) + shift + (WIDTH if place & width else 0) for place in range(WIDTH)]
+    own = [(place & ~width) + shift + (LANES if place & width else 0) for place in range(LANES)]
     return Lanes(builder().shuffle_vector(a.ir, b.ir, indices(own)))
 
 

@@ -10,12 +10,12 @@ from typing import Any, Self, TypeVar
 from llvmlite import ir
 from numba.core import cgutils
 
-WIDTH = 8
+LANES = 8
 """Numbers in a Lanes."""
-BYTES = 8 * WIDTH
+BYTES = 8 * LANES
 
 INTEGER, DOUBLE, BIT, INDEX = ir.IntType(64), ir.DoubleType(), ir.IntType(1), ir.IntType(32)
-DOUBLES, INTEGERS = ir.VectorType(DOUBLE, WIDTH), ir.VectorType(INTEGER, WIDTH)
+DOUBLES, INTEGERS = ir.VectorType(DOUBLE, LANES), ir.VectorType(INTEGER, LANES)
 
 _builders: list[Any] = []
 
@@ -189,13 +189,13 @@ class Lanes(Floating):
         if isinstance(value, Lanes):
             return value
         if not isinstance(value, Number):
-            return Lanes(ir.Constant(DOUBLES, [value] * WIDTH))
+            return Lanes(ir.Constant(DOUBLES, [value] * LANES))
         empty = ir.Constant(DOUBLES, ir.Undefined)
         first = builder().insert_element(empty, value.ir, ir.Constant(INDEX, 0))
-        return Lanes(builder().shuffle_vector(first, empty, indices([0] * WIDTH)))
+        return Lanes(builder().shuffle_vector(first, empty, indices([0] * LANES)))
 
 
-ZEROS = Lanes(ir.Constant(DOUBLES, [0.0] * WIDTH))
+ZEROS = Lanes(ir.Constant(DOUBLES, [0.0] * LANES))
 
 
 def indices(values: Sequence[int]) -> Any:

@@ -15,7 +15,7 @@ from engine.native.lanes.values import (
     INDEX,
     INTEGER,
     INTEGERS,
-    WIDTH,
+    LANES,
     ZEROS,
     Bit,
     Int,
@@ -59,7 +59,7 @@ def anywhere(condition: Bit) -> Bit:
 
 def mask(condition: Bit) -> Int:
     """Eight conditions as the lowest bits of an integer."""
-    packed = builder().bitcast(condition.ir, ir.IntType(WIDTH))
+    packed = builder().bitcast(condition.ir, ir.IntType(LANES))
     return Int(builder().zext(packed, INTEGER))
 
 
@@ -86,8 +86,8 @@ def first_lanes(count: Int) -> Bit:
     """A condition that holds in the first `count` lanes."""
     empty = ir.Constant(INTEGERS, ir.Undefined)
     first = builder().insert_element(empty, count.ir, ir.Constant(INDEX, 0))
-    counts = builder().shuffle_vector(first, empty, indices([0] * WIDTH))
-    return Bit(builder().icmp_signed(">", counts, ir.Constant(INTEGERS, list(range(WIDTH)))))
+    counts = builder().shuffle_vector(first, empty, indices([0] * LANES))
+    return Bit(builder().icmp_signed(">", counts, ir.Constant(INTEGERS, list(range(LANES)))))
 
 
 def with_bit(words: Lanes, where: Bit, place: Int) -> Lanes:
@@ -114,7 +114,7 @@ def lane(x: Lanes, index: int) -> Number:
 def per_lane(function: str, *args: Lanes) -> Lanes:
     """A function of the C library, one lane after the other."""
     results = []
-    for i in range(WIDTH):
+    for i in range(LANES):
         numbers = [lane(arg, i).ir for arg in args]
         results.append(Number(call(f"llvm.{function}.f64", DOUBLE, *numbers)))
     return lanes_of(results)
@@ -126,7 +126,7 @@ def totals(vectors: Sequence[Lanes]) -> Lanes:
     Every sum is ((0+4) + (2+6)) + ((1+5) + (3+7)). Folding eight vectors into each other takes
     a fraction of the shuffles of folding them one by one.
     """
-    eight = [*vectors, *[ZEROS] * (WIDTH - len(vectors))]
+    eight = [*vectors, *[ZEROS] * (LANES - len(vectors))]
     four = [fold(eight[i], eight[i + 4], 4) for i in range(4)]
     two = [fold(four[i], four[i + 2], 2) for i in range(2)]
     return fold(two[0], two[1], 1)
@@ -139,8 +139,8 @@ def fold(a: Lanes, b: Lanes, width: int) -> Lanes:
     processors can do in more places than a shuffle.
     """
     own, other = [], []
-    for place in range(WIDTH):
-        source = WIDTH if place // width % 2 else 0
+    for place in range(LANES):
+        source = LANES if place // width % 2 else 0
         own.append(source + place)
         other.append(source + (place ^ width))
     left = builder().shuffle_vector(a.ir, b.ir, indices(own))

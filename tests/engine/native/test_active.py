@@ -78,7 +78,7 @@ def rows_with(labels: Sequence[float]) -> list[list[float]]:
 
 def moved_together(function: NativeFunction) -> bool:
     """Whether some pass over the examples has left out those without a gradient."""
-    return len(function.job.values) == 3 and bool(function.job.values[2].any())
+    return len(function.workspace.values) == 3 and bool(function.workspace.values[2].any())
 
 
 @pytest.mark.parametrize(

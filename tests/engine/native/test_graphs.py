@@ -378,7 +378,7 @@ def test_a_copy_of_a_function_has_memory_of_its_own(
     assert native.loss([1.0, 2.0]) == 12.5
     other = copied(native)
     assert other.loss([5.0, 5.0]) == 162.5
-    assert native.job.slots[:2].tolist() == [1.0, 2.0]
+    assert native.workspace.slots[:2].tolist() == [1.0, 2.0]
     del native
     assert other.gradient([5.0, 5.0]).tolist() == [40.0, 25.0]
 

@@ -19,7 +19,7 @@ import pytest
 from engine.native import executor
 from engine.native.executor import NativeExecutor
 from engine.native.kernels.products import has_wide_registers
-from engine.native.window import make_window
+from engine.native.window import step_arrays
 from engine.networks.modules import ACTIVATIONS
 from engine.spec import JobSpec
 from engine.train import train
@@ -200,7 +200,7 @@ def test_relus_wide_enough_to_leave_zeros_out() -> None:
     native = NativeExecutor(prepare(JobSpec.model_validate(wide)))
     for _ in native.run(5):
         pass
-    assert native.job.marks.any()
+    assert native.workspace.marks.any()
 
 
 def test_a_regression() -> None:
@@ -221,7 +221,7 @@ def test_batches_are_those_of_the_problem(size: int | None) -> None:
         training={"steps": 100, "batch_size": size, "validation_fraction": 0.1, "seed": 7},
     )
     problem = prepare(spec)
-    window = make_window(problem, 3, 40)
+    window = step_arrays(problem, 3, 40)
     order, starts, sizes = window.order, window.steps["start"], window.steps["examples"]
     assert order[:5].tolist() == list(range(45, 50))
     for i, step in enumerate(range(3, 40)):
@@ -234,7 +234,7 @@ def test_batches_are_those_of_the_problem(size: int | None) -> None:
 @pytest.mark.parametrize("every", [1, 7, 100])
 def test_logged_steps_are_those_of_the_specification(every: int) -> None:
     spec = job(training={"steps": 50, "log_every": every})
-    window = make_window(prepare(spec), 10, 50)
+    window = step_arrays(prepare(spec), 10, 50)
     assert window.steps["logged"].tolist() == [spec.training.logs(step) for step in range(10, 50)]
     assert window.history.shape == (5, window.steps["logged"].sum())
 
@@ -297,7 +297,7 @@ def test_slices_change_no_bit(
     spec: dict[str, Any], slice_seconds: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expected = fingerprint(*run(JobSpec.model_validate(spec)))
-    monkeypatch.setattr(executor, "SLICE", slice_seconds)
+    monkeypatch.setattr(executor, "SLICE_SECONDS", slice_seconds)
     monkeypatch.setattr(executor, "FIRST_BUDGET", 1)
     assert fingerprint(*run(JobSpec.model_validate(spec))) == expected
 
@@ -351,7 +351,7 @@ def test_memory_does_not_grow_with_steps() -> None:
 def test_a_step_longer_than_a_slice_ticks_and_keeps_its_state(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(executor, "SLICE", 0.0)
+    monkeypatch.setattr(executor, "SLICE_SECONDS", 0.0)
     monkeypatch.setattr(executor, "FIRST_BUDGET", 1)
     spec = job(
         dataset={"kind": "gauss", "n_samples": 2000},
