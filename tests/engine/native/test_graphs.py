@@ -319,6 +319,29 @@ def test_the_slope_of_a_root_at_0(root: Callable[[Value], Value]) -> None:
         assert both.native_gradient.tolist() == both.gradient.tolist() == [factor * math.inf, 0.0]
 
 
+@pytest.mark.parametrize(
+    "expression",
+    [
+        lambda x: 0.0 * x.sqrt(),
+        lambda x: (x.sqrt() - 5.0).relu(),
+        lambda x: (x**0.5).maximum(1.0),
+        lambda x: x.sqrt() ** 2,
+        lambda x: x * x**0.5,
+        lambda x: x * x**0.3,
+        lambda x: 0.0 * (x + 0.0) ** (x + 0.5),
+        lambda x: (x**0.3 - 5.0).relu(),
+        lambda x: x.sqrt().abs(),
+    ],
+)
+def test_a_root_at_0_that_nothing_depends_on_has_slope_0(
+    expression: Callable[[Value], Value],
+) -> None:
+    """0 times an infinite slope is 0, as for an example that the loss does not look at."""
+    native = native_function(lambda p, x: expression(p[0]) * x[0], [0.5], [[1.0]])
+    assert native.loss([0.0]) in (0.0, 1.0)
+    assert native.gradient([0.0]).tolist() == [0.0]
+
+
 def wide_relus(p: Sequence[Value], x: Sequence[Value]) -> list[Value]:
     """33 rows, half of them 0."""
     return [(p[i] * x[0] + p[i + 1] * x[1]).relu() for i in range(33)]
