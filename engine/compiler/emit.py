@@ -125,7 +125,7 @@ class Writer:
                 self.emit(op, out, *operands[i : i + 2], count=len(run), slot=slot, flags=flags)
 
     def constant(self, numbers: tuple[float, ...]) -> int:
-        """Where these numbers stand in the table of constants."""
+        """The place of these numbers in the table of constants."""
         if numbers not in self.places:
             self.places[numbers] = len(self.constants)
             self.constants += numbers

@@ -34,8 +34,8 @@ class Fuser:
     """Decides from the loss to the leaves how each value is computed.
 
     Attributes:
-        wanted: values that must be computed on their own, as somebody reads them.
-        offset: whether a constant is added under the `+` signs of a value, where it was asked.
+        wanted: values that must be computed on their own, as another value reads them.
+        offset: whether a constant is added under the `+` signs of a value, where known.
     """
 
     def __init__(self, graph: Graph, roots: Sequence[Value]) -> None:

@@ -19,8 +19,8 @@ def with_first_writes(code: Sequence[Instruction], seeded: set[int]) -> list[Ins
 
     It need not add to anything. The gradients of the rows in `seeded` are given.
 
-    Where an instruction meets rows of both kinds, the new ones are cleared before it. What the
-    loss does not depend on (an output that it does not look at) gets no gradient.
+    Where an instruction meets rows of both kinds, the new ones are cleared before it. An output
+    that the loss does not depend on gets no gradient.
     """
     written = set(seeded)
     backward: list[Instruction] = []
@@ -85,7 +85,7 @@ def mask_relus(code: Sequence[Instruction]) -> None:
 
 
 def find_waist(code: Sequence[Instruction]) -> tuple[int, int] | None:
-    """What follows the last matrix, if one row hands its gradient on: (first instruction, row).
+    """The end of the last matrix, if one row passes the gradient on: (first instruction, row).
 
     Only where a relu or a maximum follows, as their rules make a gradient exactly 0.
     """
@@ -94,7 +94,7 @@ def find_waist(code: Sequence[Instruction]) -> tuple[int, int] | None:
     if RELU not in ops[first:] and MAXIMUM not in ops[first:]:
         return None
     model, loss = code[:first], code[first:]
-    # Gradient goes on through operands, and where a result lies over what the model computed.
+    # The gradient passes through operands, and where a result lies over what the model computed.
     ways = {row for i in loss for row in [*gradient_rows(i), *result_rows(i)]}
     ways.intersection_update(row for i in model for row in result_rows(i))
     return (first, ways.pop()) if len(ways) == 1 else None

@@ -27,7 +27,7 @@ def classify(roots: Sequence[Value], parameters: Sequence[Value], inputs: Sequen
 
 
 class Graph:
-    """What is known of a graph of Values.
+    """A graph of Values, and what is known of each.
 
     Attributes:
         kinds: what each value depends on.
@@ -73,11 +73,11 @@ class Graph:
                             shared.add(operand)
                         else:
                             used.add(operand)
-        # Whoever asked for the root uses it too.
+        # The caller uses the root too.
         (shared if root in used else used).add(root)
 
     def check_rules(self) -> None:
-        """Kernels have their own rules, so nobody else's can run there."""
+        """Raises NotRecordable where a rule was replaced: kernels know only their own."""
         for value in self.order if Value._replaced else ():
             if value._rule not in RULES and self.kinds[value] & PARAMETERS:
                 raise NotRecordable(

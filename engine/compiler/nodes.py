@@ -126,7 +126,7 @@ class Builder:
         (self.body_nodes if per_example else self.prologue_nodes)[plan.value] = node
 
     def node(self, value: Value, per_example: bool) -> Node:
-        """The node of a value in a stage; constants and parameters get one when first asked."""
+        """The node of a value in a stage; others than plans get one when first needed."""
         nodes = self.body_nodes if per_example else self.prologue_nodes
         found = nodes.get(value)
         if found is not None:
@@ -143,7 +143,7 @@ class Builder:
         return found
 
     def store(self, value: Value) -> None:
-        """Sees to it that a value of the prologue gets a slot, where the body can read it."""
+        """Gives a value of the prologue a slot, from which the body can read it."""
         if value not in self.graph.parameters and value not in self.stored:
             operand = self.node(value, False)
             self.stored[value] = Node(Op.STORE, (operand,), trained=True, source=value)

@@ -1,9 +1,9 @@
 """Every operation of a program, with the facts that the compiler needs: one line per operation.
 
-To add an elementwise operation, write its scalar pair (a method of `engine.autograd.value` and
-its rule in `engine.autograd.derivatives`), a line here, and its native pair in
-`engine.native.kernels.rules`: two functions named after the line, `exp` and `exp_rule`. All
-tables of operations are computed from these lines.
+To add an elementwise operation, write its scalar pair in `engine.autograd` (the method of a Value
+and its derivative rule), a line here, and its native pair in `engine.native.kernels.rules`: two
+functions named after the line, such as `exp` and `exp_rule`. All tables of operations are computed
+from these lines.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ class Op(IntEnum):
         symbol: the `_op` of the Values that it computes; "" where it is found in another way.
         operands: how many rows it reads per row that it writes; 0 where it is not elementwise.
         constant: whether a number follows the operands, such as the slope of a leaky relu.
-        reads_operand, reads_result: what its derivative rule looks at. Where that is the result
-            alone, the result may be written over the operand.
+        reads_operand, reads_result: the numbers that its derivative rule needs. Where it needs
+            the result alone, the result may be written over the operand.
     """
 
     symbol: str

@@ -7,11 +7,11 @@ for the values, backward for the gradients, which lie in a second table of the s
 Parameters live in slots. The first `len(order)` slots are the parameters, each once, in the
 order in which the program's matrices lie; then come copies for matrices whose parameters are
 used elsewhere too (`links`), and slots that the prologue computes. The prologue is the part of
-the graph that depends on parameters but on no input; it runs once a step instead of once an
+the graph that depends on parameters but on no input; it runs once per step instead of once per
 example.
 
-`engine.compiler.instructions` says what an instruction is, and `engine.compiler.operations` what
-there is to be done. What each operation computes, and its derivative, is written in
+`engine.compiler.instructions` describes the fields of an instruction, and
+`engine.compiler.operations` lists the operations. Their formulas and derivatives are in
 `engine.native`.
 """
 
@@ -25,7 +25,7 @@ from engine.compiler.describe import line, span
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """What `engine.compiler.record` makes of a graph. Rows are counted within their stage.
+    """The result of `engine.compiler.record`. Rows are counted within their stage.
 
     Attributes:
         code: instructions × 8; the first `prologue` of them are the prologue.
@@ -33,7 +33,7 @@ class Program:
         order: the parameter (by its place in the model) in each of the first slots.
         slots: how many slots there are.
         links: copies × 2: a slot, and the slot that it repeats.
-        inputs: rows 0 … inputs-1 are filled from the data, one number an example.
+        inputs: rows 0 … inputs-1 are filled from the data, one number per example.
         rows, prologue_rows: how many rows each stage has.
         fills: (row, number) of rows that hold a constant.
         prologue_fills: the same, in the prologue.
@@ -59,13 +59,13 @@ class Program:
     waist: tuple[int, int] | None
 
     def describe(self) -> str:
-        """The program as text, one instruction a line."""
+        """The program as text, one instruction per line."""
         lines = [
             f"{self.inputs} inputs, {len(self.order)} parameters, {self.rows} rows, "
             f"{len(self.code)} instructions"
         ]
         if self.prologue:
-            lines.append("once a step:")
+            lines.append("once per step:")
             lines += [f"  p{row} = {number:g}" for row, number in self.prologue_fills]
             lines += [line(each, self.constants, "p") for each in self.code[: self.prologue]]
         if len(self.links):

@@ -48,7 +48,7 @@ def record(
 
 @contextmanager
 def collector_paused() -> Iterator[None]:
-    """Recording makes many objects and no cycles: looking for some would take a third of it."""
+    """Recording makes many objects and no cycles; searching for cycles would take a third of it."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:

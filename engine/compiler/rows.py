@@ -38,7 +38,7 @@ class Stage:
         self.batches: list[list[Node]] = []
 
     def share_rows(self) -> None:
-        """Lays results over operands that nobody else reads, and relus into their matrices."""
+        """Lays results over operands that no other node reads, and relus into their matrices."""
         count_uses(self.nodes, self.pinned)
         for node in self.nodes:
             overwrite_operand(node)
@@ -63,7 +63,7 @@ class Stage:
         self.place(self.pinned)
 
     def place(self, nodes: Iterable[Node]) -> None:
-        """Gives a row to each of the nodes that lies nowhere yet."""
+        """Gives a row to each node that has none."""
         for node in nodes:
             base = node.base()
             if base.row < 0 and base.op is not STORE:
@@ -72,7 +72,7 @@ class Stage:
                     self.fills.append((base.row, base.numbers[0]))
 
     def place_together(self, nodes: Sequence[Node]) -> None:
-        """Gives the nodes rows side by side, unless one of them lies somewhere already."""
+        """Gives the nodes rows side by side, unless one of them has a row already."""
         bases = [node.base() for node in nodes]
         if all(base.row < 0 for base in bases) and len(set(bases)) == len(bases):
             self.place(bases)
@@ -97,7 +97,7 @@ def count_uses(nodes: Sequence[Node], pinned: Sequence[Node]) -> None:
 
 
 def overwrite_operand(node: Node) -> None:
-    """Lays a node over its operand where nobody else reads that and its rule does not miss it."""
+    """Lays a node over its operand if no other node reads that and the rule does not need it."""
     if node.op is LINEAR:
         constant, *coefficients = node.numbers
         # The first two may change places, as their sum is the same; others would be added

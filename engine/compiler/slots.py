@@ -1,4 +1,4 @@
-"""Where each parameter and each value of the prologue is kept."""
+"""The slots of parameters and of the values of the prologue."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from engine.compiler.rows import Stage
 
 
 class Slots:
-    """Where each parameter and each value of the prologue is kept.
+    """The slot of each parameter and of each value of the prologue.
 
     A matrix reads its weights from neighbouring slots, row by row, each bias after its row.
-    Where all of them are parameters that lie nowhere yet, they come to lie there; a matrix of
+    Where all of them are parameters without a slot so far, they get these slots; a matrix of
     the same parameters is read from the same place; any other gets copies.
     """
 

@@ -21,11 +21,11 @@ from engine.networks.modules import MLP
 from engine.training.prepared import Problem
 
 BLOCK = 256
-"""Examples that are worked on at once, at most."""
+"""The most examples that are worked on at once."""
 
 
 def program_of(problem: Problem, model: MLP) -> Program:
-    """Records one example of the problem: the model's answer and the loss of it."""
+    """Records one example of the problem: the model's outputs and their loss."""
     inputs = [Value(number) for number in problem.training.x[0].tolist()]
     targets = [Value(number) for number in problem.training.targets[0].tolist()]
     outputs = model.outputs(inputs)
@@ -34,7 +34,7 @@ def program_of(problem: Problem, model: MLP) -> Program:
 
 
 def workspace_of(problem: Problem, program: Program) -> Workspace:
-    """Everything that stays where it is during a training; the parameters are yet to come."""
+    """Everything that stays in place during a training; the parameters are not set yet."""
     spec, validation = problem.spec, problem.validation
     clip_norm = spec.optimizer.clip_norm
     settings = StepSettings(
@@ -54,7 +54,7 @@ def workspace_of(problem: Problem, program: Program) -> Workspace:
 
 
 def allocate(program: Program, data: Array, block: int, settings: StepSettings) -> Workspace:
-    """A job over the examples that are the columns of `data`."""
+    """A workspace for the examples that are the columns of `data`."""
     vectors, lanes = parts(len(program.order), LANES), row_length(block)
     # One vector more than there is, because products read up to seven numbers past the last weight.
     slot_vectors = parts(program.slots, LANES) + 1

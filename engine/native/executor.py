@@ -19,7 +19,7 @@ from engine.training.prepared import Problem
 from engine.training.state import Diverged, HistoryRow, State
 
 SLICE_SECONDS = 0.05
-"""Seconds between two looks outside."""
+"""Seconds between two ticks, when the caller gets control."""
 
 FIRST_BUDGET = 64
 """Blocks of the first slice, when nothing is known yet about how long one takes."""
@@ -89,7 +89,7 @@ class NativeExecutor:
                 yield from self._take_patiently(until)
 
     def _take(self, until: int) -> Iterator[list[HistoryRow]]:
-        """Goes on within the window, or with the next one where that is done."""
+        """Continues the window, or begins the next one."""
         window = self._window or self._next_window(self.problem.spec.training.steps)
         yield from self._run(window, until)
         self.step = window.step
@@ -99,7 +99,7 @@ class NativeExecutor:
             raise Diverged(self.step)
 
     def _take_patiently(self, until: int) -> Iterator[list[HistoryRow]]:
-        """Goes on to the end of a window, or to where early stopping ends it."""
+        """Continues to the end of a window, or to where early stopping ends it."""
         patience, before = copy.copy(self.patience), self._copies()
         window = self._next_window(until)
         yield from self._run(window, until)
@@ -125,7 +125,7 @@ class NativeExecutor:
         return Window(self.problem, self.step, last)
 
     def _copies(self) -> list[Array]:
-        """What the kernels change."""
+        """Copies of the arrays that kernels change."""
         workspace = self.workspace
         return [array.copy() for array in (workspace.slots, workspace.velocity, workspace.kept)]
 
@@ -142,12 +142,12 @@ class NativeExecutor:
         Ticks in the middle of a step that takes longer than a slice; such a step is a window
         of its own, so the parameters are always those of `step` when it does.
         """
-        while window.goes_on(until):
+        while window.has_steps(until):
             budget = self._budget if window.last - window.first == 1 else UNLIMITED
             begun = time.perf_counter()
             left = window.run(self.workspace, until, budget)
             self._pace(budget - left, time.perf_counter() - begun)
-            if window.goes_on(until):
+            if window.has_steps(until):
                 yield []
 
     def _pace(self, blocks: int, seconds: float) -> None:
@@ -159,7 +159,7 @@ class NativeExecutor:
 def look(
     patience: Patience | None, history: Array, rows: Sequence[HistoryRow], finished: int
 ) -> int:
-    """Shows early stopping the logged steps; answers where it ends the training."""
+    """Shows early stopping the logged steps; returns the step at which the training ends."""
     losses = history[VALIDATION_LOSS].tolist()
     for row, loss in zip(rows, losses, strict=False):
         # A step that diverged is not finished, though it has a row.

@@ -34,7 +34,7 @@ kernel = njit(error_model="numpy", nogil=True, inline="always")
 MATRIX, LINEAR, LOG_SUM_EXP = int(Op.MATRIX), int(Op.LINEAR), int(Op.LOG_SUM_EXP)
 LOAD, STORE, ZERO = int(Op.LOAD), int(Op.STORE), int(Op.ZERO)
 
-# An instruction is SIZE bytes, and each field begins so many bytes after it.
+# An instruction is SIZE bytes, and each field begins this many bytes after its start.
 SIZE = 8 * len(Field)
 OP, OUT, A, B, COUNT, WIDTH, SLOT, FLAGS = (8 * field for field in Field)
 

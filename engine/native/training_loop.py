@@ -1,12 +1,12 @@
 """Many steps of training in one call.
 
 `run` takes the steps of a window one after the other: for each the prologue, the batch block by
-block forward and backward, then the update. It can be left after any block and goes on where it
-was, so a step may take longer than a slice; where it is left changes no bit.
+block forward and backward, then the update. It can be left after any block and continues there in
+the next call, so a step may take longer than a slice; interruptions change no bit.
 
-The other functions become part of it. What they work on has addresses in the mem's record and
-is no array: numba counts references to arrays, atomically, and that took longer than a step of
-a small network.
+The other functions become part of it. They work on addresses from the workspace's record and not
+on arrays: numba counts references to arrays, atomically, and that took longer than a step of a
+small network.
 """
 
 # mypy: disallow-untyped-decorators=False
@@ -63,7 +63,7 @@ def run(
     """Takes the steps of a window before UNTIL, or as many as fit into `budget` blocks.
 
     `workspaces` is the one record of a `Workspace`; the next three are the window's. Returns how
-    many blocks are left. `progress` holds UNTIL and says how far it came; where its STATUS is not
+    many blocks are left. `progress` holds UNTIL and the progress so far; where its STATUS is not
     GOING_ON a number was not finite at its STEP.
     """
     mem = workspaces[0]

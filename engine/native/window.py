@@ -47,7 +47,7 @@ def step_arrays(problem: Problem, first: int, last: int) -> StepArrays:
 
 
 def put_batches(problem: Problem, first: int, steps: Records) -> Integers:
-    """Writes where each step's batch lies in the answer, its examples and scale.
+    """Writes the place of each step's batch in the result, its examples and its scale.
 
     Which steps are logged is there already.
     """
@@ -78,7 +78,7 @@ def put_batches(problem: Problem, first: int, steps: Records) -> Integers:
 
 
 def spread(problem: Problem, targets: Array) -> float:
-    """What the score of a batch is divided by: its examples, or in a regression `spreads`."""
+    """The divisor of the score of a batch: its examples, or in a regression `spreads`."""
     if problem.spec.classifies():
         return float(len(targets))
     return float(spreads(targets[None])[0])
@@ -96,7 +96,7 @@ def spreads(targets: Array) -> Array:
 
 
 def padded(first: int, count: int) -> Integers:
-    """So many places from `first` on; the last is repeated up to a whole number of vectors."""
+    """`count` places from `first` on; the last is repeated up to a whole number of vectors."""
     return first + np.minimum(np.arange(-(-count // LANES) * LANES), count - 1)
 
 
@@ -122,11 +122,11 @@ def fill_batches(
 make_row = partial(tuple.__new__, HistoryRow)
 
 NOTHING = repeat(None), repeat(None)
-"""The columns of a validation that does not take place."""
+"""The columns of the validation where there is none."""
 
 
 class Window:
-    """Steps first … last-1 of a problem. What it needs is computed once, wherever it stops.
+    """Steps first … last-1 of a problem. Batches and rates are computed once, wherever it stops.
 
     Attributes:
         step: finished updates, those before the window too.
@@ -146,12 +146,12 @@ class Window:
         self._places: list[int] = (first + places).tolist()
         self._rates: list[float] = steps["rate"][places].tolist()
 
-    def goes_on(self, until: int) -> bool:
+    def has_steps(self, until: int) -> bool:
         """Whether there are steps to take before `until`."""
         return self.step < min(until, self.last) and not self.diverged
 
     def run(self, workspace: Workspace, until: int, budget: int) -> int:
-        """Takes steps before `until`; `budget` and the answer are those of `steps.run`."""
+        """Takes steps before `until`; `budget` and the result are those of `training_loop.run`."""
         self._progress[UNTIL] = min(until, self.last) - self.first
         left: int = run(workspace.record, *self.arrays, self._progress, budget)
         progress = self._progress.tolist()
@@ -160,7 +160,7 @@ class Window:
         return left
 
     def new_rows(self) -> list[HistoryRow]:
-        """The steps logged since it was asked last."""
+        """The steps logged since the last call."""
         new = slice(self._given, self._logged)
         self._given = self._logged
         loss, score, *validation, norm = self.arrays.history[:, new].tolist()
@@ -177,7 +177,7 @@ class Window:
 
 
 def finite(numbers: list[float]) -> Sequence[float | None]:
-    """The numbers, with None where a history can hold none."""
+    """The numbers, with None where one is not finite."""
     if math.isfinite(sum(numbers)):
         return numbers
     return [x if math.isfinite(x) else None for x in numbers]

@@ -2,11 +2,11 @@
 
 Where the margin of an example holds, or a maximum takes the other side, the rule of the loss
 hands on exactly 0, and all that the backward pass would make of it is 0 too. A scalar engine
-could stop there, node by node; with eight examples a vector those that go on are moved
+could stop there, node by node; with eight examples per vector those that continue are moved
 together first. Which they are depends on the numbers alone, so nothing has to be remembered.
 
 (Where numbers have become so large that a 0 would meet an infinity, the scalar engine gets a
-NaN. Here there is one only while so many examples go on that none are moved.)
+NaN. Here there is one only while too many examples continue for any to be moved.)
 """
 
 from __future__ import annotations

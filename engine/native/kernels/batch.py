@@ -1,4 +1,4 @@
-"""Examples: which rows of the data a step sees, into the lanes, and how well they are answered."""
+"""Examples: the rows of a batch, how they get into the lanes, and the scores of outputs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from engine.native.lanes.values import BYTES, LANES, ZEROS, Bit, Int, builder
 from engine.native.lanes.vectors import first_lanes, fma, lanes_of, parts, select
 
 SIGN, LARGEST, ERROR = 0, 1, 2
-"""How answers are scored: right when the sign of the output is that of the target, right when
+"""How outputs are scored: right when the sign of the output is that of the target, right when
 output and target are largest at the same place, or by the squared distance."""
 
 
@@ -41,7 +41,7 @@ def shuffle(order: Int, rows: Int, seed: Int, epoch: Int) -> None:
 def gather(
     to: Int, stride: Int, inputs: Int, data: Int, pitch: Int, rows: Int, vectors: Int
 ) -> None:
-    """Row i of the values = column `rows[lane]` of row i of the data, `pitch` bytes a row."""
+    """Row i of the values = column `rows[lane]` of row i of the data, `pitch` bytes per row."""
     for vector in times(vectors):
         places = [read_int(rows + (vector * LANES + lane) * 8) * 8 for lane in range(LANES)]
         for i in times(inputs):
@@ -57,7 +57,7 @@ def add_scores(
 ) -> None:  # fmt: skip
     """Adds the scores of a block to eight sums.
 
-    `outputs` points to the numbers of the `units` rows that the model answers with, `target`
+    `outputs` points to the numbers of the `units` rows of the model's outputs, `target`
     is the first of as many rows of targets, side by side.
     """
     result = Variable(load(sums))

@@ -1,7 +1,7 @@
-"""What a step does to all parameters: penalties, the gradient's norm, clipping, the update.
+"""The operations of a step on all parameters: penalties, the gradient's norm, clipping, the update.
 
 Parameters lie side by side from the first slot on, padded with zeros to whole vectors; every
-number here is the address of such a row or one of its settings. Formulas are those of
+number here is the address of such a row or a setting of the optimizer. Formulas are those of
 `engine.networks.losses` and `engine.networks.optimizers`.
 """
 

@@ -1,6 +1,6 @@
 """The matrix products of training, for matrices of any shape.
 
-A fused matrix takes the rows of its inputs x (K rows of lanes, one lane an example) to the
+A fused matrix takes the rows of its inputs x (K rows of lanes, one lane per example) to the
 rows of its outputs y (M rows), with weights W (M × K, row by row in memory, the bias after
 each row when there is one):
 

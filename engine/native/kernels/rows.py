@@ -1,4 +1,4 @@
-"""Operations on rows that are not elementwise, and what a step does to whole rows."""
+"""Operations on rows that are not elementwise, and those of a step on whole rows."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ def seed(g: Int, weight: Number, examples: Int) -> None:
 
 @traced
 def add_row(sums: Int, y: Int, examples: Int) -> None:
-    """Adds the examples of a row to eight sums, one a lane."""
+    """Adds the examples of a row to eight sums, one per lane."""
     result = Variable(load(sums))
     for vector in times(examples // LANES):
         result.value = result.value + load(y + vector * BYTES)

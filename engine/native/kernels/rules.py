@@ -1,4 +1,4 @@
-"""What each elementwise operation computes, and its derivative rule, on eight lanes at once.
+"""The formula of each elementwise operation and its derivative rule, on eight lanes at once.
 
 The counterpart of the scalar engine's rules, operation by operation, with the same ties and
 subgradients. The functions of an operation are named after its line in
@@ -98,7 +98,7 @@ def sqrt(x: Lanes) -> Lanes:
 
 
 def sqrt_rule(x: Lanes, y: Lanes, g: Lanes) -> Lanes:
-    # Where lanes only fill up a vector g is 0, and has to stay 0.
+    # 0 times an infinite slope is 0: nothing depends on this number, or its lane is padding.
     return select(g == 0.0, 0.0, g / (y + y))
 
 

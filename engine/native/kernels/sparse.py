@@ -3,7 +3,7 @@
     outputs           y[:, l]  = Σₖ x[k, l]·W[:, k] + bias
     input gradients   gx[:, l] = Σₘ gy[m, l]·W[m, :]
 
-The tiles of `kernels.products` multiply by every number of an example l. Here each example
+The tiles of `kernels.products` multiply by every number of example l. Here each example
 goes from one number that is not 0 to the next, as bits of a mask, and adds a column of the
 weights, or a row; its sums lie side by side and are turned last. Names are those of
 `kernels.products`.
@@ -40,7 +40,7 @@ TERMS = 64
 """Terms of a sum whose weights are laid out at once: as many as a mask has bits."""
 
 LEAST_RESULTS, LEAST_TERMS, LEAST_VECTORS = 32, 32, 8
-"""What is worth the masks. Timed: with less of one of them the tiles are as fast."""
+"""Sizes from which the masks pay. Timed: below one of them the tiles are as fast."""
 
 
 @traced
@@ -48,7 +48,7 @@ def outputs(
     y: Int, stride: Int, weights: Int, pitch: Int, x: Int, rows: Int, columns: Int,
     vectors: Int, bias: Int, floor: Number, turned: Int, masks: Int,
 ) -> Int:  # fmt: skip
-    """y = max(floor, W·x + bias) for the first rows; the answer is how many, none where that is
+    """y = max(floor, W·x + bias) for the first rows; returns how many, 0 where that is
     slower. `turned` is room for `room` vectors, `masks` for `masks_of` integers.
     """
 
@@ -105,13 +105,13 @@ def input_gradients(
 
 
 def room(lanes: int, rows: int) -> int:
-    """Vectors that are turned, of rows with so many lanes, of a program with so many rows."""
+    """Vectors that are turned, for a number of lanes per row and of rows of the program."""
     enough = lanes >= LEAST_VECTORS * LANES and rows >= LEAST_RESULTS + LEAST_TERMS
     return (TERMS + lanes) * WIDTHS[0] if enough else 0
 
 
 def masks_of(lanes: int, rows: int) -> int:
-    """How many masks so many examples have."""
+    """The number of masks of a number of examples."""
     return lanes * parts(rows, TERMS)
 
 
@@ -154,7 +154,7 @@ def by_nonzeros(
     """Sums over the terms of numbers[term, example]·weights, for the results that tiles cover.
 
     Args:
-        start: (first result, width) → what so many vectors of sums begin with.
+        start: (first result, width) → the start values of that many vectors of sums.
         lay_out: (first result, first term, terms, width) lays weights down in `turned`.
         finish: (first result, vector) takes eight results of eight examples.
     """
@@ -182,9 +182,9 @@ def begin_sums(sums: Int, start: Sequence[Lanes], vectors: Int) -> None:
 
 
 def find(masks: Int, numbers: Int, stride: Int, terms: Int, vectors: Int) -> Int:
-    """Sets a bit for each number of an example that is not 0; the answer is how many those are.
+    """Sets a bit for each number of an example that is not 0; returns how many those are.
 
-    Masks of the same terms lie side by side, one an example.
+    Masks of the same terms lie side by side, one per example.
     """
     found = Variable(Int.of(0))
     for chunk in times(parts(terms, TERMS)):

@@ -6,7 +6,7 @@ not 0 to the next, as bits of a mask. That is fewer multiplications and more ins
 each: timed, where half of the numbers are 0 it takes two thirds of the time, where a quarter
 are as much. Names are those of `kernels.products`.
 
-What is left out is 0·x. (Were x infinite, there would be NaN, and here there is not.)
+Only 0·x is left out. (If x is infinite, that would be NaN, which is lost here.)
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def weight_gradients(
     gw: Int, pitch: Int, gy: Int, x: Int, stride: Int, rows: Int, columns: Int, vectors: Int,
     turned: Int, masks: Int,
 ) -> Int:  # fmt: skip
-    """gW += gy·xᵀ for the first columns; the answer is how many, none where that is slower.
+    """gW += gy·xᵀ for the first columns; returns how many, 0 where that is slower.
 
     `turned` is room for `room` vectors, `masks` for 64 bits for each row and CHUNK of vectors.
     """
@@ -48,12 +48,12 @@ def weight_gradients(
 
 
 def room(lanes: int) -> int:
-    """Vectors that are turned at once, of rows with so many lanes."""
+    """Vectors that are turned at once, for a number of lanes per row."""
     return CHUNK * LANES * WIDTHS[0] if lanes >= CHUNK * LANES else 0
 
 
 def find(masks: Int, gy: Int, stride: Int, rows: Int, vectors: Int) -> Int:
-    """Sets a bit for each number that is not 0; the answer is how many those are."""
+    """Sets a bit for each number that is not 0; returns how many those are."""
     found, words = Variable(Int.of(0)), parts(vectors, CHUNK)
     for row in times(rows):
         own = masks + row * words * 8
@@ -66,7 +66,7 @@ def find(masks: Int, gy: Int, stride: Int, rows: Int, vectors: Int) -> Int:
 
 
 def masks_of(rows: int, vectors: int) -> int:
-    """How many masks so many rows have."""
+    """The number of masks of a number of rows."""
     return rows * parts(vectors, CHUNK)
 
 

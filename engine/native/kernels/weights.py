@@ -43,7 +43,7 @@ def weight_gradients(
     """gW += gy·xᵀ, and gbias += the sums of gy unless `bias` is 0.
 
     Where a row of gW has fewer than eight numbers left, zeros are added to what follows, which
-    must be there. `turned` is room for TURNED vectors an example.
+    must be there. `turned` is room for TURNED vectors per example.
     """
     done = Variable(Int.of(0))
     # Timed: with twice as many rows as vectors lanes are still ahead, with four times no more.

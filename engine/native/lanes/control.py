@@ -43,7 +43,7 @@ def when(condition: Bit) -> Iterator[None]:
 
 
 def cases(value: Int, numbers: Sequence[int]) -> Iterator[int]:
-    """Writes a branch for each of the numbers; a value that is none of them skips all."""
+    """Writes a branch for each of the numbers; any other value skips all of them."""
     after = builder().append_basic_block("after")
     switch = builder().switch(value.ir, after)
     for number in numbers:

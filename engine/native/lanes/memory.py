@@ -1,4 +1,4 @@
-"""Loads and stores, and what changes from turn to turn of a loop."""
+"""Loads, stores and variables."""
 
 # mypy: disable-error-code="no-untyped-call"
 
@@ -90,7 +90,7 @@ def write_byte(address: Int, value: Int) -> None:
 
 
 class Variable(Generic[Some]):
-    """What changes from turn to turn of a loop."""
+    """A value that changes from turn to turn of a loop."""
 
     def __init__(self, start: Some) -> None:
         self._kind = type(start)

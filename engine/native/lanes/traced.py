@@ -45,7 +45,7 @@ def traced(function: Callable[..., Any]) -> Any:
     """A numba intrinsic that calls the LLVM function which `function` writes.
 
     Its parameters and result are annotated Int, Number or None. The LLVM function is written
-    once a module, however often it is called there.
+    once per module, however often it is called there.
     """
     signature = inspect.signature(function)
     parameters = [KINDS[p.annotation] for p in signature.parameters.values()]

@@ -1,4 +1,4 @@
-"""What kernels compute with: integers, numbers, eight numbers at once, conditions."""
+"""The values of kernels: integers, numbers, eight numbers at once, conditions."""
 
 # mypy: disable-error-code="no-untyped-call"
 
@@ -119,7 +119,7 @@ class Floating(Symbol):
 
     @classmethod
     def of(cls, value: Any) -> Self:
-        """What stands for a number among symbols of this class."""
+        """A number as a symbol of this class."""
         raise NotImplementedError
 
     def _emit(self, instruction: str, other: Any, *, swapped: bool = False) -> Self:

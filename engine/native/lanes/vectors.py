@@ -69,7 +69,7 @@ def ones(value: Int) -> Int:
 
 
 def not_zero(x: Lanes) -> Bit:
-    """Where a number is not 0. NaN is not."""
+    """Whether a number differs from 0; NaN does."""
     return ~(x == 0.0)
 
 
@@ -93,7 +93,7 @@ def first_lanes(count: Int) -> Bit:
 def with_bit(words: Lanes, where: Bit, place: Int) -> Lanes:
     """Eight 64-bit words, in which this bit is set now where a condition holds.
 
-    The words are no numbers: all that may be done with them is this, and to store them.
+    The words are not numbers: they may only be passed here again, or stored.
     """
     bit = Lanes.of(Number(builder().bitcast((Int.of(1) << place).ir, DOUBLE)))
     return from_bits(builder().or_(bits(words), bits(select(where, bit, 0.0))))

@@ -35,7 +35,7 @@ def described(text: str) -> str:
     return textwrap.dedent(text).strip()
 
 
-def test_a_network_becomes_a_matrix_a_layer() -> None:
+def test_a_network_becomes_one_matrix_per_layer() -> None:
     model = MLP(2, [16, 16, 1])
     x, label = values(0.5, -0.3), Value(1.0)
     score = model(x)
@@ -61,14 +61,14 @@ def test_a_network_becomes_a_matrix_a_layer() -> None:
     assert program.outputs == (35,)
 
 
-def test_what_depends_on_parameters_alone_is_computed_once_a_step() -> None:
+def test_what_depends_on_parameters_alone_is_computed_once_per_step() -> None:
     x, y = values(1.3, 0.2)
     a, b, c, d = values(1.0, 2.0, 3.0, 4.0)
     loss = (a * (b * x).sin() + c * (-d * x**2).exp() - y) ** 2
     assert record(loss, [a, b, c, d], [x, y]).describe() == described(
         """
         2 inputs, 4 parameters, 10 rows, 13 instructions
-        once a step:
+        once per step:
           p0 = slot 3
           p0 = -1·p0
           slot 8 = p0
@@ -214,7 +214,7 @@ def test_an_operation_with_a_rule_of_its_own_is_named() -> None:
     straight_through._backward = lambda: None
     with pytest.raises(NotRecordable, match="'ReLU' has a _backward of its own"):
         record(straight_through * 2.0, [w], [x])
-    # Where no gradient passes nothing is lost.
+    # It does no harm where no gradient passes.
     assert record(straight_through * w, [w], [x, straight_through]).inputs == 2
 
 

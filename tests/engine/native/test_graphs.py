@@ -221,7 +221,7 @@ def test_a_loss_that_is_a_leaf() -> None:
 
 
 def test_weight_normalisation() -> None:
-    """Weights that are themselves computed: once a step, then used as a matrix."""
+    """Weights that are themselves computed: once per step, then used as a matrix."""
 
     def expression(p: Sequence[Value], x: Sequence[Value]) -> Value:
         size = (p[0] * p[0] + p[1] * p[1] + p[2] * p[2] + p[3] * p[3]) ** 0.5
@@ -282,7 +282,7 @@ def test_operands_that_are_not_side_by_side() -> None:
 
 
 @pytest.mark.parametrize("rows", [1, 7, 8, 9, 100])
-def test_batches_that_are_no_whole_vector(rows: int) -> None:
+def test_batches_that_do_not_fill_a_vector(rows: int) -> None:
     def network(p: Sequence[Value], x: Sequence[Value]) -> Value:
         hidden, last = network_of(p, [2, 3, 1], ["relu", "linear"])
         return last.outputs(hidden.outputs(list(x)))[0] ** 2
@@ -290,7 +290,7 @@ def test_batches_that_are_no_whole_vector(rows: int) -> None:
     assert run_both(network, numbers(13, 0), [numbers(2, i) for i in range(rows)]).agree()
 
 
-@pytest.mark.parametrize("example", [False, True], ids=["once a step", "for every example"])
+@pytest.mark.parametrize("example", [False, True], ids=["once per step", "for every example"])
 @pytest.mark.parametrize(
     "operation", [operator.mul, operator.add, operator.sub, operator.truediv, Value.maximum]
 )
@@ -437,7 +437,7 @@ def test_what_is_not_finite_in_one_example_stays_there(number: float) -> None:
     assert np.isnan(native.gradient([2.0])).all()
 
 
-def test_descent_on_a_graph_that_is_no_network() -> None:
+def test_descent_on_a_graph_that_is_not_a_network() -> None:
     """a·sin(b·x) + c·exp(-d·x²), as many steps of the scalar engine."""
 
     def expression(p: Sequence[Value], x: Sequence[Value]) -> Value:

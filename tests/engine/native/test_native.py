@@ -245,7 +245,7 @@ def test_it_takes_no_steps_after_the_last() -> None:
     assert (rows, native.step) == ([0, 1, 2], 3)
 
 
-def test_a_job_is_not_copied_with_its_addresses() -> None:
+def test_a_workspace_is_not_copied_with_its_addresses() -> None:
     native = NativeExecutor(prepare(job()))
     with pytest.raises(TypeError, match="cannot be copied or pickled"):
         copy.deepcopy(native)

@@ -121,7 +121,7 @@ PI = Decimal(
 def exact_gelu(x: float) -> tuple[float, float]:
     """x·Φ(x) and Φ(x) + x·φ(x) by the series Φ(x) = ½ + φ(x)·Σ x²ⁿ⁺¹/(1·3·5···(2n+1)).
 
-    Where Φ is 1e-320 the two terms cancel to 1e-320 of their size: hence so many digits.
+    Where Φ is 1e-320 the two terms cancel to 1e-320 of their size, which takes as many digits.
     """
     with localcontext(prec=365):
         number = Decimal(x)
@@ -189,7 +189,7 @@ def test_no_overflow_far_out(name: str, number: float) -> None:
 
 @pytest.mark.parametrize("name", sorted(UNARY.keys() - {"**0", "max with a number"}))
 def test_nan_stays_nan(name: str) -> None:
-    """A number that is none must reach the loss, where training looks for it."""
+    """NaN must reach the loss, where training looks for it."""
     function, _ = UNARY[name]
     native = native_function(lambda p, x: function(p[0] * x[0]), [1.0], [[1.0], [math.nan]])
     losses = native.losses([1.0])
