@@ -43,7 +43,7 @@ def eager(monkeypatch: pytest.MonkeyPatch) -> None:
     That is after every example, or after every block of eight.
     """
     monkeypatch.setattr(scalar, "SLICE", 0.0)
-    monkeypatch.setattr(native, "SLICE", 0.0)
+    monkeypatch.setattr(native, "SLICE_SECONDS", 0.0)
     monkeypatch.setattr(native, "FIRST_BUDGET", 1)
     monkeypatch.setattr(allocation, "BLOCK", 8)
 
