@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.data.batches import shuffled
-from engine.networks.modules import build
 from engine.networks.optimizers import rates
 from engine.spec import JobSpec
+from engine.training.initialise import build
 from engine.training.prepared import prepare
 
 Array = npt.NDArray[np.float64]

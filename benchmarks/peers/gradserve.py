@@ -13,9 +13,9 @@ from engine.compiler.record import record
 from engine.native.function import NativeFunction
 from engine.native.records import LOSS, no_progress
 from engine.native.training_loop import run
-from engine.native.window import make_window
-from engine.networks.modules import build
+from engine.native.window import step_arrays
 from engine.train import train
+from engine.training.initialise import build
 from engine.training.prepared import prepare
 
 DEMO = 100
@@ -46,14 +46,14 @@ def demo(case: Case, steps: int) -> Work:
     """The first DEMO steps again and again, without what precedes the first one."""
     length = min(steps, DEMO)
     problem = prepare(specify(case, length))
-    job = native.make_executor(problem).job
-    window = make_window(problem, 0, length)
-    start = job.slots.copy()
+    workspace = native.make_executor(problem).workspace
+    window = step_arrays(problem, 0, length)
+    start = workspace.slots.copy()
 
     def work() -> Sequence[float]:
         for _ in range(steps // length):
-            job.slots[:] = start
-            run(job.record, *window, no_progress(length), length)
+            workspace.slots[:] = start
+            run(workspace.record, *window, no_progress(length), length)
         losses: list[float] = window.history[LOSS].tolist()
         return losses
 

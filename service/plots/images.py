@@ -13,7 +13,8 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from engine.networks.predict import Array, outputs
+from engine.arrays import Array
+from engine.networks.predict import outputs
 
 # Blue and vermilion of Okabe and Ito's palette: apart for every kind of colour vision.
 BLUE, VERMILION, INK, LIGHT = "#0072B2", "#D55E00", "#222222", "#dcdcdc"

@@ -1,9 +1,10 @@
-"""Operations on rows that are not elementwise, and what a step does to whole rows."""
+"""Operations on rows that are not elementwise, and those of a step on whole rows."""
 
 from __future__ import annotations
 
-from engine.compiler.program import Flag
+from engine.compiler.instructions import Flag
 from engine.native.kernels import rules
+from engine.native.kernels.approximations import exp, log
 from engine.native.kernels.elementwise import (
     FIRST_A,
     FIRST_B,
@@ -12,26 +13,11 @@ from engine.native.kernels.elementwise import (
     add_gradient,
     every_vector,
 )
-from engine.native.lanes.tracing import (
-    BYTES,
-    WIDTH,
-    ZEROS,
-    Int,
-    Lanes,
-    Number,
-    Variable,
-    first_lanes,
-    fma,
-    load,
-    read,
-    select,
-    store,
-    times,
-    total,
-    traced,
-    when,
-    write,
-)
+from engine.native.lanes.control import times, when
+from engine.native.lanes.memory import Variable, load, read, store, write
+from engine.native.lanes.traced import traced
+from engine.native.lanes.values import BYTES, LANES, ZEROS, Int, Lanes, Number
+from engine.native.lanes.vectors import first_lanes, fma, select, total
 
 ADDS, SECOND = Flag.ACCUMULATE, Flag.SECOND
 
@@ -77,8 +63,8 @@ def log_sum_exp(y: Int, a: Int, width: Int, stride: Int, vectors: Int) -> None:
             top.value = select(x > top.value, x, top.value)
         result = Variable(ZEROS)
         for k in times(width):
-            result.value = result.value + rules.exp(load(first + k * stride) - top.value)
-        store(y + vector * BYTES, top.value + rules.log(result.value))
+            result.value = result.value + exp(load(first + k * stride) - top.value)
+        store(y + vector * BYTES, top.value + log(result.value))
 
 
 @traced
@@ -90,9 +76,7 @@ def log_sum_exp_rule(
         result, gradient = load(y + at), load(gy + at)
         for k in times(width):
             place = k * stride + at
-            add_gradient(
-                ga + place, gradient * rules.exp(load(a + place) - result), flags & FIRST_A
-            )
+            add_gradient(ga + place, gradient * exp(load(a + place) - result), flags & FIRST_A)
 
 
 @traced
@@ -146,22 +130,22 @@ def clear(g: Int, count: Int, stride: Int, vectors: Int) -> None:
 @traced
 def seed(g: Int, weight: Number, examples: Int) -> None:
     """The gradient of the loss row: each example's weight, and 0 in the lanes after them."""
-    for vector in times(examples // WIDTH):
+    for vector in times(examples // LANES):
         store(g + vector * BYTES, weight)
-    with when(examples % WIDTH != 0):
-        at = g + examples // WIDTH * BYTES
-        store(at, select(first_lanes(examples % WIDTH), weight, 0.0))
+    with when(examples % LANES != 0):
+        at = g + examples // LANES * BYTES
+        store(at, select(first_lanes(examples % LANES), weight, 0.0))
 
 
 @traced
 def add_row(sums: Int, y: Int, examples: Int) -> None:
-    """Adds the examples of a row to eight sums, one a lane."""
+    """Adds the examples of a row to eight sums, one per lane."""
     result = Variable(load(sums))
-    for vector in times(examples // WIDTH):
+    for vector in times(examples // LANES):
         result.value = result.value + load(y + vector * BYTES)
-    with when(examples % WIDTH != 0):
-        rest = load(y + examples // WIDTH * BYTES)
-        result.value = result.value + select(first_lanes(examples % WIDTH), rest, 0.0)
+    with when(examples % LANES != 0):
+        rest = load(y + examples // LANES * BYTES)
+        result.value = result.value + select(first_lanes(examples % LANES), rest, 0.0)
     store(sums, result.value)
 
 
