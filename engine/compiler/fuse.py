@@ -85,12 +85,12 @@ class Fuser:
         """A sum of terms over all its `+` signs, or what a constant adds to or multiplies."""
         if value._op == "+":
             a, b = value._prev
-            for number, term in ((a, b), (b, a)):
-                if self.kinds[number] == CONSTANT and number.data != 0.0:
-                    coefficient, operand = self.scaled(term)
-                    self.add(Plan(value, LINEAR, (operand,), (number.data, coefficient)))
-                    return
-            if self.offset.get(value):
+            if CONSTANT in (self.kinds[a], self.kinds[b]) and self.adds_constant(value):
+                number, term = (a, b) if self.kinds[a] == CONSTANT else (b, a)
+                coefficient, operand = self.scaled(term)
+                self.add(Plan(value, LINEAR, (operand,), (number.data, coefficient)))
+                return
+            if self.offset and self.offset.get(value):
                 self.plan_in_order(value)
                 return
         self.plan_terms(value)
@@ -108,7 +108,11 @@ class Fuser:
             term = stack.pop()
             kind = kinds[term]
             if kind == CONSTANT:
-                continue  # a 0, as `adds_constant` and `plan_sum` keep the others away
+                if term.data != 0.0:
+                    self.has_offset(value)
+                    self.plan_in_order(value)
+                    return
+                continue
             if per_example and kind < EXAMPLES:
                 if bias is None:
                     bias = term
@@ -119,11 +123,10 @@ class Fuser:
                 op = term._op
                 if op == "+":
                     a, b = term._prev
-                    if CONSTANT not in (kinds[a], kinds[b]) or not self.adds_constant(term):
-                        stack.append(b)
-                        stack.append(a)
-                        continue
-                elif op == "*":
+                    stack.append(b)
+                    stack.append(a)
+                    continue
+                if op == "*":
                     a, b = term._prev
                     if kinds[b] < kinds[a] and kinds[b] < EXAMPLES:
                         a, b = b, a
@@ -136,12 +139,23 @@ class Fuser:
                         operands.append(b)
                         continue
             linear.append((1.0, term))
-        others = [term for _, term in linear] if bias is None else [bias, *(t for _, t in linear)]
-        if len(weights) + len(others) > 2 and any(self.has_offset(term) for term in others):
+        if (linear or (bias is not None and bias._prev)) and self.needs_order(
+            linear, weights, bias
+        ):
             self.has_offset(value)
             self.plan_in_order(value)
         else:
             self.add_sum(value, linear, weights, tuple(operands), bias)
+
+    def needs_order(
+        self, linear: list[tuple[float, Value]], weights: list[Value], bias: Value | None
+    ) -> bool:
+        """Whether a constant is added in one of three terms or more."""
+        terms = [term for _, term in linear]
+        if bias is not None and bias._prev:
+            terms.append(bias)
+        count = len(linear) + len(weights) + (bias is not None)
+        return count > 2 and any(self.has_offset(term) for term in terms)
 
     def plan_in_order(self, value: Value) -> None:
         """A sum whose terms are added one by one as the graph adds them.

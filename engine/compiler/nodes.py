@@ -126,7 +126,7 @@ class Builder:
         (self.body_nodes if per_example else self.prologue_nodes)[plan.value] = node
 
     def node(self, value: Value, per_example: bool) -> Node:
-        """The node of a value in a stage; others than plans get one when first needed."""
+        """The node of a value in a stage; values without a plan get one when first needed."""
         nodes = self.body_nodes if per_example else self.prologue_nodes
         found = nodes.get(value)
         if found is not None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from engine.compiler.instructions import Flag
 from engine.native.kernels import rules
 from engine.native.kernels.approximations import exp, log
@@ -17,7 +19,7 @@ from engine.native.lanes.control import times, when
 from engine.native.lanes.memory import Variable, load, read, store, write
 from engine.native.lanes.traced import traced
 from engine.native.lanes.values import BYTES, LANES, ZEROS, Int, Lanes, Number
-from engine.native.lanes.vectors import first_lanes, fma, select, total
+from engine.native.lanes.vectors import anywhere, first_lanes, fma, magnitude, select, total
 
 ADDS, SECOND = Flag.ACCUMULATE, Flag.SECOND
 
@@ -52,31 +54,48 @@ def linear_rule(
             add_gradient(gb + at, gradient * right, flags & FIRST_B)
 
 
+FAR = 2.0**12
+"""From here on log Σ exp has lost so many digits that its rule does not rely on it."""
+
+
 @traced
 def log_sum_exp(y: Int, a: Int, width: Int, stride: Int, vectors: Int) -> None:
     """log Σ exp(aₖ) over rows, the largest taken out first so that no exp overflows."""
     for vector in times(vectors):
-        first = a + vector * BYTES
-        top = Variable(load(first))
-        for k in times(width):
-            x = load(first + k * stride)
-            top.value = select(x > top.value, x, top.value)
-        result = Variable(ZEROS)
-        for k in times(width):
-            result.value = result.value + exp(load(first + k * stride) - top.value)
-        store(y + vector * BYTES, top.value + log(result.value))
+        top, total = largest_and_rest(a + vector * BYTES, width, stride)
+        store(y + vector * BYTES, top + log(total))
+
+
+def largest_and_rest(first: Int, width: Int, stride: Int) -> tuple[Lanes, Lanes]:
+    """The largest aₖ, and Σ exp(aₖ - largest)."""
+    top = Variable(load(first))
+    for k in times(width):
+        x = load(first + k * stride)
+        top.value = select(x > top.value, x, top.value)
+    result = Variable(ZEROS)
+    for k in times(width):
+        result.value = result.value + exp(load(first + k * stride) - top.value)
+    return top.value, result.value
 
 
 @traced
 def log_sum_exp_rule(
     y: Int, a: Int, gy: Int, ga: Int, flags: Int, width: Int, stride: Int, vectors: Int
 ) -> None:
+    """The slope exp(aₖ - y), or where y is large exp(aₖ - largest)/Σ, which is the same."""
     for vector in times(vectors):
         at = vector * BYTES
-        result, gradient = load(y + at), load(gy + at)
+        result, weight = Variable(load(y + at)), Variable(load(gy + at))
+        size = magnitude(result.value)
+        far = (size >= FAR) & (size < math.inf)
+        with when(anywhere(far)):
+            top, total = largest_and_rest(a + at, width, stride)
+            result.value = select(far, top, result.value)
+            weight.value = select(far, weight.value / total, weight.value)
         for k in times(width):
             place = k * stride + at
-            add_gradient(ga + place, gradient * exp(load(a + place) - result), flags & FIRST_A)
+            slope = exp(load(a + place) - result.value)
+            add_gradient(ga + place, weight.value * slope, flags & FIRST_A)
 
 
 @traced

@@ -118,6 +118,14 @@ PI = Decimal(
 )
 
 
+@pytest.mark.parametrize("offset", [3e3, 1e6, -1e9, 1e12, 1e16, -1e300])
+def test_the_slopes_of_log_sum_exp_at_a_large_common_offset(offset: float) -> None:
+    native = native_function(lambda p, x: log_sum_exp([p[0] + x[0], p[1] + x[0]]), [0.0] * 2, [[0]])
+    slopes = native.gradient([offset, offset]).tolist()
+    assert slopes == pytest.approx([0.5, 0.5], rel=1e-12)
+    assert native.loss([offset, offset]) == pytest.approx(offset + math.log(2.0), rel=1e-15)
+
+
 def exact_gelu(x: float) -> tuple[float, float]:
     """x·Φ(x) and Φ(x) + x·φ(x) by the series Φ(x) = ½ + φ(x)·Σ x²ⁿ⁺¹/(1·3·5···(2n+1)).
 
