@@ -1,10 +1,10 @@
-"""What can go wrong on the client's side, each with a text meant for a person."""
+"""The client's errors, each with a text that is meant for a person."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-from gradserve.cli.formatting import printable
+from gradserve.printable import printable
 
 
 class FieldError(NamedTuple):
@@ -18,7 +18,7 @@ class ClientError(Exception):
     """The service could not be reached, refused the request or failed.
 
     Attributes:
-        status: the HTTP status, None when there was no answer.
+        status: the HTTP status; None when there was no response.
         errors: the places of the request that were refused.
     """
 
@@ -31,5 +31,5 @@ class ClientError(Exception):
         self.errors = errors
 
 
-class SpecFileError(ClientError):
+class JobFileError(ClientError):
     """A job file cannot be read or holds no job; the text names the file and the place in it."""

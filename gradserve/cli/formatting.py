@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from gradserve.printable import printable
+
 if TYPE_CHECKING:
-    from gradserve.client import Job
+    from gradserve.types import Job, JobSummary, Scores
 
 STATE_STYLES = {
     "queued": "yellow",
@@ -21,39 +22,51 @@ STATE_STYLES = {
 }
 UNKNOWN = "-"
 REGRESSIONS = ("mse", "mae", "huber")
-# C0 and C1, which move the cursor or begin a command to the terminal; what ends a line or turns
-# the direction of writing (Unicode's Bidi_Control).
-UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
-
-
-def printable(others: str) -> str:
-    """A text of somebody else's as a terminal may have it: with \\xNN or \\uNNNN for controls."""
-    return UNPRINTABLE.sub(_escape, others)
-
-
-def _escape(found: re.Match[str]) -> str:
-    code = ord(found[0])
-    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
 
 
 def number(value: float | None, digits: int = 6) -> str:
-    """The value with so many significant digits."""
+    """The value with N = `digits` significant digits."""
     return UNKNOWN if value is None else f"{value:.{digits}g}"
 
 
 def score_name(job: Job) -> str:
-    """What `accuracy` measures: the share of right answers, or R² in a regression."""
+    """What `accuracy` measures: the share of right predictions, or R² in a regression."""
     return "R²" if job["spec"]["loss"]["kind"] in REGRESSIONS else "accuracy"
 
 
-def score(job: Job) -> str:
-    value = job["accuracy"]
+def score(value: float | None, name: str) -> str:
+    """An accuracy as a percentage, an R² as a number."""
     if value is None:
         return UNKNOWN
-    if score_name(job) != "R²":
+    if name != "R²":
         return f"{100 * value:.1f} %"
     # R² has no lower bound: that of a job about to diverge would fill the screen with digits.
     return f"{value:.4f}" if abs(value) < 1e4 else f"{value:.4g}"
+
+
+def figures(scores: Scores, name: str) -> str:
+    """`loss 0.0123, accuracy 98.0 %`, and the same of the validation rows where there are any."""
+    text = f"loss {number(scores['loss'])}, {name} {score(scores['accuracy'], name)}"
+    if scores["validation_loss"] is None:
+        return text
+    validation = score(scores["validation_accuracy"], name)
+    return f"{text}; validation loss {number(scores['validation_loss'])}, {name} {validation}"
+
+
+def logged(job: JobSummary) -> Scores:
+    """The figures of the newest logged step."""
+    return {
+        "step": job["step"],
+        "loss": job["loss"],
+        "accuracy": job["accuracy"],
+        "validation_loss": job["validation_loss"],
+        "validation_accuracy": job["validation_accuracy"],
+    }
+
+
+def delivered(job: JobSummary) -> Scores:
+    """The figures of the delivered parameters; of the newest logged step where there are none."""
+    return job.get("final") or logged(job)
 
 
 def duration(seconds: float | None) -> str:

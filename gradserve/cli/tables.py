@@ -6,9 +6,10 @@ from rich.table import Table
 from rich.text import Text
 
 from gradserve.cli import formatting
-from gradserve.client import Job, Jobs, JobSummary
+from gradserve.printable import printable
+from gradserve.types import Environment, Job, Jobs, JobSummary
 
-# The terminal's width from which a list has the column. Cut to fit, all of them would say nothing.
+# The least width of a terminal that shows the column; squeezed in, none could be read.
 COLUMNS = {
     "ID": 0,
     "NAME": 70,
@@ -19,12 +20,12 @@ COLUMNS = {
     "CREATED": 115,
 }
 NUMBERS = ("STEP", "LOSS", "ACCURACY")
-# The examples themselves, where a job brings its own.
+# The rows themselves, where a job brings its own.
 EXAMPLES = ("x", "y", "text")
 
 
 def jobs_table(jobs: Jobs, width: int) -> Table:
-    """A line a job, with as many columns as a terminal of this width has room for."""
+    """One line per job, with as many columns as a terminal of this width has room for."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     shown = [title for title, from_width in COLUMNS.items() if width >= from_width]
     for title in shown:
@@ -49,35 +50,41 @@ def jobs_table(jobs: Jobs, width: int) -> Table:
 
 
 def job_table(job: Job) -> Table:
-    """Everything about one job, a line each."""
+    """Everything about one job, one line per fact."""
     table = Table(box=None, pad_edge=False, show_header=False)
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
+    name = formatting.score_name(job)
     rows: list[tuple[str, str | Text]] = [
         ("id", job["id"]),
         ("name", job["name"] or formatting.UNKNOWN),
         ("state", state(job)),
         ("step", f"{job['step']:,} of {job['steps']:,}"),
-        ("loss", formatting.number(job["loss"])),
-        (formatting.score_name(job), formatting.score(job)),
+        ("last logged", formatting.figures(formatting.logged(job), name)),
+        *[
+            (title, f"step {scores['step']:,}: {formatting.figures(scores, name)}")
+            for title, scores in (("best", job.get("best")), ("delivered", job.get("final")))
+            if scores
+        ],
         ("created", formatting.when(job["created_at"])),
         ("started", formatting.when(job["started_at"])),
         ("finished", formatting.when(job["finished_at"])),
         ("training time", formatting.duration(formatting.took(job))),
         ("attempt", str(job["attempt"])),
         *specification(job),
+        *[("computed by", environment(part)) for part in job.get("environment") or ()],
     ]
     why = formatting.failure(job)
     if why is not None:
         rows.insert(3, ("reason", why))
-    for name, value in rows:
-        table.add_row(name, literal(value))
+    for title, value in rows:
+        table.add_row(title, literal(value))
     return table
 
 
 def literal(cell: str | Text) -> Text:
-    """The cell as it stands: rich would read square brackets in a plain string as markup."""
-    return cell if isinstance(cell, Text) else Text(formatting.printable(cell))
+    """The cell as it is: rich would read square brackets in a plain string as markup."""
+    return cell if isinstance(cell, Text) else Text(printable(cell))
 
 
 def state(job: JobSummary) -> Text:
@@ -95,6 +102,13 @@ def specification(job: Job) -> list[tuple[str, str]]:
         ("learning rate", fields(spec["optimizer"]["learning_rate"])),
         ("executor", spec["executor"]),
     ]
+
+
+def environment(part: Environment) -> str:
+    """`engine 0.1.0, numpy 2.4.6, … from step 0 on`."""
+    names = ("engine", "numpy", "numba", "processor")
+    versions = ", ".join(f"{name} {part.get(name)}" for name in names)
+    return f"{versions} from step {part['from_step']:,} on"
 
 
 def fields(part: dict[str, object]) -> str:

@@ -10,7 +10,7 @@ from engine import MLP, Layer
 from engine.networks.activations import ACTIVATIONS
 from engine.networks.predict import outputs
 from engine.spec import Activation
-from gradserve.client import Parameters
+from gradserve.types import Parameters
 
 
 def parameters_of(model: MLP, activations: list[str]) -> Parameters:

@@ -35,7 +35,21 @@ def test_rates(steps_per_second: float, shown: str) -> None:
     ],
 )
 def test_scores(loss: str, accuracy: float | None, shown: str) -> None:
-    assert formatting.score({"accuracy": accuracy, "spec": {"loss": {"kind": loss}}}) == shown
+    name = formatting.score_name({"spec": {"loss": {"kind": loss}}})
+    assert formatting.score(accuracy, name) == shown
+
+
+def test_figures_of_the_delivered_parameters_come_before_the_last_logged_ones() -> None:
+    logged = {"loss": 0.25, "accuracy": 0.5, "validation_loss": None, "validation_accuracy": None}
+    final = {"step": 9, "loss": 0.125, "accuracy": 1.0}
+    final |= {"validation_loss": 0.5, "validation_accuracy": 0.75}
+    job = {"step": 10, **logged}
+    assert formatting.figures(formatting.delivered(job), "accuracy") == (
+        "loss 0.25, accuracy 50.0 %"
+    )
+    assert formatting.figures(formatting.delivered(job | {"final": final}), "accuracy") == (
+        "loss 0.125, accuracy 100.0 %; validation loss 0.5, accuracy 75.0 %"
+    )
 
 
 def test_a_failed_job_says_why() -> None:
