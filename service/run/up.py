@@ -10,7 +10,6 @@ anything starts, and while the API is restarted its callers wait instead of bein
 
 from __future__ import annotations
 
-import errno
 import os
 import socket
 import sys
@@ -24,19 +23,16 @@ from sqlalchemy.engine import URL, make_url
 
 from service.common.errors import GradserveError
 from service.common.messages import make_publisher, waiting
+from service.common.processes import usable_cores
 from service.common.settings import Settings
 from service.run import programs
 from service.run.data_folder import open_folder
+from service.run.sockets import StartFailed, listen, public_url, reachable
 from service.run.supervisor import Supervisor
 from service.run.watchdog import Watchdog
 from service.store import migrate
 
 READY_SECONDS = 60.0
-LISTEN_BACKLOG = 1024
-
-
-class StartFailed(GradserveError):
-    """`gradserve up` cannot start; the text says why and what to do."""
 
 
 def run(host: str, port: int, data_dir: str | Path, workers: int | None = None) -> int:
@@ -58,13 +54,6 @@ def run(host: str, port: int, data_dir: str | Path, workers: int | None = None) 
         print(f"gradserve: {error}", file=sys.stderr, flush=True)
         return 1
     return 0
-
-
-def usable_cores() -> int:
-    """The cores this process may use, which can be fewer than the machine has."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _run(host: str, port: int, data_dir: Path, workers: int) -> None:
@@ -117,49 +106,6 @@ def _run(host: str, port: int, data_dir: Path, workers: int) -> None:
                 flush=True,
             )
         supervisor.wait(None)
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """A listening socket.
-
-    Raises:
-        StartFailed: the port is in use, or the host is none of this machine's addresses.
-    """
-    if not 0 <= port <= 65535:
-        raise StartFailed(f"port {port} does not exist: choose one from 0 to 65535")
-    try:
-        family, _, _, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        return socket.create_server(address[:2], family=family, backlog=LISTEN_BACKLOG)
-    except UnicodeError as error:  # a label of the name is empty or too long
-        raise StartFailed(
-            f"cannot listen on {host} port {port} (no host has such a name): "
-            "choose another one with --host"
-        ) from error
-    except OSError as error:
-        if error.errno == errno.EADDRINUSE:
-            raise StartFailed(
-                f"port {port} on {host} is in use: stop what listens there, "
-                "or choose another one with --port"
-            ) from error
-        # Python writes the address once more behind what the system says.
-        reason = (error.strerror or "").split(" (while ")[0]
-        raise StartFailed(
-            f"cannot listen on {host} port {port} ({reason}): choose others with --host and --port"
-        ) from error
-
-
-def reachable(listener: socket.socket) -> tuple[str, int]:
-    """An address at which this machine itself reaches the listener."""
-    host, port = listener.getsockname()[:2]
-    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host), port
-
-
-def public_url(listener: socket.socket) -> str:
-    """Where a person on this machine reaches the listener."""
-    host, port = reachable(listener)
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def _settings(data_dir: Path) -> Settings:

@@ -173,7 +173,7 @@ def test_show_tells_everything_about_a_job(gradserve: Command) -> None:
     assert lines["id"] == id
     assert lines["state"] == "succeeded"
     assert lines["step"] == "600 of 600"
-    last_logged = re.search(r"loss [\d.e-]+, R² ([\d.]+)$", shown, re.MULTILINE)
+    last_logged = re.search(r"loss [\d.e-]+, R² ([\d.]+)", shown)
     assert last_logged is not None
     assert float(last_logged[1]) > 0.98
     assert lines["layers"] == "8 tanh → 1 linear"
