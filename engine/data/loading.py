@@ -7,7 +7,6 @@ for.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -26,9 +25,6 @@ from engine.spec.datasets import (
     Spiral,
     Xor,
 )
-
-if TYPE_CHECKING:
-    from engine.spec import JobSpec
 
 
 class InvalidData(ValueError):
@@ -67,7 +63,7 @@ def generated(dataset: Generated) -> tuple[Array, Array]:
 
     parameters = dataset.model_dump(exclude={"kind", "seed", "standardise", "standardise_targets"})
     try:
-        kind: str = dataset.kind  # type: ignore[attr-defined]
+        kind: str = dataset.kind
         make = getattr(datasets, f"make_{kind}")
         x, y = make(**parameters, random_state=dataset.seed)
     except ValueError as error:
@@ -115,14 +111,3 @@ def moments(columns: Array) -> tuple[Array, Array]:
     # Rounding may leave a deviation that is not quite 0.
     constant = columns.max(axis=0) == columns.min(axis=0)
     return mean, np.where(constant | (deviation == 0.0), 1.0, deviation)
-
-
-def encode(spec: JobSpec, y: Array) -> Array:
-    """Targets (rows × 1, or rows × classes for cross_entropy) as the loss reads them."""
-    if spec.loss.kind == "cross_entropy":
-        return np.eye(spec.model.layers[-1].units)[y.astype(np.intp)]
-    if spec.loss.kind == "max_margin":
-        return np.where(y > 0.0, 1.0, -1.0)[:, None]
-    if spec.loss.kind == "binary_cross_entropy":
-        return np.where(y > 0.0, 1.0, 0.0)[:, None]
-    return y[:, None]

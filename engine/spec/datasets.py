@@ -33,6 +33,7 @@ class DatasetSpec(Model):
     INPUTS: ClassVar[int] = 2
     CLASSES: ClassVar[int | None] = 2
 
+    kind: str
     standardise: bool = False
     standardise_targets: bool = False
 

@@ -5,17 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from pydantic import ValidationError
 
-from engine.spec import JobSpec, problems
+from engine.spec import JobSpec
 from engine.spec.base import MAX_ROWS, pointer
-from tests.engine.specs import MOONS, SMALL, job, vary
-
-
-def refusals(document: dict[str, Any]) -> dict[str, str]:
-    with pytest.raises(ValidationError) as caught:
-        JobSpec.model_validate(document)
-    return dict(problems(caught.value))
+from tests.engine.specs import MOONS, SMALL, job, refusals, vary
 
 
 def test_the_demo_is_accepted_and_normalised() -> None:
