@@ -45,6 +45,10 @@ class DatasetSpec(Model):
         """How many classes the targets name; None when they are numbers."""
         return self.CLASSES
 
+    def distinct_labels(self) -> int | None:
+        """How many different labels the targets hold, where that is known before they are made."""
+        return self.classes()
+
 
 class Generated(DatasetSpec):
     """Made by a generator; the fields besides the seed are the generator's parameters."""
@@ -323,6 +327,9 @@ class Inline(DatasetSpec):
     def classes(self) -> int | None:
         return None
 
+    def distinct_labels(self) -> int:
+        return len(set(self.y))
+
 
 def name_or_position(value: object) -> object:
     """Refuses what is neither with one error: the union would make one for each of its types."""
@@ -367,6 +374,9 @@ class Csv(DatasetSpec):
 
     def classes(self) -> int | None:
         return None if self._table.names is None else len(self._table.names)
+
+    def distinct_labels(self) -> int:
+        return len(set(self._table.y))
 
 
 Dataset = Annotated[

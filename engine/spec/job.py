@@ -44,12 +44,23 @@ class JobSpec(Model):
         rows = self.dataset.shape()[0]
         if self.training.validation_fraction > 0.0 and rows < 2:
             raise at(("training", "validation_fraction"), "a validation set needs at least 2 rows")
+        check_targets(self.dataset, self.model, self.loss)
+        self.every_class_is_trained()
         problem = self.optimizer.learning_rate.problem(self.training.steps)
         if problem is not None:
             field, sentence = problem
             raise at(("optimizer", "learning_rate", field), sentence)
-        check_targets(self.dataset, self.model, self.loss)
         return self
+
+    def every_class_is_trained(self) -> None:
+        rows, classes = self.dataset.shape()[0], self.dataset.distinct_labels()
+        kept = rows - self.training_rows()
+        if self.classifies() and classes is not None and kept > rows - classes:
+            raise at(
+                ("training", "validation_fraction"),
+                f"{kept} of {rows} rows for validation leave no training row for one of "
+                f"{classes} classes; lower it, or add rows",
+            )
 
     def classifies(self) -> bool:
         """Whether outputs are scores of classes; otherwise they are numbers to come close to."""

@@ -25,6 +25,8 @@ def check_targets(dataset: DatasetSpec, model: ModelSpec, loss: LossSpec) -> Non
         return
     if dataset.standardise_targets:
         raise at(("dataset", "standardise_targets"), f"{loss.kind} needs labels as they are")
+    if isinstance(dataset, Csv) and dataset.table.infinite:
+        raise at(("dataset", "text"), dataset.table.infinite)
     if isinstance(dataset, Inline):
         check_labels(dataset.y, loss, outputs, ("dataset", "y"))
     elif isinstance(dataset, Csv) and classes is None:

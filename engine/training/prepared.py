@@ -58,7 +58,15 @@ def prepare(spec: JobSpec) -> Problem:
     x, y = loading.load(spec.dataset)
     kept = validation_rows(len(x), spec.training.validation_fraction)
     labels = y.tolist() if spec.classifies() else None
-    chosen, apart = split(len(x), kept, spec.training.seed, labels)
+    if labels is not None and len(set(labels)) < 2:
+        raise loading.InvalidData(
+            f"all {len(labels)} rows of {spec.dataset.kind} are of class {labels[0]:g}; "
+            "choose another seed or more samples"
+        )
+    try:
+        chosen, apart = split(len(x), kept, spec.training.seed, labels)
+    except ValueError as error:
+        raise loading.InvalidData(f"{error}; lower the validation fraction") from None
     scaling = loading.Scaling.of(spec.dataset, x[chosen], y[chosen])
     rows = Rows(
         scaling.inputs(x), spec.loss.encode(scaling.targets(y), spec.model.layers[-1].units)

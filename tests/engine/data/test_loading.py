@@ -388,3 +388,15 @@ def test_numbers_that_overflow_while_scaling_are_invalid_data() -> None:
     dataset = {"kind": "inline", "x": [[1e308], [-1e308]], "y": [0.0, 1.0], "standardise": True}
     with pytest.raises(InvalidData, match="too large to standardise"):
         prepare(job(dataset=dataset))
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_generated_set_of_one_class_is_refused(seed: int) -> None:
+    dataset = {"kind": "hastie_10_2", "n_samples": 2, "seed": seed}
+    spec = job(dataset=dataset)
+    labels = load(spec.dataset)[1].tolist()
+    if len(set(labels)) == 2:
+        assert len(prepare(spec).training) == 2
+        return
+    with pytest.raises(InvalidData, match="choose another seed or more samples"):
+        prepare(spec)
