@@ -20,9 +20,10 @@ from typing import TYPE_CHECKING, cast
 if TYPE_CHECKING:
     from importlib.abc import Loader, MetaPathFinder
 
+DATASET_FILES = ("base", "generated", "scikit", "playground", "bundled", "own")
 MOVED = {
     "batches": ("data.batches",),
-    "datasets": ("spec.datasets",),
+    "datasets": ("spec.datasets", *(f"spec.datasets.{part}" for part in DATASET_FILES)),
     "derivatives": ("autograd.value",),
     "draw": ("autograd.drawing",),
     "emit": ("compiler.emit",),
@@ -33,7 +34,7 @@ MOVED = {
     "losses": ("spec.loss", "networks.batch_loss"),
     "nn": ("networks.modules", "training.initialise", "networks.activations"),
     "optim": ("networks.optimizers", "spec.schedules"),
-    "playground": ("data.playground",),
+    "playground": ("spec.datasets.playground",),
     "problem": ("training.prepared",),
     "program": ("compiler.program", "compiler.operations", "compiler.instructions"),
     "progress": ("training.state",),

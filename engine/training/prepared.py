@@ -9,6 +9,7 @@ import numpy as np
 from engine.arrays import Array
 from engine.data import loading
 from engine.data.batches import Batches, split
+from engine.data.scaling import Scaling
 from engine.spec import JobSpec, validation_rows
 from engine.spec.loss import ExampleLoss
 
@@ -39,7 +40,7 @@ class Problem:
     spec: JobSpec
     training: Rows
     validation: Rows | None
-    scaling: loading.Scaling
+    scaling: Scaling
     loss: ExampleLoss
     batches: Batches
 
@@ -67,7 +68,7 @@ def prepare(spec: JobSpec) -> Problem:
         chosen, apart = split(len(x), kept, spec.training.seed, labels)
     except ValueError as error:
         raise loading.InvalidData(f"{error}; lower the validation fraction") from None
-    scaling = loading.Scaling.of(spec.dataset, x[chosen], y[chosen])
+    scaling = Scaling.of(spec.dataset, x[chosen], y[chosen])
     rows = Rows(
         scaling.inputs(x), spec.loss.encode(scaling.targets(y), spec.model.layers[-1].units)
     )
