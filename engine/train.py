@@ -43,6 +43,7 @@ __all__ = [
     "Progress",
     "Scores",
     "State",
+    "replay",
     "state_at",
     "train",
 ]
@@ -74,9 +75,16 @@ def train(spec: JobSpec, start: State | None = None) -> Iterator[Progress]:
 
 
 def state_at(spec: JobSpec, step: int, start: State | None = None) -> State:
-    """The state after exactly `step` updates, replayed from `start` or from the beginning.
+    """The last state of `replay`, for callers that need not look around meanwhile."""
+    *_, executor_state = replay(spec, step, start)
+    return executor_state()
 
-    It has the bits that the training itself had there.
+
+def replay(spec: JobSpec, step: int, start: State | None = None) -> Iterator[Callable[[], State]]:
+    """Goes to the state after exactly `step` updates, from `start` or from the beginning.
+
+    Yields about every 50 ms; what it yields last returns the state, which has the bits that the
+    training itself had there.
 
     Raises:
         InvalidData: as `train`; or the training never is at `step`, or is beyond it at `start`.
@@ -88,10 +96,10 @@ def state_at(spec: JobSpec, step: int, start: State | None = None) -> State:
             f"step {step} cannot be replayed from step {executor.step} of {spec.training.steps}"
         )
     for _ in executor.run(step):
-        pass
+        yield executor.state
     if executor.step < step:
         raise InvalidData(f"early stopping ends the training at step {executor.step}")
-    return executor.state()
+    yield executor.state
 
 
 EXECUTORS: dict[str, Callable[[Problem, State | None], Executor]] = {

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from engine.train import HistoryRow
 from engine.train import State as TrainingState
 from service.store import checkpoints, claims, jobs
-from service.store.claims import Claim
+from service.store.claims import Claim, StepFigures
 from service.store.parameters import Packed
 from service.store.tables import ErrorCode, State, Wish
 from worker import checkpoint_format
@@ -32,7 +32,7 @@ Kept = Mapping[int, bytes]
 NOTHING_KEPT: Kept = MappingProxyType({})
 
 
-class Ledger:
+class JobWriter:
     """The database as one claim sees it.
 
     `step` is the step of the newest progress in the database; rows up to there are written.
@@ -51,6 +51,7 @@ class Ledger:
         self._sessions = sessions
         self._lease_seconds = lease_seconds
         self._draining = draining
+        self._trained_seconds = claim.trained_seconds
         self._lease_until = time.monotonic() + lease_seconds
         self._progress_at = time.monotonic()
 
@@ -60,8 +61,17 @@ class Ledger:
             return None
         return self._persist(lambda session, _: self._newest_intact(session))
 
+    def state_before(self, step: int) -> TrainingState | None:
+        """The newest intact state at `step` or before it; None where none was written."""
+        return self._persist(lambda session, _: self._newest_intact(session, step))
+
     def progress(
-        self, step: int, rows: Sequence[HistoryRow], data: bytes, kept: Kept
+        self,
+        step: int,
+        rows: Sequence[HistoryRow],
+        data: bytes,
+        kept: Kept,
+        best: StepFigures | None,
     ) -> Wish | None:
         """Rows, checkpoint and step together; returns what somebody wants to become of the job.
 
@@ -75,10 +85,11 @@ class Ledger:
                 job = jobs.get(session, self.claim.id)
                 if (job.fence, job.state, job.step) == (self.claim.fence, "running", step):
                     return job.desired_state  # only the answer to the COMMIT was lost
-            return self._record(session, step, rows, kept, now, data)
+            return self._record(session, step, rows, kept, now, data, best)
 
         wish = self._persist(work)
         self.step = step
+        self._trained_seconds += now - self._progress_at
         self._progress_at = now
         self._lease_until = now + self._lease_seconds
         return wish
@@ -98,13 +109,21 @@ class Ledger:
         self._lease_until = now + self._lease_seconds
         return wish
 
-    def succeed(self, step: int, rows: Sequence[HistoryRow], kept: Kept, packed: Packed) -> State:
-        """The last progress and the final parameters; `cancelled` if that was accepted before."""
+    def succeed(
+        self,
+        step: int,
+        rows: Sequence[HistoryRow],
+        kept: Kept,
+        packed: Packed,
+        best: StepFigures | None,
+        final: StepFigures,
+    ) -> State:
+        """The last progress and the delivered parameters; `cancelled` if that came before."""
         now = time.monotonic()
 
         def work(session: Session) -> State:
-            self._record(session, step, rows, kept, now)
-            return claims.succeed(session, self.claim, step=step, packed=packed)
+            self._record(session, step, rows, kept, now, best=best)
+            return claims.succeed(session, self.claim, step=step, packed=packed, final=final)
 
         return self._leave(work)
 
@@ -116,13 +135,14 @@ class Ledger:
         step: int | None = None,
         rows: Sequence[HistoryRow] = (),
         kept: Kept = NOTHING_KEPT,
+        best: StepFigures | None = None,
     ) -> State:
         """Ends the job `failed`; `step` and what was logged before it are written as well."""
         now = time.monotonic()
 
         def work(session: Session) -> State:
             if step is not None:
-                self._record(session, step, rows, kept, now)
+                self._record(session, step, rows, kept, now, best=best)
             return claims.fail(session, self.claim, code=code, detail=detail, step=step)
 
         return self._leave(work)
@@ -139,6 +159,7 @@ class Ledger:
         kept: Kept,
         now: float,
         data: bytes | None = None,
+        best: StepFigures | None = None,
     ) -> Wish | None:
         wish = claims.record_progress(
             session,
@@ -150,6 +171,8 @@ class Ledger:
             lease_seconds=self._lease_seconds,
             checkpoint=kept.get(step, data),
             retained=step in kept,
+            best=best,
+            trained_before=self._trained_seconds,
         )
         others = {at: kept_data for at, kept_data in kept.items() if at != step}
         checkpoints.keep(session, self.claim.pk, others)
@@ -167,8 +190,8 @@ class Ledger:
 
         return self._persist(leave)
 
-    def _newest_intact(self, session: Session) -> TrainingState | None:
-        for found in checkpoints.newest_first(session, self.claim.pk):
+    def _newest_intact(self, session: Session, at_most: int | None = None) -> TrainingState | None:
+        for found in checkpoints.newest_first(session, self.claim.pk, at_most):
             if found.intact:
                 return checkpoint_format.decode(found.data)
             log.error(

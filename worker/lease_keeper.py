@@ -27,7 +27,7 @@ T = TypeVar("T")
 LONGEST_SLICE_SECONDS = 600.0
 
 
-class Pulse:
+class LeaseKeeper:
     """A thread that calls `renew` every so many seconds, while a slice lasts longer than that."""
 
     def __init__(self, renew: Callable[[], object], *, every: float) -> None:

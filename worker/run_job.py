@@ -7,22 +7,25 @@ and at the drain flag, and every half second writes what it has and reads what i
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from sqlalchemy.orm import Session, sessionmaker
 
+from engine.environment import environment
 from engine.spec import JobSpec
-from engine.train import Diverged, HistoryRow, InvalidData, Progress, train
+from engine.train import Diverged, HistoryRow, InvalidData, Progress, State, replay, train
 from service.common.errors import LeaseLost
 from service.common.settings import Settings
 from service.store import checkpoints, claims, parameters
-from service.store.claims import Claim
-from service.store.tables import State, Wish
+from service.store.claims import Claim, StepFigures
+from service.store.tables import State as JobState
+from service.store.tables import Wish
 from worker import checkpoint_format
-from worker.job_writer import Ledger
-from worker.lease_keeper import Pulse
+from worker.job_writer import JobWriter
+from worker.lease_keeper import LeaseKeeper
 from worker.retries import UNREACHABLE, persist, reason
 
 log = logging.getLogger(__name__)
@@ -74,30 +77,31 @@ def train_job(context: Context, job_id: str) -> None:
 class Run:
     """One claim of one job, from where the last one came to until it is left.
 
-    `step` is the newest finished update; `rows` and `kept` (checkpoints for looking back) wait
-    for the next progress commit.
+    `step` is the newest finished update and `best` the best logged step so far; `rows` and `kept`
+    (checkpoints for looking back) wait for the next progress commit.
     """
 
     def __init__(self, context: Context, claim: Claim) -> None:
         self.claim = claim
         self.step = claim.step
+        self.best = claim.best
         self.rows: list[HistoryRow] = []
         self.kept: dict[int, bytes] = {}
         self._draining = context.draining
-        self._ledger = Ledger(
+        self._writer = JobWriter(
             claim,
             context.sessions,
             lease_seconds=context.settings.lease_seconds,
             draining=context.draining,
         )
-        self._pulse = Pulse(
-            self._ledger.renew, every=context.settings.lease_seconds / BEATS_A_LEASE
+        self._keeper = LeaseKeeper(
+            self._writer.renew, every=context.settings.lease_seconds / BEATS_A_LEASE
         )
         self._started = time.monotonic()
         self._interval = context.settings.progress_seconds
         self._look_at = self._commit_at = time.monotonic() + self._interval
 
-    def result(self) -> State:
+    def result(self) -> JobState:
         """Trains and returns the state in which the job was left.
 
         Raises:
@@ -108,35 +112,77 @@ class Run:
         try:
             return self._train()
         except Diverged as error:
-            return self._ledger.fail(
-                "diverged", str(error), step=error.step, rows=self.rows, kept=self.kept
+            return self._writer.fail(
+                "diverged",
+                str(error),
+                step=error.step,
+                rows=self.rows,
+                kept=self.kept,
+                best=self.best,
             )
         except InvalidData as error:
-            return self._ledger.fail("invalid_data", str(error))
+            return self._writer.fail("invalid_data", str(error))
         except (LeaseLost, *UNREACHABLE):
             raise
         except Exception:
             log.exception("training failed", extra={"step": self.step})
-            return self._ledger.fail("internal", INTERNAL_ERROR)
+            return self._writer.fail("internal", INTERNAL_ERROR)
 
-    def _train(self) -> State:
-        with self._pulse as pulse:
-            spec = pulse.during(lambda: JobSpec.model_validate_json(self.claim.spec))
+    def _train(self) -> JobState:
+        with self._keeper as keeper:
+            spec = keeper.during(lambda: JobSpec.model_validate_json(self.claim.spec))
             training = spec.training
             keep_every = checkpoints.retained_every(training.steps, training.checkpoint_every)
-            for progress in pulse.watch(train(spec, self._ledger.resume_point())):
+            for progress in keeper.watch(train(spec, self._writer.resume_point())):
                 self._collect(progress, keep_every)
                 if progress.finished:
-                    packed = parameters.pack(spec.sizes(), progress.snapshot().parameters)
-                    return self._ledger.succeed(progress.step, self.rows, self.kept, packed)
+                    return self._deliver(spec, progress)
                 if (
                     training.deadline_seconds is not None
                     and self._seconds() > training.deadline_seconds
                 ):
                     return self._miss(progress, training.deadline_seconds)
                 if self._is_to_leave(progress):
-                    return self._ledger.release()
+                    return self._writer.release()
         raise RuntimeError("training ended without a last progress")
+
+    def _deliver(self, spec: JobSpec, progress: Progress) -> JobState:
+        """Ends the job with the parameters that its specification wants kept."""
+        state = progress.snapshot()
+        if spec.training.keep == "best" and self.best is not None:
+            replayed = self._replay(spec, self.best.step)
+            if replayed is None:
+                # Told to leave: the training is done, and its next worker only replays again.
+                if progress.step > self._writer.step:
+                    self._commit(progress)
+                return self._writer.release()
+            state = replayed
+        scores = self._keeper.during(lambda: progress.evaluate(state.parameters))
+        packed = parameters.pack(spec.sizes(), state.parameters)
+        final = StepFigures(state.step, *scores)
+        return self._writer.succeed(progress.step, self.rows, self.kept, packed, self.best, final)
+
+    def _replay(self, spec: JobSpec, step: int) -> State | None:
+        """The state at an earlier step; None when the job is to be left meanwhile."""
+        kept = max((k for k in self.kept if k <= step), default=None)
+        written = self._writer.state_before(step) if self._writer.step else None
+        start = written
+        if kept is not None and (written is None or kept > written.step):
+            start = checkpoint_format.decode(self.kept[kept])
+        state = None
+        for state in self._keeper.watch(replay(spec, step, start)):  # noqa: B007
+            if self._is_unwanted():
+                return None
+        return state() if state else None
+
+    def _is_unwanted(self) -> bool:
+        """Renews the lease where that is due; whether to stop here."""
+        if self._draining():
+            return True
+        if time.monotonic() < self._look_at:
+            return False
+        self._look_at = time.monotonic() + self._interval
+        return self._writer.renew() is not None
 
     def _collect(self, progress: Progress, keep_every: int) -> None:
         rows, written = progress.rows, self.claim.step
@@ -144,6 +190,10 @@ class Run:
             # Computed again, after a damaged checkpoint; the first time they were written.
             rows = [row for row in rows if row.step >= written]
         self.rows += rows
+        for row in rows:
+            self.best = better(self.best, row)
+        if progress.step == written == 0:
+            self.kept[0] = checkpoint_format.encode(progress.snapshot())
         if progress.step > self.step:
             self.step = progress.step
             if progress.step % keep_every == 0:
@@ -155,21 +205,21 @@ class Run:
         now = time.monotonic()
         waiting = sum(map(len, self.kept.values()))
         commit = leaving or now >= self._commit_at or waiting > MAX_WAITING_BYTES
-        if commit and progress.step > self._ledger.step:
+        if commit and progress.step > self._writer.step:
             wish = self._commit(progress)
         elif now >= self._look_at:
-            wish = self._ledger.renew()
+            wish = self._writer.renew()
         else:
             return leaving
         self._look_at = time.monotonic() + self._interval
         return leaving or wish is not None
 
-    def _miss(self, progress: Progress, deadline: float) -> State:
+    def _miss(self, progress: Progress, deadline: float) -> JobState:
         """Ends the job at its deadline, its work so far written."""
-        if progress.step > self._ledger.step:
+        if progress.step > self._writer.step:
             self._commit(progress)
         detail = f"the deadline of {deadline:g} s of training has passed"
-        return self._ledger.fail("deadline_exceeded", detail, step=self.step)
+        return self._writer.fail("deadline_exceeded", detail, step=self.step)
 
     def _seconds(self) -> float:
         """Time spent training, earlier attempts included and pauses left out."""
@@ -177,10 +227,27 @@ class Run:
 
     def _commit(self, progress: Progress) -> Wish | None:
         data = self.kept.get(progress.step) or checkpoint_format.encode(progress.snapshot())
-        wish = self._ledger.progress(progress.step, self.rows, data, self.kept)
+        wish = self._writer.progress(progress.step, self.rows, data, self.kept, self.best)
         self.rows, self.kept = [], {}
         self._commit_at = time.monotonic() + stretched(self._interval, len(data))
         return wish
+
+
+def better(best: StepFigures | None, row: HistoryRow) -> StepFigures | None:
+    """The better of two logged steps: by validation loss where there is one, else by loss.
+
+    The earlier one where they are equal.
+    """
+    new = StepFigures(*row[:5])
+    if best is None:
+        return new if measure(new) < math.inf else None
+    return new if measure(new) < measure(best) else best
+
+
+def measure(figures: StepFigures) -> float:
+    """What is compared; infinite where it is not a finite number."""
+    value = figures.loss if figures.validation_loss is None else figures.validation_loss
+    return value if value is not None and math.isfinite(value) else math.inf
 
 
 def stretched(interval: float, checkpoint_bytes: int) -> float:
@@ -196,7 +263,11 @@ def _claim(context: Context, job_id: str) -> Claim | None:
     return persist(
         context.sessions,
         lambda session, _: claims.claim(
-            session, job_id, worker=context.worker, lease_seconds=lease_seconds
+            session,
+            job_id,
+            worker=context.worker,
+            lease_seconds=lease_seconds,
+            environment=environment(),
         ),
         until=time.monotonic() + lease_seconds,
         hurry=context.draining,

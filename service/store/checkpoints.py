@@ -84,12 +84,14 @@ def keep(
         )
 
 
-def newest_first(session: Session, job: int) -> Iterator[Checkpoint]:
-    """The checkpoints of a job, each read only when it is asked for.
+def newest_first(session: Session, job: int, at_most: int | None = None) -> Iterator[Checkpoint]:
+    """The checkpoints of a job up to step `at_most`, each read only when it is asked for.
 
     The caller takes the first that is `intact`.
     """
     for step in session.scalars(_STEPS, {"of_job": job}).all():
+        if at_most is not None and step > at_most:
+            continue
         row = session.execute(_LOAD, {"of_job": job, "at_step": step}).one()
         yield Checkpoint(*row)
 

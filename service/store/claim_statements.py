@@ -15,6 +15,7 @@ from sqlalchemy import (
     Text,
     bindparam,
     case,
+    cast,
     func,
     null,
     select,
@@ -25,6 +26,10 @@ from sqlalchemy.sql.dml import ReturningUpdate
 from service.store.tables import Job
 
 jobs = Job.__table__.c
+
+FIGURES = ("step", "loss", "accuracy", "validation_loss", "validation_accuracy")
+BEST = tuple(f"best_{name}" for name in FIGURES)
+FINAL = tuple(f"final_{name}" for name in FIGURES)
 
 Statement = ReturningUpdate[*tuple[Any, ...]]
 
@@ -44,6 +49,11 @@ def unless_cancelled(value: Any, otherwise: Any = None) -> Case[Any]:
     return case((jobs.desired_state == "cancelled", otherwise), else_=value)
 
 
+def _figure(name: str) -> ColumnElement[Any]:
+    # Postgres takes a None without a type inside CASE for text.
+    return cast(bindparam(f"new_{name}"), jobs[name].type)
+
+
 def left(now: ColumnElement[float]) -> dict[str, Any]:
     """What changes in every job that stops running."""
     return {"lease_until": null(), "desired_state": null(), "updated_at": now}
@@ -61,6 +71,13 @@ def claim(now: ColumnElement[float]) -> Statement:
             fruitless_claims=jobs.fruitless_claims + 1,
             lease_until=now + bindparam("lease_seconds"),
             worker=bindparam("by"),
+            environment=case(
+                (
+                    jobs.step == 0,
+                    func.coalesce(jobs.environment, bindparam("first_environment", type_=Text())),
+                ),
+                else_=jobs.environment,
+            ),
             started_at=func.coalesce(jobs.started_at, now),
             updated_at=now,
         )
@@ -73,6 +90,8 @@ def claim(now: ColumnElement[float]) -> Statement:
             jobs.spec,
             jobs.step,
             jobs.trained_seconds,
+            jobs.environment,
+            *(jobs[name] for name in BEST),
         )
     )
 
@@ -104,6 +123,12 @@ def progress_with_measures(now: ColumnElement[float]) -> Statement:
 
 
 @lru_cache(maxsize=16)
+def progress_with_best(now: ColumnElement[float], measures: bool) -> Statement:
+    statement = progress_with_measures(now) if measures else progress(now)
+    return statement.values({name: bindparam(f"new_{name}") for name in BEST})
+
+
+@lru_cache(maxsize=16)
 def renew(now: ColumnElement[float]) -> Statement:
     return (
         update(Job.__table__)
@@ -118,7 +143,12 @@ def succeed(now: ColumnElement[float]) -> Statement:
     return (
         update(Job.__table__)
         .where(*HELD, jobs.step == bindparam("at_step"))
-        .values(state=unless_cancelled("succeeded", "cancelled"), finished_at=now, **left(now))
+        .values(
+            state=unless_cancelled("succeeded", "cancelled"),
+            finished_at=now,
+            **{name: unless_cancelled(_figure(name)) for name in FINAL},
+            **left(now),
+        )
         .returning(jobs.state)
     )
 
@@ -155,3 +185,7 @@ def release(now: ColumnElement[float]) -> Statement:
         )
         .returning(jobs.state)
     )
+
+
+# Read and written by the claim's own transaction, when another environment takes a job over.
+ENVIRONMENT = update(Job.__table__).where(*HELD).values(environment=bindparam("new_environment"))

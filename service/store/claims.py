@@ -6,9 +6,10 @@ its fence is no longer the job's, changes nothing and gets `LeaseLost`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import ColumnElement
 from sqlalchemy.orm import Session
@@ -25,6 +26,16 @@ if TYPE_CHECKING:
     from engine.train import HistoryRow
 
 
+class StepFigures(NamedTuple):
+    """Loss and score of the parameters after `step` updates; None where there is none."""
+
+    step: int
+    loss: float | None
+    accuracy: float | None
+    validation_loss: float | None
+    validation_accuracy: float | None
+
+
 @dataclass(frozen=True, slots=True)
 class Claim:
     """What a worker needs to train a job and to prove that the job is its own."""
@@ -37,6 +48,7 @@ class Claim:
     spec: str
     step: int
     trained_seconds: float
+    best: StepFigures | None = None
 
 
 def claim(
@@ -45,15 +57,30 @@ def claim(
     *,
     worker: str,
     lease_seconds: float,
+    environment: Mapping[str, str] | None = None,
     now: ColumnElement[float] = DATABASE_TIME,
 ) -> Claim | None:
-    """Takes a queued job; None when it is not queued, whatever the reason."""
+    """Takes a queued job; None when it is not queued, whatever the reason.
+
+    `environment` names what will compute the job's bits. It is recorded with the step from which
+    it does, unless the job's last claim had the same.
+    """
     row = session.execute(
-        claim_statements.claim(now), {"of_id": id, "by": worker, "lease_seconds": lease_seconds}
+        claim_statements.claim(now),
+        {
+            "of_id": id,
+            "by": worker,
+            "lease_seconds": lease_seconds,
+            "first_environment": _environments([], 0, environment),
+        },
     ).one_or_none()
     if row is None:
         return None
-    claim = Claim(**row._mapping)
+    values = dict(row._mapping)
+    recorded = values.pop("environment")
+    best = StepFigures(*(values.pop(name) for name in claim_statements.BEST))
+    claim = Claim(**values, best=None if best.step is None else best)
+    _record_environment(session, claim, recorded, environment)
     happening = Happening(
         claim.pk, "claimed", "queued", "running", worker, f"attempt {claim.attempt}"
     )
@@ -72,6 +99,8 @@ def record_progress(
     lease_seconds: float,
     checkpoint: bytes | None,
     retained: bool = False,
+    best: StepFigures | None = None,
+    trained_before: float = 0.0,
     now: ColumnElement[float] = DATABASE_TIME,
 ) -> Wish | None:
     """Moves a job on from `previous_step` to `step` and renews its lease.
@@ -84,6 +113,8 @@ def record_progress(
         checkpoint: the state at `step`. Left out only where the same transaction ends the job,
             so that the history never outruns the newest checkpoint.
         retained: the checkpoint is kept for looking back.
+        best: the best logged step so far; None leaves the recorded one.
+        trained_before: seconds of training up to the progress before.
 
     Returns:
         What somebody wants to become of the job.
@@ -109,8 +140,14 @@ def record_progress(
         }
     else:
         statement = claim_statements.progress(now)
+    if best is not None:
+        statement = claim_statements.progress_with_best(now, bool(rows))
+        values |= {f"new_best_{name}": value for name, value in best._asdict().items()}
     wish: Wish | None = _change(session, claim, statement, values)
-    history.insert_rows(session, claim.pk, rows)
+    pace = seconds / max(1, step - previous_step)
+    # The clock is read once per progress; the steps in between are taken as equally long.
+    elapsed = [trained_before + pace * (row.step + 1 - previous_step) for row in rows]
+    history.insert_rows(session, claim.pk, rows, elapsed)
     if checkpoint is not None:
         checkpoints.add(session, claim.pk, step=step, data=checkpoint, retained=retained, now=now)
     return wish
@@ -153,19 +190,23 @@ def succeed(
     *,
     step: int,
     packed: Packed,
+    final: StepFigures | None = None,
     now: ColumnElement[float] = DATABASE_TIME,
 ) -> State:
-    """Stores the final parameters and ends the job `succeeded`.
+    """Stores the delivered parameters and ends the job `succeeded`.
 
-    `step` is that of the newest progress. A job whose cancel was accepted before this ends
-    `cancelled`, without parameters.
+    `step` is that of the newest progress, `final` what is known of the delivered parameters. A
+    job whose cancel was accepted before this ends `cancelled`, without parameters.
 
     Raises:
         LeaseLost: the job is no longer this claim's or is not at `step`.
     """
-    state: State = _change(session, claim, claim_statements.succeed(now), {"at_step": step})
+    state: State = _change(
+        session, claim, claim_statements.succeed(now), {"at_step": step} | _final_values(final)
+    )
     if state == "succeeded":
-        parameters.store(session, claim.pk, step=step, packed=packed)
+        delivered = step if final is None else final.step
+        parameters.store(session, claim.pk, step=delivered, packed=packed)
     events.record(session, Happening(claim.pk, state, "running", state, claim.worker), now=now)
     return state
 
@@ -216,3 +257,27 @@ def _change(session: Session, claim: Claim, statement: Statement, values: dict[s
 
 def _hold(claim: Claim) -> dict[str, int]:
     return {"of_pk": claim.pk, "of_fence": claim.fence}
+
+
+def _final_values(final: StepFigures | None) -> dict[str, Any]:
+    figures = dict.fromkeys(StepFigures._fields) if final is None else final._asdict()
+    return {f"new_final_{name}": value for name, value in figures.items()}
+
+
+def _environments(
+    known: list[dict[str, Any]], step: int, environment: Mapping[str, str] | None
+) -> str | None:
+    """The JSON of the environments so far and this one, which computes from `step` on."""
+    if environment is None:
+        return None
+    return json.dumps([*known, {"from_step": step, **environment}])
+
+
+def _record_environment(
+    session: Session, claim: Claim, recorded: str | None, environment: Mapping[str, str] | None
+) -> None:
+    known = json.loads(recorded) if recorded else []
+    if environment is None or (known and known[-1].items() >= environment.items()):
+        return
+    text = _environments(known, claim.step, environment)
+    session.execute(claim_statements.ENVIRONMENT, _hold(claim) | {"new_environment": text})

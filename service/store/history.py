@@ -17,28 +17,35 @@ if TYPE_CHECKING:
     from engine.train import HistoryRow
 
 COLUMNS = tuple(column.name for column in History.__table__.columns)
-MEASURES = COLUMNS[1:]  # step, loss, …: the order of engine.train.HistoryRow
+MEASURES = COLUMNS[1:]  # those of engine.train.HistoryRow in its order, then elapsed_seconds
 
 _NAMES = ", ".join(COLUMNS)
 _COPY = f"COPY history ({_NAMES}) FROM STDIN"
 _INSERT = f"INSERT INTO history ({_NAMES}) VALUES ({', '.join('?' * len(COLUMNS))})"
 
 
-def insert_rows(session: Session, job: int, rows: Sequence[HistoryRow]) -> None:
-    """Writes rows by the fastest way that the database has; a step that is there is an error."""
+def insert_rows(
+    session: Session, job_key: int, rows: Sequence[HistoryRow], elapsed: Sequence[float]
+) -> None:
+    """Writes rows by the database's fastest way; a step that is there already is an error.
+
+    `elapsed` is the time in seconds that training had taken when each row's step was finished.
+    """
     if not rows:
         return
     connection = session.connection()
     if connection.dialect.name == "sqlite":
         # Plain tuples to the driver: building statements would cost more than the inserts.
-        connection.exec_driver_sql(_INSERT, [(job, *row) for row in rows])
+        connection.exec_driver_sql(
+            _INSERT, [(job_key, *row, at) for row, at in zip(rows, elapsed, strict=True)]
+        )
         return
     driver = connection.connection.driver_connection
     assert isinstance(driver, psycopg.Connection)
     try:
         with driver.cursor() as cursor, cursor.copy(_COPY) as copy:
-            for row in rows:
-                copy.write_row((job, *row))
+            for row, at in zip(rows, elapsed, strict=True):
+                copy.write_row((job_key, *row, at))
     except psycopg.Error as error:
         # The driver was used directly, so its errors are wrapped as SQLAlchemy would have.
         raise DBAPIError.instance(

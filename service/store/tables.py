@@ -80,7 +80,9 @@ class Job(Base):
     `fence` grows with each claim; whoever writes with an older one changes nothing. `step` is
     the number of finished updates in the newest progress commit. `attempt` counts claims that
     did not end in a release, by a drain or by a wish. `trained_seconds` adds up over attempts
-    and leaves out pauses.
+    and leaves out pauses. `best_…` belongs to the best logged step so far, `final_…` to the
+    parameters that are delivered. `environment` lists, as JSON, the software and the kind of
+    processor that computed the steps, each from which step on.
     """
 
     __tablename__ = "jobs"
@@ -126,6 +128,17 @@ class Job(Base):
     accuracy: Mapped[float | None]
     validation_loss: Mapped[float | None]
     validation_accuracy: Mapped[float | None]
+    best_step: Mapped[int | None]
+    best_loss: Mapped[float | None]
+    best_accuracy: Mapped[float | None]
+    best_validation_loss: Mapped[float | None]
+    best_validation_accuracy: Mapped[float | None]
+    final_step: Mapped[int | None]
+    final_loss: Mapped[float | None]
+    final_accuracy: Mapped[float | None]
+    final_validation_loss: Mapped[float | None]
+    final_validation_accuracy: Mapped[float | None]
+    environment: Mapped[str | None]
     trained_seconds: Mapped[float] = mapped_column(server_default=text("0"))
     error_code: Mapped[ErrorCode | None] = mapped_column(Text())
     error_detail: Mapped[str | None]
@@ -156,6 +169,7 @@ class History(Base):
     validation_accuracy: Mapped[float | None]
     learning_rate: Mapped[float | None]
     gradient_norm: Mapped[float | None]
+    elapsed_seconds: Mapped[float | None]
 
 
 class Checkpoint(Base):

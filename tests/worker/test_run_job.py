@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import sqlite3
 import threading
 import time
+from collections.abc import Sequence
 from contextlib import closing
 from typing import Any
 
@@ -15,11 +17,14 @@ from sqlalchemy import event, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import OperationalError
 
+from engine.environment import environment
 from engine.spec import JobSpec
-from service.store import controls
+from engine.train import state_at, train
+from service.store import controls, parameters
 from service.store.connections import make_engine
+from service.store.tables import Job
 from tests.worker.conftest import Bench, Undisturbed, make_spec
-from worker import run_job
+from worker import checkpoint_format, run_job
 
 
 def assert_as_undisturbed(bench: Bench, id: str, undisturbed: Undisturbed) -> None:
@@ -96,7 +101,7 @@ def test_an_unknown_job_is_no_error(bench: Bench) -> None:
     bench.work("job_000000000000000000000000")
 
 
-@pytest.mark.parametrize("slice", [1, 3])
+@pytest.mark.parametrize("slice", [2, 4])  # the first slice is step 0
 def test_a_drained_job_goes_on_to_the_bit(
     bench: Bench, spec: JobSpec, undisturbed: Undisturbed, slice: int
 ) -> None:
@@ -475,3 +480,122 @@ def lock_for_a_moment(bench: Bench) -> None:
 
     threading.Thread(target=hold).start()
     held.wait()
+
+
+def stopping_early(patience: int = 40) -> JobSpec:
+    """A training whose validation loss has its minimum long before it ends."""
+    return make_spec(
+        600, validation_fraction=0.25, early_stopping={"patience": patience}, checkpoint_every=12
+    )
+
+
+def best_of(rows: Sequence[tuple[Any, ...]]) -> tuple[Any, ...]:
+    """The first row with the lowest validation loss, or loss where there is none."""
+    return min(rows, key=lambda row: row[1] if row[3] is None else row[3])
+
+
+def figures(job: Job, which: str) -> tuple[Any, ...]:
+    names = ("step", "loss", "accuracy", "validation_loss", "validation_accuracy")
+    return tuple(getattr(job, f"{which}_{name}") for name in names)
+
+
+def test_a_job_knows_its_best_step_and_the_figures_of_what_it_delivers(
+    bench: Bench, spec: JobSpec
+) -> None:
+    id = bench.submit(spec)
+    bench.work(id)
+    job = bench.job(id)
+    assert figures(job, "best") == best_of(bench.history(id))[:5]
+    # The delivered parameters are those after the last update; the last row is from before it.
+    assert figures(job, "final")[0] == 600
+    final = state_at(spec, 600)
+    assert figures(job, "final")[1:] == next(iter(train(spec))).evaluate(final.parameters)
+    assert job.final_loss < job.loss
+
+
+def test_the_best_step_is_kept_over_a_drain(bench: Bench, spec: JobSpec) -> None:
+    disturbed, straight = bench.submit(spec), bench.submit(spec)
+    bench.work(disturbed, drain_at(4))
+    at_rest = bench.job(disturbed)
+    assert figures(at_rest, "best") == best_of(bench.history(disturbed))[:5]
+    assert figures(at_rest, "final") == (None,) * 5
+    bench.work(disturbed)
+    bench.work(straight)
+    assert figures(bench.job(disturbed), "best") == figures(bench.job(straight), "best")
+    assert figures(bench.job(disturbed), "final") == figures(bench.job(straight), "final")
+
+
+def test_early_stopping_delivers_the_parameters_of_the_best_step(bench: Bench) -> None:
+    spec = stopping_early()
+    id = bench.submit(spec)
+    bench.work(id)
+    job = bench.job(id)
+    assert 0 < job.best_step < job.step
+    expected = state_at(spec, job.best_step).parameters
+    assert bench.sha256(id) == parameters.pack(spec.sizes(), expected).sha256
+    # A history row is computed from the same parameters.
+    assert figures(job, "final") == figures(job, "best")
+
+
+def test_a_drain_while_the_best_step_is_replayed_loses_nothing(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = stopping_early()
+    straight, disturbed = bench.submit(spec), bench.submit(spec)
+    bench.work(straight)
+    draining: list[bool] = []
+    replay = run_job.replay
+
+    def drained_replay(*args: Any) -> Any:
+        draining.append(True)
+        return replay(*args)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(run_job, "replay", drained_replay)
+        bench.work(disturbed, lambda _: bool(draining))
+    job = bench.job(disturbed)
+    assert (job.state, job.step) == ("queued", bench.job(straight).step)
+    bench.work(disturbed)
+    assert bench.sha256(disturbed) == bench.sha256(straight)
+    assert bench.history(disturbed) == bench.history(straight)
+
+
+def test_the_first_parameters_are_kept_for_looking_back(bench: Bench, spec: JobSpec) -> None:
+    id = bench.submit(spec)
+    bench.work(id)
+    kept = bench.checkpoints(id)
+    assert kept[0] == 0
+    data = bench.rows(
+        "SELECT data FROM checkpoints WHERE job = :pk AND step = 0", pk=bench.job(id).pk
+    )[0][0]
+    assert checkpoint_format.decode(bytes(data)).parameters.tobytes() == (
+        state_at(spec, 0).parameters.tobytes()
+    )
+
+
+def test_what_made_the_bits_is_recorded_with_the_step_from_which_it_did(
+    bench: Bench, spec: JobSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    id = bench.submit(spec)
+    bench.work(id, drain_at(2))
+    bench.work(id, drain_at(1))
+    first = {"from_step": 0, **environment()}
+    assert json.loads(bench.job(id).environment) == [first]
+    step = bench.job(id).step
+    monkeypatch.setattr(run_job, "environment", lambda: environment() | {"numpy": "9.9"})
+    bench.work(id)
+    second = first | {"from_step": step, "numpy": "9.9"}
+    assert json.loads(bench.job(id).environment) == [first, second]
+
+
+def test_the_history_says_how_long_training_took(bench: Bench, spec: JobSpec) -> None:
+    id = bench.submit(spec)
+    bench.work(id, drain_at(4))
+    bench.work(id)
+    job = bench.job(id)
+    times = bench.rows(
+        "SELECT elapsed_seconds FROM history WHERE job = :pk ORDER BY step", pk=job.pk
+    )
+    elapsed = [seconds for (seconds,) in times]
+    assert elapsed == sorted(elapsed)
+    assert 0 < elapsed[0] < elapsed[-1] == pytest.approx(job.trained_seconds)
