@@ -1,14 +1,11 @@
-"""A Python client of the service.
+"""The Python client of the service.
 
-    from gradserve.client import Client
+from gradserve import Gradserve
 
-    with Client("http://127.0.0.1:8000") as client:
-        job = client.submit(spec)
-        for job in client.watch(job["id"]):
-            print(job["step"], job["loss"])
-
-Requests are repeated for a moment when the service cannot be reached or answers 503. That is safe
-for a submission too: it carries an Idempotency-Key, so the same job is never made twice.
+with Gradserve("http://127.0.0.1:8000") as service:
+    job = service.submit(spec)
+    for job in service.watch(job["id"]):
+        print(job["step"], job["loss"])
 """
 
 from __future__ import annotations
@@ -16,104 +13,45 @@ from __future__ import annotations
 import json
 import time
 import uuid
+import warnings
 from collections.abc import Iterator, Mapping
 from types import TracebackType
-from typing import Any, Self, TypedDict, cast
+from typing import Any, Self, cast
 from urllib.parse import quote
 
-import httpx
+from gradserve.address import DEFAULT_URL
+from gradserve.http import Transport, json_object, retry_after
+from gradserve.types import History, HistoryRow, Job, Jobs, JobSummary, Parameters
 
-from gradserve import DEFAULT_URL
-from gradserve.errors import ClientError, FieldError
+__all__ = [
+    "Client",
+    "Gradserve",
+    "History",
+    "HistoryRow",
+    "Job",
+    "JobSummary",
+    "Jobs",
+    "Parameters",
+]
 
-LOOPBACK = ("127.0.0.1", "::1", "localhost")
 PAGE = 100
 HISTORY_PAGE = 10_000
-# Seconds for which a request is repeated: a moment for one answer, a restart's time to watch.
-PATIENCE = 2.0
+# Seconds for which watching waits for a service that restarts.
 WATCH_PATIENCE = 30.0
-# How fast a service on a busy core checks and stores a specification, at least.
-BYTES_A_SECOND = 500_000
+# The least rate at which a service on a busy core checks and stores a specification.
+BYTES_PER_SECOND = 500_000
 
 
-class JobError(TypedDict):
-    code: str
-    detail: str
-    step: int | None
+class Gradserve:
+    """One service. Safe to use from several threads; close it, or use it in a `with` block.
 
-
-class JobSummary(TypedDict):
-    """A job as it stands in a list; times are RFC 3339 texts in UTC."""
-
-    id: str
-    name: str | None
-    parent_id: str | None
-    state: str
-    terminal: bool
-    step: int
-    steps: int
-    progress: float
-    loss: float | None
-    accuracy: float | None
-    validation_loss: float | None
-    validation_accuracy: float | None
-    eta_seconds: float | None
-    attempt: int
-    error: JobError | None
-    created_at: str
-    updated_at: str
-    started_at: str | None
-    finished_at: str | None
-
-
-class Job(JobSummary):
-    """A job with its specification, defaults filled in."""
-
-    spec: dict[str, Any]
-
-
-class HistoryRow(TypedDict):
-    """One logged step. What is not known, or not finite, is None."""
-
-    step: int
-    loss: float | None
-    accuracy: float | None
-    validation_loss: float | None
-    validation_accuracy: float | None
-    learning_rate: float | None
-    gradient_norm: float | None
-
-
-class LayerParameters(TypedDict):
-    """`weights` is units × inputs, `biases` one number a unit."""
-
-    weights: list[list[float]]
-    biases: list[float]
-    activation: str
-
-
-class Parameters(TypedDict):
-    step: int
-    sha256: str
-    layers: list[LayerParameters]
-
-
-Jobs = list[JobSummary]
-History = list[HistoryRow]
-
-
-class Client:
-    """One service. Safe to use from several threads; close it, or use it in a `with` block."""
+    A request is repeated for up to two seconds where the service cannot be reached or returns
+    503; every method raises `ClientError` where that does not help.
+    """
 
     def __init__(self, url: str = DEFAULT_URL, *, timeout: float = 10.0) -> None:
-        self.url = url.rstrip("/")
-        self._timeout = timeout
-        self._http = httpx.Client(
-            base_url=_checked(self.url),
-            timeout=timeout,
-            # A proxy for the outside world does not lead to this machine.
-            trust_env=httpx.URL(self.url).host not in LOOPBACK,
-        )
+        self._http = Transport(url, timeout=timeout)
+        self.url = self._http.url
 
     def __enter__(self) -> Self:
         return self
@@ -130,48 +68,49 @@ class Client:
         self._http.close()
 
     def ready(self) -> bool:
-        """Whether every part of the service works. False also when nothing answers."""
-        try:
-            return self._http.get("/readyz").is_success
-        except httpx.TransportError:
-            return False
+        """Whether every part of the service works. False also where it cannot be reached."""
+        return self._http.succeeds("/readyz")
 
     def submit(self, spec: Mapping[str, Any], *, idempotency_key: str | None = None) -> Job:
-        """Hands in a job; returns it as stored, with the defaults filled in.
+        """Submits a job and returns it as stored, with the defaults filled in.
 
-        The same specification with the same key, within a day, is the same job.
+        The same specification with the same key within a day gives the same job. `warnings` of
+        the returned job, where there are any, name likely mistakes in the specification.
         """
         body = json.dumps(dict(spec), allow_nan=False).encode()
         headers = {
             "Content-Type": "application/json",
             "Idempotency-Key": idempotency_key or uuid.uuid4().hex,
         }
-        timeout = self._timeout + len(body) / BYTES_A_SECOND
-        answer = self._send("POST", "/v1/jobs", content=body, headers=headers, timeout=timeout)
-        return cast(Job, _json(answer))
+        timeout = self._http.timeout + len(body) / BYTES_PER_SECOND
+        response = self._http.send(
+            "POST", "/v1/jobs", content=body, headers=headers, timeout=timeout
+        )
+        return cast(Job, json_object(response))
 
     def get(self, id: str) -> Job:
-        return cast(Job, _json(self._get(_path(id))))
+        """The job as it is now."""
+        return cast(Job, self._get(_path(id)))
 
     def cancel(self, id: str) -> Job:
-        """Asks for the end of a job; a worker that trains it stops within a second."""
+        """Requests the end of a job; a worker that trains it stops within a second."""
         return self._act(id, "cancel")
 
     def pause(self, id: str) -> Job:
-        """Asks for a rest; the job keeps what it has learned until it is resumed."""
+        """Requests a pause; the job keeps its progress until it is resumed."""
         return self._act(id, "pause")
 
     def resume(self, id: str) -> Job:
-        """Queues a paused job again, or takes back a pause that has not happened yet."""
+        """Queues a paused job again, or withdraws a pause that has not happened yet."""
         return self._act(id, "resume")
 
     def list(self, *, limit: int = 20, state: str | None = None, name: str | None = None) -> Jobs:
-        """The newest jobs first, at most `limit`, of one state or name where given."""
+        """At most `limit` jobs, newest first, of one state or name where given."""
         query = _present(state=state, name=name)
         jobs: Jobs = []
         while len(jobs) < limit:
             query["limit"] = min(limit - len(jobs), PAGE)
-            page = _json(self._get("/v1/jobs", query))
+            page = self._get("/v1/jobs", query)
             jobs += page["items"]
             if page["next_cursor"] is None:
                 break
@@ -184,72 +123,42 @@ class Client:
         next_step: int | None = after_step
         while next_step is not None:
             query = {"after_step": next_step, "limit": HISTORY_PAGE}
-            page = _json(self._get(_path(id, "history"), query))
+            page = self._get(_path(id, "history"), query)
             rows += page["items"]
             next_step = page["next_after_step"]
         return rows
 
     def parameters(self, id: str) -> Parameters:
-        """The trained weights and biases; the same bits as the worker had."""
-        return cast(Parameters, _json(self._get(_path(id, "parameters"))))
+        """The trained weights and biases, bit for bit as the worker had them."""
+        return cast(Parameters, self._get(_path(id, "parameters")))
 
     def watch(self, id: str) -> Iterator[Job]:
-        """The job now and whenever the service says to look again, until it has ended.
+        """The job now, and again whenever the service says to look, until it has ended.
 
-        Goes on over a restart of the service that takes less than half a minute.
+        A restart of the service that takes less than half a minute does not end it.
         """
         while True:
-            answer = self._send("GET", _path(id), patience=WATCH_PATIENCE)
-            job = cast(Job, _json(answer))
+            response = self._http.send("GET", _path(id), patience=WATCH_PATIENCE)
+            job = cast(Job, json_object(response))
             yield job
             if job["terminal"]:
                 return
-            time.sleep(_retry_after(answer, default=0.5))
+            time.sleep(retry_after(response, default=0.5))
 
     def _act(self, id: str, action: str) -> Job:
-        return cast(Job, _json(self._send("POST", _path(id, action))))
+        return cast(Job, json_object(self._http.send("POST", _path(id, action))))
 
-    def _get(self, path: str, query: Mapping[str, Any] | None = None) -> httpx.Response:
-        return self._send("GET", path, params=query)
-
-    def _send(
-        self, method: str, path: str, *, patience: float = PATIENCE, **request: Any
-    ) -> httpx.Response:
-        deadline = time.monotonic() + patience
-        pause = 0.1
-        while True:
-            try:
-                return self._send_once(method, path, **request)
-            except ClientError as error:
-                temporary = error.status is None or error.status == httpx.codes.SERVICE_UNAVAILABLE
-                if not temporary or time.monotonic() + pause > deadline:
-                    raise
-            time.sleep(pause)
-            pause = min(2 * pause, 2.0)
-
-    def _send_once(self, method: str, path: str, **request: Any) -> httpx.Response:
-        try:
-            answer = self._http.request(method, path, **request)
-        except httpx.TimeoutException:
-            raise ClientError(f"{self.url} did not answer in time") from None
-        except httpx.TransportError as error:
-            reason = str(error).rpartition("] ")[2]  # without "[Errno 111] "
-            raise ClientError(
-                f"Cannot reach {self.url}: {reason}; `gradserve up` starts a service"
-            ) from None
-        if not answer.is_success:
-            raise _refusal(answer)
-        return answer
+    def _get(self, path: str, query: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        return json_object(self._http.send("GET", path, params=query))
 
 
-def _checked(url: str) -> str:
-    try:
-        parts = httpx.URL(url)
-    except httpx.InvalidURL:
-        parts = httpx.URL("")
-    if parts.scheme not in ("http", "https") or not parts.host:
-        raise ClientError(f"{url!r} is not an address; it must look like http://HOST:PORT")
-    return url
+class Client(Gradserve):
+    """The old name of `Gradserve`; deprecated, kept for one version."""
+
+    def __init__(self, url: str = DEFAULT_URL, *, timeout: float = 10.0) -> None:
+        message = "gradserve.client.Client is now called Gradserve: from gradserve import Gradserve"
+        warnings.warn(message, DeprecationWarning, stacklevel=2)
+        super().__init__(url, timeout=timeout)
 
 
 def _path(id: str, *rest: str) -> str:
@@ -258,33 +167,3 @@ def _path(id: str, *rest: str) -> str:
 
 def _present(**values: Any) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None}
-
-
-def _json(answer: httpx.Response) -> dict[str, Any]:
-    try:
-        document = answer.json()
-    except ValueError:
-        document = None
-    if not isinstance(document, dict):
-        raise ClientError(f"{answer.url} does not answer as gradserve does; is it another service?")
-    return document
-
-
-def _refusal(answer: httpx.Response) -> ClientError:
-    """The sentence of an RFC 9457 problem, or the status where the answer is none."""
-    try:
-        problem = answer.json()
-        errors = tuple(FieldError(e["pointer"], e["detail"]) for e in problem.get("errors", ()))
-        # The places say it all; the detail would only repeat the first of them.
-        sentence = problem["title"] if errors else problem.get("detail") or problem["title"]
-    except (ValueError, KeyError, TypeError, AttributeError):
-        sentence = f"{answer.request.url} answered {answer.status_code} {answer.reason_phrase}"
-        errors = ()
-    return ClientError(sentence, status=answer.status_code, errors=errors)
-
-
-def _retry_after(answer: httpx.Response, *, default: float) -> float:
-    try:
-        return min(max(float(answer.headers["Retry-After"]), 0.1), 10.0)
-    except (KeyError, ValueError):
-        return default

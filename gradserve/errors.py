@@ -1,14 +1,14 @@
-"""What can go wrong on the client's side, each with a text meant for a person."""
+"""Errors of the client, each with a text that is meant for a person."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-from gradserve.cli.formatting import printable
+from gradserve.printable import printable
 
 
 class FieldError(NamedTuple):
-    """What is wrong with one place of a request; `pointer` is a JSON pointer (RFC 6901)."""
+    """A mistake in one field of a request; `pointer` is a JSON pointer (RFC 6901)."""
 
     pointer: str
     detail: str
@@ -18,8 +18,8 @@ class ClientError(Exception):
     """The service could not be reached, refused the request or failed.
 
     Attributes:
-        status: the HTTP status, None when there was no answer.
-        errors: the places of the request that were refused.
+        status: the HTTP status, None when there was no response.
+        errors: the fields of the request that were refused.
     """
 
     def __init__(
@@ -32,4 +32,4 @@ class ClientError(Exception):
 
 
 class SpecFileError(ClientError):
-    """A job file cannot be read or holds no job; the text names the file and the place in it."""
+    """A job file cannot be read or does not hold a job; the text names the file and the place."""

@@ -1,7 +1,7 @@
 """`make demo`: a network trained over HTTP, from an empty folder to two pictures.
 
-Starts the whole service in a temporary folder, hands in examples/moons.json, shows the progress,
-downloads the result, draws it and stops the service again.
+Starts the whole service in a temporary folder, submits examples/moons.json, shows the progress,
+downloads the result, draws it and stops the service.
 """
 
 from __future__ import annotations
@@ -25,8 +25,9 @@ from engine.spec import JobSpec
 from gradserve.cli.formatting import failure
 from gradserve.cli.job_file import read_spec
 from gradserve.cli.progress import follow
-from gradserve.client import Client, History, Job, Parameters
+from gradserve.client import Gradserve
 from gradserve.errors import ClientError
+from gradserve.types import History, Job, Parameters
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "moons.json"
 OUTPUT = Path("demo")
@@ -49,7 +50,7 @@ def main() -> int:
 
 
 def stop(signal_number: int, frame: object) -> NoReturn:
-    """Leaves by way of the `with` blocks, which stop the service."""
+    """Exits through the `with` blocks, which stop the service."""
     sys.exit(128 + signal_number)
 
 
@@ -57,17 +58,17 @@ def demonstrate(console: Console) -> None:
     OUTPUT.mkdir(exist_ok=True)
     document = read_spec(str(EXAMPLE))
     spec = JobSpec.model_validate(document)
-    console.print("Starting the service: API, broker, worker and sweeper, in a temporary folder")
-    with running_service() as url, Client(url) as client:
+    console.print("Starting the service: API, broker, worker and recovery, in a temporary folder")
+    with running_service() as url, Gradserve(url) as service:
         console.print(
             f"Submitting examples/{EXAMPLE.name} to {url}: {spec.dataset.shape()[0]} examples, "
             f"a network of {spec.parameters()} parameters, {spec.training.steps} steps"
         )
-        job = follow(client.watch(client.submit(document)["id"]), console)
+        job = follow(service.watch(service.submit(document)["id"]), console)
         reason = failure(job)
         if reason is not None:
             raise ClientError(reason)
-        history, parameters = client.history(job["id"]), client.parameters(job["id"])
+        history, parameters = service.history(job["id"]), service.parameters(job["id"])
     console.print("Stopped the service")
     for row in (history[0], history[-1]):
         console.print(
@@ -78,7 +79,7 @@ def demonstrate(console: Console) -> None:
 
 
 def write_result(spec: JobSpec, job: Job, history: History, parameters: Parameters) -> list[Path]:
-    # matplotlib takes most of a second: not while somebody waits for the first step.
+    # matplotlib takes most of a second to import, which must not delay the first step.
     from service.plots.images import draw_decision_boundary, draw_loss
 
     result, loss, boundary = (
@@ -94,15 +95,15 @@ def write_result(spec: JobSpec, job: Job, history: History, parameters: Paramete
 
 @contextmanager
 def running_service() -> Iterator[str]:
-    """The address of a service of its own: free port, temporary folder, one worker.
+    """The address of a service with a free port, a temporary folder and one worker.
 
     Raises:
-        ClientError: it did not start; it has said why on standard error.
+        ClientError: the service did not start; its own message is on standard error.
     """
-    # Settings of this shell's service would lead to its database or its broker.
+    # Settings in this shell may name the database or the broker of another service.
     environment = {k: v for k, v in os.environ.items() if not k.startswith("GRADSERVE_")}
     with tempfile.TemporaryDirectory(prefix="gradserve-", ignore_cleanup_errors=True) as folder:
-        # -P: a folder named client in the current one is not meant.
+        # -P: modules in the current folder must not hide ours.
         command = [sys.executable, "-P", "-m", "gradserve", "up", "--port", "0", "--workers", "1"]
         process = subprocess.Popen(
             [*command, "--data-dir", folder], stdout=subprocess.PIPE, text=True, env=environment

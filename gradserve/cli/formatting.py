@@ -1,15 +1,13 @@
-"""How numbers, times and jobs read in a terminal."""
+"""Numbers, times and jobs as text for a terminal."""
 
 from __future__ import annotations
 
-import re
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from gradserve.client import Job
+from gradserve.printable import printable
+from gradserve.types import Job, JobState
 
-STATE_STYLES = {
+STATE_STYLES: dict[JobState, str] = {
     "queued": "yellow",
     "running": "cyan",
     "pausing": "magenta",
@@ -21,28 +19,15 @@ STATE_STYLES = {
 }
 UNKNOWN = "-"
 REGRESSIONS = ("mse", "mae", "huber")
-# C0 and C1, which move the cursor or begin a command to the terminal; what ends a line or turns
-# the direction of writing (Unicode's Bidi_Control).
-UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
-
-
-def printable(others: str) -> str:
-    """A text of somebody else's as a terminal may have it: with \\xNN or \\uNNNN for controls."""
-    return UNPRINTABLE.sub(_escape, others)
-
-
-def _escape(found: re.Match[str]) -> str:
-    code = ord(found[0])
-    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
 
 
 def number(value: float | None, digits: int = 6) -> str:
-    """The value with so many significant digits."""
+    """The value with `digits` significant digits."""
     return UNKNOWN if value is None else f"{value:.{digits}g}"
 
 
 def score_name(job: Job) -> str:
-    """What `accuracy` measures: the share of right answers, or R² in a regression."""
+    """The name of the score in `accuracy`: "R²" in a regression, else "accuracy"."""
     return "R²" if job["spec"]["loss"]["kind"] in REGRESSIONS else "accuracy"
 
 
@@ -73,7 +58,7 @@ def rate(steps_per_second: float) -> str:
 
 
 def when(time: str | None) -> str:
-    """An RFC 3339 time on this machine's clock."""
+    """An RFC 3339 time in this machine's time zone."""
     return UNKNOWN if time is None else f"{parse(time).astimezone():%Y-%m-%d %H:%M:%S}"
 
 
@@ -82,7 +67,7 @@ def parse(time: str) -> datetime:
 
 
 def took(job: Job) -> float | None:
-    """Seconds from the first claim to the end, or to now; None before it started."""
+    """Seconds from the start of training to its end, or until now; None before the start."""
     if job["started_at"] is None:
         return None
     end = job["finished_at"]
@@ -91,7 +76,7 @@ def took(job: Job) -> float | None:
 
 
 def failure(job: Job) -> str | None:
-    """Why a job ended without success, as one sentence; None for any other."""
+    """The reason why a job ended without success, as one sentence; None for any other job."""
     if job["state"] == "cancelled":
         return f"{job['id']} was cancelled at step {job['step']:,}"
     error = job["error"]

@@ -1,4 +1,4 @@
-"""Job files: read and checked before anything is sent, so that a mistake is named at once."""
+"""Job files, read and checked before anything is sent."""
 
 from __future__ import annotations
 
@@ -17,8 +17,11 @@ from gradserve.errors import FieldError, SpecFileError
 def read_spec(path: str) -> dict[str, Any]:
     """The job in the file, or on standard input for `-`, as it was written.
 
-    The file's own fields are returned, not the validated model: what it leaves out is for the
-    service to fill in.
+    The service fills in what the file leaves out, so the file's own fields are returned and not
+    the validated model.
+
+    Raises:
+        SpecFileError: the file cannot be read or does not hold a valid job.
     """
     if not path:
         raise SpecFileError("the path of the job file is empty; `-` stands for standard input")
@@ -46,7 +49,7 @@ def _read(name: str, path: str) -> str:
 
 def _parse(name: str, text: str) -> dict[str, Any]:
     try:
-        document = json.loads(text, parse_constant=_no_number, object_pairs_hook=_object)
+        document = json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_object)
     except json.JSONDecodeError as error:
         place = f"{name}:{error.lineno}:{error.colno}"
         raise SpecFileError(f"{place} is not JSON: {error.msg}") from None
@@ -59,7 +62,7 @@ def _parse(name: str, text: str) -> dict[str, Any]:
     return document
 
 
-def _no_number(constant: str) -> NoReturn:
+def _refuse_constant(constant: str) -> NoReturn:
     raise ValueError(f"{constant} is not a number in JSON")
 
 

@@ -1,4 +1,4 @@
-"""A job's progress: a bar in a terminal, one line now and then anywhere else."""
+"""A job's progress: a bar in a terminal, occasional lines anywhere else."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 from rich.text import Text
 
 from gradserve.cli import formatting
-from gradserve.client import Job
+from gradserve.printable import printable
+from gradserve.types import Job
 
 RATE_WINDOW_SECONDS = 10.0
 LINE_SECONDS = 10.0
@@ -20,10 +21,10 @@ LINES = 10
 
 
 def follow(jobs: Iterable[Job], console: Console) -> Job:
-    """Shows every job of `jobs`, one job's successive states, and returns the last.
+    """Shows the successive states of one job and returns the last of them.
 
     Raises:
-        ValueError: there was none.
+        ValueError: `jobs` is empty.
     """
     shown = (show_bar if console.is_interactive else show_lines)(jobs, console)
     last = deque(shown, maxlen=1)
@@ -33,7 +34,7 @@ def follow(jobs: Iterable[Job], console: Console) -> Job:
 
 
 class Bar(Progress):
-    """A bar with a line of numbers below, so that both fit into a narrow terminal."""
+    """A bar with a line of numbers below, which fits into a narrow terminal."""
 
     numbers = ""
 
@@ -57,12 +58,12 @@ def show_bar(jobs: Iterable[Job], console: Console) -> Iterator[Job]:
         for job in jobs:
             speed.saw(job)
             style = formatting.STATE_STYLES.get(job["state"], "")
-            name = escape(formatting.printable(job["name"] or ""))
+            name = escape(printable(job["name"] or ""))
             bar.numbers = numbers(job, speed)
             bar.update(
                 task,
                 description=f"[{style}]{job['state']}[/] {name}",
-                # Without a total the bar moves to and fro: the job waits for a worker.
+                # Without a total the bar pulses: the job waits for a worker.
                 total=job["steps"] if job["step"] or job["terminal"] else None,
                 completed=job["step"],
                 steps=steps(job),
@@ -71,7 +72,7 @@ def show_bar(jobs: Iterable[Job], console: Console) -> Iterator[Job]:
 
 
 def show_lines(jobs: Iterable[Job], console: Console) -> Iterator[Job]:
-    """A line at each change of state, each tenth of the steps, and every ten seconds of moving."""
+    """A line per change of state, per tenth of the steps, and at least every ten seconds."""
     speed = Speed()
     shown: tuple[str, int] | None = None
     shown_step, shown_at = -1, 0.0
@@ -112,7 +113,7 @@ def numbers(job: Job, speed: Speed) -> str:
 
 
 class Speed:
-    """Steps a second over the last ten seconds, as seen from here."""
+    """Steps per second over the last ten seconds, measured on this machine's clock."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock

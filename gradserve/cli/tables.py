@@ -6,9 +6,10 @@ from rich.table import Table
 from rich.text import Text
 
 from gradserve.cli import formatting
-from gradserve.client import Job, Jobs, JobSummary
+from gradserve.printable import printable
+from gradserve.types import Job, Jobs, JobSummary
 
-# The terminal's width from which a list has the column. Cut to fit, all of them would say nothing.
+# The least width of a terminal that shows the column. Cut to fit, no column would be readable.
 COLUMNS = {
     "ID": 0,
     "NAME": 70,
@@ -19,12 +20,12 @@ COLUMNS = {
     "CREATED": 115,
 }
 NUMBERS = ("STEP", "LOSS", "ACCURACY")
-# The examples themselves, where a job brings its own.
+# Fields that hold the rows of a job's own data set.
 EXAMPLES = ("x", "y", "text")
 
 
 def jobs_table(jobs: Jobs, width: int) -> Table:
-    """A line a job, with as many columns as a terminal of this width has room for."""
+    """One line per job, with as many columns as a terminal of this width has room for."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     shown = [title for title, from_width in COLUMNS.items() if width >= from_width]
     for title in shown:
@@ -49,7 +50,7 @@ def jobs_table(jobs: Jobs, width: int) -> Table:
 
 
 def job_table(job: Job) -> Table:
-    """Everything about one job, a line each."""
+    """Everything about one job, one fact per line."""
     table = Table(box=None, pad_edge=False, show_header=False)
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
@@ -76,8 +77,8 @@ def job_table(job: Job) -> Table:
 
 
 def literal(cell: str | Text) -> Text:
-    """The cell as it stands: rich would read square brackets in a plain string as markup."""
-    return cell if isinstance(cell, Text) else Text(formatting.printable(cell))
+    """The cell without markup: rich would read square brackets in a plain string as markup."""
+    return cell if isinstance(cell, Text) else Text(printable(cell))
 
 
 def state(job: JobSummary) -> Text:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from gradserve.client import Client
+from gradserve.client import Gradserve
 from tests.compose.checks import expect, until
 
 SEEDS = (1, 2, 3, 4)
@@ -30,16 +30,16 @@ def spec(name: str, seed: int, steps: int = SHORT) -> dict[str, Any]:
     }
 
 
-def submit(client: Client, name: str, seeds: Sequence[int], steps: int) -> list[str]:
+def submit(client: Gradserve, name: str, seeds: Sequence[int], steps: int) -> list[str]:
     return [client.submit(spec(name, seed, steps))["id"] for seed in seeds]
 
 
-def outcome(client: Client, id: str) -> tuple[list[Any], str]:
+def outcome(client: Gradserve, id: str) -> tuple[list[Any], str]:
     """The whole history and the parameters' SHA-256; equal for runs that are equal to the bit."""
     return list(client.history(id)), client.parameters(id)["sha256"]
 
 
-def wait(client: Client, name: str, number: int, seconds: float) -> None:
+def wait(client: Gradserve, name: str, number: int, seconds: float) -> None:
     """Waits until so many jobs of this name have ended."""
 
     def ended() -> bool:
@@ -51,14 +51,14 @@ def wait(client: Client, name: str, number: int, seconds: float) -> None:
 class Undisturbed:
     """Runs that nothing happened to, to compare all others with."""
 
-    def __init__(self, client: Client, steps: int) -> None:
+    def __init__(self, client: Gradserve, steps: int) -> None:
         self.steps = steps
         name = f"undisturbed {steps}"
         ids = submit(client, name, SEEDS, steps)
         wait(client, name, len(SEEDS), 300)
         self._outcomes = {seed: outcome(client, id) for seed, id in zip(SEEDS, ids, strict=True)}
 
-    def check(self, client: Client, name: str, number: int) -> int:
+    def check(self, client: Gradserve, name: str, number: int) -> int:
         """All jobs of a name succeeded, to the bit; returns how many needed another attempt.
 
         Raises:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from gradserve.client import Client
+from gradserve.client import Gradserve
 from tests.compose.checks import Failed
 
 ROOT = Path(__file__).parents[2]
@@ -71,8 +71,8 @@ class Stack:
     def use_image(self, version: int) -> None:
         self.env["IMAGE_TAG"] = self.image_of(version).partition(":")[2]
 
-    def client(self) -> Client:
-        return Client(self.url, timeout=30)
+    def client(self) -> Gradserve:
+        return Gradserve(self.url, timeout=30)
 
     def compose(
         self, *arguments: str, check: bool = True, override: str | None = None, **options: Any

@@ -8,7 +8,7 @@ from contextlib import suppress
 import pytest
 
 from gradserve.cli.demo import running_service
-from gradserve.client import Client
+from gradserve.client import Gradserve
 from gradserve.errors import ClientError
 
 
@@ -19,9 +19,9 @@ def service_url() -> Iterator[str]:
 
 
 @pytest.fixture
-def service(service_url: str) -> Iterator[Client]:
+def service(service_url: str) -> Iterator[Gradserve]:
     """A client; what a test leaves unfinished does not keep the only worker from the next."""
-    with Client(service_url) as client:
+    with Gradserve(service_url) as client:
         yield client
         for state in ("queued", "running", "paused"):
             for job in client.list(state=state, limit=1000):

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 import gradserve.client
-from gradserve.client import Client, Job
+from gradserve.client import Gradserve
 from gradserve.errors import ClientError
+from gradserve.types import Job
 
 
 def xor(**changes: Any) -> dict[str, Any]:
@@ -33,16 +34,16 @@ def diverging() -> dict[str, Any]:
     )
 
 
-def ended(service: Client, job: Job) -> Job:
+def ended(service: Gradserve, job: Job) -> Job:
     *_, last = service.watch(job["id"])
     return last
 
 
-def test_the_service_is_ready(service: Client) -> None:
+def test_the_service_is_ready(service: Gradserve) -> None:
     assert service.ready()
 
 
-def test_a_job_is_trained_and_its_history_has_every_step_once(service: Client) -> None:
+def test_a_job_is_trained_and_its_history_has_every_step_once(service: Gradserve) -> None:
     job = ended(service, service.submit(xor()))
     assert (job["state"], job["step"]) == ("succeeded", 20)
     history = service.history(job["id"])
@@ -51,7 +52,7 @@ def test_a_job_is_trained_and_its_history_has_every_step_once(service: Client) -
 
 
 def test_a_history_of_many_pages_is_one_list(
-    service: Client, monkeypatch: pytest.MonkeyPatch
+    service: Gradserve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job = ended(service, service.submit(xor()))
     whole = service.history(job["id"])
@@ -60,7 +61,7 @@ def test_a_history_of_many_pages_is_one_list(
     assert service.history(job["id"], after_step=9) == whole[10:]
 
 
-def test_parameters_arrive_with_the_bits_that_were_trained(service: Client) -> None:
+def test_parameters_arrive_with_the_bits_that_were_trained(service: Gradserve) -> None:
     job = ended(service, service.submit(xor()))
     parameters = service.parameters(job["id"])
     numbers = [
@@ -74,7 +75,7 @@ def test_parameters_arrive_with_the_bits_that_were_trained(service: Client) -> N
     assert hashlib.sha256(raw).hexdigest() == parameters["sha256"]
 
 
-def test_watching_shows_step_and_loss_moving(service: Client) -> None:
+def test_watching_shows_step_and_loss_moving(service: Gradserve) -> None:
     slow = xor(training={"steps": 20_000, "log_every": 10}, executor="scalar")
     long = service.submit(slow)
     seen = [(job["step"], job["loss"]) for job in service.watch(long["id"])]
@@ -84,14 +85,14 @@ def test_watching_shows_step_and_loss_moving(service: Client) -> None:
     assert seen[-1][0] == 20_000
 
 
-def test_one_key_is_one_job(service: Client) -> None:
+def test_one_key_is_one_job(service: Gradserve) -> None:
     first = service.submit(xor(), idempotency_key="the-same")
     assert service.submit(xor(), idempotency_key="the-same")["id"] == first["id"]
     assert service.submit(xor())["id"] != first["id"]
 
 
 def test_lists_are_newest_first_and_cut_at_the_limit(
-    service: Client, monkeypatch: pytest.MonkeyPatch
+    service: Gradserve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(gradserve.client, "PAGE", 2)
     ids = [service.submit(xor(name="listed"))["id"] for _ in range(5)]
@@ -100,7 +101,7 @@ def test_lists_are_newest_first_and_cut_at_the_limit(
     assert service.list(name="no such name") == []
 
 
-def test_lists_can_be_of_one_state(service: Client) -> None:
+def test_lists_can_be_of_one_state(service: Gradserve) -> None:
     job = ended(service, service.submit(xor(name="of one state")))
     assert [found["id"] for found in service.list(state="succeeded", name=job["name"])] == [
         job["id"]
@@ -108,7 +109,7 @@ def test_lists_can_be_of_one_state(service: Client) -> None:
     assert service.list(state="failed", name=job["name"]) == []
 
 
-def test_a_job_can_rest_go_on_and_be_cancelled(service: Client) -> None:
+def test_a_job_can_rest_go_on_and_be_cancelled(service: Gradserve) -> None:
     id = service.submit(xor(training={"steps": 100_000_000}))["id"]
     states = []
     for job in service.watch(id):
@@ -129,7 +130,7 @@ def test_a_job_can_rest_go_on_and_be_cancelled(service: Client) -> None:
     assert caught.value.status == 409
 
 
-def test_a_job_that_diverges_has_failed_with_the_step(service: Client) -> None:
+def test_a_job_that_diverges_has_failed_with_the_step(service: Gradserve) -> None:
     job = ended(service, service.submit(diverging()))
     assert job["state"] == "failed"
     assert job["error"] is not None
@@ -137,21 +138,21 @@ def test_a_job_that_diverges_has_failed_with_the_step(service: Client) -> None:
     assert job["error"]["step"] == len(service.history(job["id"]))
 
 
-def test_parameters_of_a_job_without_any_are_refused(service: Client) -> None:
+def test_parameters_of_a_job_without_any_are_refused(service: Gradserve) -> None:
     job = ended(service, service.submit(diverging()))
     with pytest.raises(ClientError, match=job["id"]) as caught:
         service.parameters(job["id"])
     assert caught.value.status in (404, 409)
 
 
-def test_what_the_service_refuses_is_told_with_the_place(service: Client) -> None:
+def test_what_the_service_refuses_is_told_with_the_place(service: Gradserve) -> None:
     with pytest.raises(ClientError) as caught:
         service.submit(xor(training={"steps": 0}))
     assert caught.value.status == 422
     assert [error.pointer for error in caught.value.errors] == ["/training/steps"]
 
 
-def test_an_unknown_job_is_one_sentence(service: Client) -> None:
+def test_an_unknown_job_is_one_sentence(service: Gradserve) -> None:
     with pytest.raises(ClientError, match="there is no job 'job_0'") as caught:
         service.get("job_0")
     assert caught.value.status == 404

@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from gradserve.client import Client
+from gradserve.client import Gradserve
 from gradserve.errors import ClientError
 
 Answer = tuple[int, dict[str, str], str]
@@ -65,8 +65,8 @@ def server() -> Iterator[Scripted]:
 
 
 @pytest.fixture
-def client(server: Scripted) -> Iterator[Client]:
-    with Client(server.url) as client:
+def client(server: Scripted) -> Iterator[Gradserve]:
+    with Gradserve(server.url) as client:
         yield client
 
 
@@ -84,14 +84,14 @@ HANG_UP: Answer = (0, {}, "")
 
 
 def test_a_read_is_repeated_while_the_service_is_busy_or_away(
-    server: Scripted, client: Client
+    server: Scripted, client: Gradserve
 ) -> None:
     server.says(problem(503), HANG_UP, job())
     assert client.get("job_1")["id"] == "job_1"
     assert server.requests == ["GET /v1/jobs/job_1"] * 3
 
 
-def test_a_submission_is_repeated_with_the_same_key(server: Scripted, client: Client) -> None:
+def test_a_submission_is_repeated_with_the_same_key(server: Scripted, client: Gradserve) -> None:
     server.says(problem(503, detail="the database is locked"), HANG_UP, job())
     assert client.submit({})["id"] == "job_1"
     assert server.requests == ["POST /v1/jobs"] * 3
@@ -99,14 +99,14 @@ def test_a_submission_is_repeated_with_the_same_key(server: Scripted, client: Cl
     assert len(set(server.keys)) == 1
 
 
-def test_two_submissions_have_two_keys(server: Scripted, client: Client) -> None:
+def test_two_submissions_have_two_keys(server: Scripted, client: Gradserve) -> None:
     server.says(job())
     client.submit({})
     client.submit({})
     assert len(set(server.keys)) == 2
 
 
-def test_patience_ends_with_the_services_own_sentence(server: Scripted, client: Client) -> None:
+def test_patience_ends_with_the_services_own_sentence(server: Scripted, client: Gradserve) -> None:
     server.says(problem(503, detail="the database is locked"))
     with pytest.raises(ClientError, match="the database is locked") as caught:
         client.get("job_1")
@@ -114,19 +114,19 @@ def test_patience_ends_with_the_services_own_sentence(server: Scripted, client: 
     assert len(server.requests) > 3
 
 
-def test_a_refused_read_is_not_repeated(server: Scripted, client: Client) -> None:
+def test_a_refused_read_is_not_repeated(server: Scripted, client: Gradserve) -> None:
     server.says(problem(404, detail="there is no job 'job_1'"))
     with pytest.raises(ClientError, match="there is no job 'job_1'"):
         client.get("job_1")
     assert len(server.requests) == 1
 
 
-def test_watching_goes_on_over_a_restart(server: Scripted, client: Client) -> None:
+def test_watching_goes_on_over_a_restart(server: Scripted, client: Gradserve) -> None:
     server.says(job(step=1), HANG_UP, problem(503), job(step=2), job(step=3, terminal=True))
     assert [seen["step"] for seen in client.watch("job_1")] == [1, 2, 3]
 
 
-def test_the_places_of_a_refused_job_are_told(server: Scripted, client: Client) -> None:
+def test_the_places_of_a_refused_job_are_told(server: Scripted, client: Gradserve) -> None:
     errors = [{"pointer": "/training/steps", "detail": "must be at least 1"}]
     server.says(problem(422, title="The job is not valid", errors=errors))
     with pytest.raises(ClientError) as caught:
@@ -146,7 +146,7 @@ def test_the_places_of_a_refused_job_are_told(server: Scripted, client: Client) 
     ],
 )
 def test_an_answer_that_is_not_gradserves_is_told_from_one_that_is(
-    server: Scripted, client: Client, answer: Answer, sentence: str
+    server: Scripted, client: Gradserve, answer: Answer, sentence: str
 ) -> None:
     server.says(answer)
     with pytest.raises(ClientError, match=sentence):
@@ -156,7 +156,7 @@ def test_an_answer_that_is_not_gradserves_is_told_from_one_that_is(
 def test_nobody_there_is_one_sentence_with_the_address_and_the_remedy() -> None:
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
-    with Client(f"http://127.0.0.1:{port}") as client:
+    with Gradserve(f"http://127.0.0.1:{port}") as client:
         assert not client.ready()
         with pytest.raises(ClientError, match=rf"127\.0\.0\.1:{port}.*`gradserve up`") as caught:
             client.get("job_1")
@@ -166,7 +166,7 @@ def test_nobody_there_is_one_sentence_with_the_address_and_the_remedy() -> None:
 def test_a_service_that_does_not_answer_is_given_up() -> None:
     with (
         socket.create_server(("127.0.0.1", 0)) as silent,
-        Client(f"http://127.0.0.1:{silent.getsockname()[1]}", timeout=0.2) as client,
+        Gradserve(f"http://127.0.0.1:{silent.getsockname()[1]}", timeout=0.2) as client,
         pytest.raises(ClientError, match="did not answer in time"),
     ):
         client.get("job_1")
@@ -175,12 +175,12 @@ def test_a_service_that_does_not_answer_is_given_up() -> None:
 @pytest.mark.parametrize("url", ["", "localhost:8000", "ftp://localhost", "http://", "http://a:b"])
 def test_what_is_no_address_is_refused_at_once(url: str) -> None:
     with pytest.raises(ClientError, match="is not an address"):
-        Client(url)
+        Gradserve(url)
 
 
 def test_a_path_before_the_service_is_kept(server: Scripted) -> None:
     server.says(job())
-    with Client(f"{server.url}/train/") as client:
+    with Gradserve(f"{server.url}/train/") as client:
         client.get("job_1")
     assert server.requests == ["GET /train/v1/jobs/job_1"]
 
@@ -191,11 +191,11 @@ def test_a_proxy_does_not_stand_before_this_machine(
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     monkeypatch.delenv("NO_PROXY", raising=False)
     server.says(job())
-    with Client(server.url) as client:
+    with Gradserve(server.url) as client:
         assert client.get("job_1")["id"] == "job_1"
 
 
-def test_an_id_cannot_lead_to_another_address(server: Scripted, client: Client) -> None:
+def test_an_id_cannot_lead_to_another_address(server: Scripted, client: Gradserve) -> None:
     server.says(job())
     client.get("../x?y#z")
     assert server.requests == ["GET /v1/jobs/..%2Fx%3Fy%23z"]

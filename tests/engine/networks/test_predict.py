@@ -9,7 +9,7 @@ import pytest
 from engine import MLP, Layer
 from engine.networks.predict import ACTIVATIONS, outputs
 from engine.spec import Activation
-from gradserve.client import Parameters
+from gradserve.types import Parameters
 
 
 def parameters_of(model: MLP, activations: list[str]) -> Parameters:

@@ -54,21 +54,6 @@ def test_any_other_job_has_not_failed(state: str) -> None:
     assert formatting.failure({"id": "job_1", "state": state, "step": 0, "error": None}) is None
 
 
-@pytest.mark.parametrize(
-    ("others", "shown"),
-    [
-        ("Prüfung 训练 👩‍🚀 [b]\\", "Prüfung 训练 👩‍🚀 [b]\\"),
-        ("\x1b[2Ja\tb\n", "\\x1b[2Ja\\x09b\\x0a"),
-        ("\x00\x1f\x7f\x9b31m\x9f", "\\x00\\x1f\\x7f\\x9b31m\\x9f"),
-        ("gnp.\u202eexe\u2066\u200f", "gnp.\\u202eexe\\u2066\\u200f"),
-        ("a\u2028b", "a\\u2028b"),
-    ],
-)
-def test_controls_in_the_text_of_others_are_shown_not_obeyed(others: str, shown: str) -> None:
-    assert formatting.printable(others) == shown
-    assert formatting.printable(shown) == shown
-
-
 def test_controls_in_the_reason_of_a_failure_are_shown() -> None:
     error = {"code": "invalid", "detail": "no column '\x1b[2J'", "step": None}
     job = {"id": "job_1", "state": "failed", "step": 0, "error": error}

@@ -20,7 +20,7 @@ from rich.console import Console
 
 from gradserve.cli.main import main
 from gradserve.cli.tables import jobs_table
-from gradserve.client import Client
+from gradserve.client import Gradserve
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 GRADSERVE = [sys.executable, "-m", "gradserve"]
@@ -29,7 +29,7 @@ Command = Callable[..., Result]
 
 
 @pytest.fixture
-def gradserve(service: Client, monkeypatch: pytest.MonkeyPatch) -> Command:
+def gradserve(service: Gradserve, monkeypatch: pytest.MonkeyPatch) -> Command:
     """Runs the command on the service, in this process."""
     monkeypatch.setenv("GRADSERVE_URL", service.url)
     monkeypatch.setenv("COLUMNS", "80")
@@ -63,7 +63,15 @@ def test_help_loads_none_of_the_heavy_packages() -> None:
 
 
 def test_the_commands_that_talk_to_a_service_do_not_load_one() -> None:
-    modules = "client", "cli.main", "cli.progress", "cli.job_file", "cli.tables"
+    modules = (
+        "client",
+        "cli.main",
+        "cli.jobs",
+        "cli.output",
+        "cli.progress",
+        "cli.job_file",
+        "cli.tables",
+    )
     code = "".join(f"import gradserve.{module}; " for module in modules)
     loaded = subprocess.run(
         [sys.executable, "-c", f"import sys; {code}print(*sys.modules)"],
@@ -79,7 +87,7 @@ def test_the_version_is_the_packages() -> None:
     assert result.output.startswith("gradserve 0.")
 
 
-def test_submit_tells_the_id_of_the_job(gradserve: Command, service: Client) -> None:
+def test_submit_tells_the_id_of_the_job(gradserve: Command, service: Gradserve) -> None:
     result = gradserve("submit", str(EXAMPLES / "xor.json"))
     assert result.exit_code == 0
     assert service.get(result.stdout.split()[0])["name"] == "xor"
@@ -118,7 +126,7 @@ def test_json_is_all_that_standard_output_gets(gradserve: Command) -> None:
 
 
 def test_a_file_with_a_mistake_is_not_sent(
-    gradserve: Command, tmp_path: Path, service: Client
+    gradserve: Command, tmp_path: Path, service: Gradserve
 ) -> None:
     file = job_file(tmp_path, name="never sent", training={"steps": 0})
     result = gradserve("submit", file)
@@ -144,7 +152,7 @@ def test_the_list_shows_a_line_for_each_job(gradserve: Command, tmp_path: Path) 
     ],
 )
 def test_a_narrow_list_has_fewer_columns_but_whole_ones(
-    gradserve: Command, service: Client, width: int, titles: list[str]
+    gradserve: Command, service: Gradserve, width: int, titles: list[str]
 ) -> None:
     id = gradserve("submit", str(EXAMPLES / "xor.json"), "--watch").stdout.split()[0]
     console = Console(width=width, record=True, file=io.StringIO())
@@ -254,7 +262,7 @@ def test_no_service_is_one_sentence(arguments: list[str]) -> None:
 
 
 def test_ctrl_c_stops_watching_but_not_the_job(
-    gradserve: Command, tmp_path: Path, service: Client
+    gradserve: Command, tmp_path: Path, service: Gradserve
 ) -> None:
     file = job_file(tmp_path, name="goes on", training={"steps": 100_000_000})
     process = subprocess.Popen(

@@ -8,7 +8,7 @@ import matplotlib.image
 import numpy as np
 import pytest
 
-from gradserve.client import HistoryRow, Parameters
+from gradserve.types import HistoryRow, Parameters
 from service.plots.images import draw_decision_boundary, draw_loss
 
 # The score of this network is x1: blue to the left of the middle, vermilion to its right.

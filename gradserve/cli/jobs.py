@@ -1,0 +1,126 @@
+"""The commands about jobs: submit, list, show, cancel, pause and resume."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from gradserve.cli import formatting, output
+from gradserve.cli.options import connect, service_options
+from gradserve.hidden import require
+from gradserve.types import JOB_STATES, Job
+
+if TYPE_CHECKING:
+    from gradserve.client import Gradserve
+
+INTERRUPTED = 130
+
+
+@click.command()
+@click.argument("file")
+@click.option("--watch", is_flag=True, help="Show the progress until the job has ended.")
+@service_options
+def submit(file: str, watch: bool, url: str, as_json: bool) -> None:
+    """Submit the job in FILE, or on standard input for `-`.
+
+    With --watch the exit code says whether the job succeeded.
+    """
+    require("engine")
+    from gradserve.cli.job_file import read_spec
+
+    spec = read_spec(file)
+    with connect(url) as service:
+        job = service.submit(spec)
+        output.print_warnings(job)
+        if watch:
+            job = _watch(service, job)
+    if watch and not as_json:
+        output.print_result(job)
+    else:
+        output.print_state(job, as_json)
+    if watch:
+        _fail_unless_succeeded(job)
+
+
+@click.command("list")
+@click.option("--state", type=click.Choice(JOB_STATES), help="Only jobs in this state.")
+@click.option("--name", help="Only jobs of this name.")
+@click.option(
+    "--limit",
+    type=click.IntRange(min=1),
+    default=20,
+    show_default=True,
+    help="Largest number of jobs.",
+)
+@service_options
+def list_jobs(state: str | None, name: str | None, limit: int, url: str, as_json: bool) -> None:
+    """List jobs, newest first."""
+    with connect(url) as service:
+        jobs = service.list(limit=limit, state=state, name=name)
+    output.print_jobs(jobs, as_json)
+
+
+@click.command()
+@click.argument("id")
+@service_options
+def show(id: str, url: str, as_json: bool) -> None:
+    """Show one job."""
+    with connect(url) as service:
+        output.print_job(service.get(id), as_json)
+
+
+@click.command()
+@click.argument("id")
+@service_options
+def cancel(id: str, url: str, as_json: bool) -> None:
+    """End a job before its last step."""
+    with connect(url) as service:
+        output.print_state(service.cancel(id), as_json)
+
+
+@click.command()
+@click.argument("id")
+@service_options
+def pause(id: str, url: str, as_json: bool) -> None:
+    """Pause a job; its progress is kept."""
+    with connect(url) as service:
+        output.print_state(service.pause(id), as_json)
+
+
+@click.command()
+@click.argument("id")
+@service_options
+def resume(id: str, url: str, as_json: bool) -> None:
+    """Resume a paused job."""
+    with connect(url) as service:
+        output.print_state(service.resume(id), as_json)
+
+
+COMMANDS = (submit, list_jobs, show, cancel, pause, resume)
+
+
+def _watch(service: Gradserve, job: Job) -> Job:
+    from rich.console import Console
+
+    from gradserve.cli.progress import follow
+
+    console = Console(stderr=True)
+    try:
+        console.print(f"{job['id']} is {job['state']}", highlight=False, soft_wrap=True)
+        return follow(service.watch(job["id"]), console)
+    except KeyboardInterrupt:
+        click.echo(
+            f"\n{job['id']} continues; `gradserve show {job['id']}` shows it, "
+            f"`gradserve cancel {job['id']}` ends it",
+            err=True,
+        )
+        sys.exit(INTERRUPTED)
+
+
+def _fail_unless_succeeded(job: Job) -> None:
+    """Ends the command with the reason unless the job succeeded."""
+    reason = formatting.failure(job)
+    if reason is not None:
+        raise click.ClickException(reason)
