@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from gradserve.printable import printable
-from gradserve.types import Job, JobState
+from gradserve.types import Figures, Job, JobState
 
 STATE_STYLES: dict[JobState, str] = {
     "queued": "yellow",
@@ -32,13 +32,31 @@ def score_name(job: Job) -> str:
 
 
 def score(job: Job) -> str:
-    value = job["accuracy"]
+    """The score of the newest logged step."""
+    return score_text(score_name(job), job["accuracy"])
+
+
+def score_text(name: str, value: float | None) -> str:
+    """A score of the given name: an accuracy in per cent, R² with four decimals."""
     if value is None:
         return UNKNOWN
-    if score_name(job) != "R²":
+    if name != "R²":
         return f"{100 * value:.1f} %"
     # R² has no lower bound: that of a job about to diverge would fill the screen with digits.
     return f"{value:.4f}" if abs(value) < 1e4 else f"{value:.4g}"
+
+
+def figures(job: Job, shown: Figures) -> str:
+    """`loss 0.0109, accuracy 100.0 % (validation loss 0.02, accuracy 98.0 %) after 100 steps`."""
+    name = score_name(job)
+
+    def pair(loss: float | None, value: float | None) -> str:
+        return f"loss {number(loss)}, {name} {score_text(name, value)}"
+
+    text = pair(shown["loss"], shown["accuracy"])
+    if shown["validation_loss"] is not None or shown["validation_accuracy"] is not None:
+        text += f" (validation {pair(shown['validation_loss'], shown['validation_accuracy'])})"
+    return f"{text} after {shown['step']:,} steps"
 
 
 def duration(seconds: float | None) -> str:

@@ -61,12 +61,14 @@ def job_table(job: Job) -> Table:
         ("step", f"{job['step']:,} of {job['steps']:,}"),
         ("loss", formatting.number(job["loss"])),
         (formatting.score_name(job), formatting.score(job)),
+        *outcome(job),
         ("created", formatting.when(job["created_at"])),
         ("started", formatting.when(job["started_at"])),
         ("finished", formatting.when(job["finished_at"])),
         ("training time", formatting.duration(formatting.took(job))),
         ("attempt", str(job["attempt"])),
         *specification(job),
+        *environments(job),
     ]
     why = formatting.failure(job)
     if why is not None:
@@ -83,6 +85,28 @@ def literal(cell: str | Text) -> Text:
 
 def state(job: JobSummary) -> Text:
     return Text(job["state"], style=formatting.STATE_STYLES.get(job["state"], ""))
+
+
+def outcome(job: Job) -> list[tuple[str, str]]:
+    """The delivered parameters' figures and the best step's, where the service sends them."""
+    rows = []
+    if final := job.get("final"):
+        rows.append(("final", formatting.figures(job, final)))
+    if best := job.get("best"):
+        rows.append(("best", formatting.figures(job, best)))
+    return rows
+
+
+def environments(job: Job) -> list[tuple[str, str]]:
+    """One line per environment that trained the job, with its first step."""
+    return [
+        (
+            "trained by" if not place["from_step"] else f"from step {place['from_step']:,}",
+            f"gradserve {place['engine']}, NumPy {place['numpy']}, numba {place['numba']}, "
+            f"{place['processor']}",
+        )
+        for place in job.get("environment") or ()
+    ]
 
 
 def specification(job: Job) -> list[tuple[str, str]]:
