@@ -25,7 +25,8 @@ from service.common.messages import make_publisher
 from service.common.settings import Settings
 from service.run import programs
 from service.run.probe import PORT
-from service.run.up import listen, usable_cores
+from service.run.sockets import listen
+from service.run.up import usable_cores
 from service.store import migrate
 from service.store.connections import make_engine
 

@@ -2,15 +2,14 @@
 
 It migrates the database, starts a private Valkey, the API (gunicorn), one Celery worker and
 the sweeper, keeps them running and stops them. GRADSERVE_DATABASE_URL and
-GRADSERVE_BROKER_URL replace the embedded SQLite file and the private Valkey one by one.
+GRADSERVE_BROKER_URL replace the embedded SQLite file and the private Valkey, each on its own.
 
-The parent binds the API's port itself and hands the socket down: a port in use is known before
-anything starts, and while the API is restarted its callers wait instead of being refused.
+The parent binds the API's port itself and passes the socket on: a port in use is known before
+anything starts, and while the API restarts its callers wait instead of being refused.
 """
 
 from __future__ import annotations
 
-import errno
 import os
 import socket
 import sys
@@ -27,16 +26,12 @@ from service.common.messages import make_publisher, waiting
 from service.common.settings import Settings
 from service.run import programs
 from service.run.data_folder import open_folder
+from service.run.sockets import StartFailed, listen, public_url, reachable
 from service.run.supervisor import Supervisor
 from service.run.watchdog import Watchdog
 from service.store import migrate
 
 READY_SECONDS = 60.0
-LISTEN_BACKLOG = 1024
-
-
-class StartFailed(GradserveError):
-    """`gradserve up` cannot start; the text says why and what to do."""
 
 
 def run(host: str, port: int, data_dir: str | Path, workers: int | None = None) -> int:
@@ -44,11 +39,11 @@ def run(host: str, port: int, data_dir: str | Path, workers: int | None = None) 
 
     Args:
         host, port: where the API listens; port 0 takes a free one.
-        data_dir: folder of the database, the logs and the broker's socket; made when missing.
-        workers: jobs trained at the same time, as many as cores when None.
+        data_dir: folder of the database, the logs and the broker's socket; created when missing.
+        workers: number of jobs trained at the same time, one per core when None.
 
     Returns:
-        The exit code: 0 after a stop that was asked for, 1 after one sentence on stderr.
+        The exit code: 0 after a requested stop, 1 after one sentence on stderr.
     """
     try:
         if not str(data_dir):
@@ -95,7 +90,7 @@ def _run(host: str, port: int, data_dir: Path, workers: int) -> None:
         )
         cleanup.callback(supervisor.close)
         cleanup.callback(supervisor.stop)
-        # Runs first at the end: callers are refused, not kept waiting for an API that stops.
+        # Runs first at the end: callers are refused and do not wait for an API that stops.
         cleanup.callback(listener.close)
 
         if own_broker:
@@ -108,7 +103,7 @@ def _run(host: str, port: int, data_dir: Path, workers: int) -> None:
             supervisor.start(programs.worker(workers))
         _await_api(supervisor, listener)
         if not supervisor.stopping:
-            # Last, so that its start does not slow down those that a person waits for.
+            # Last, so that its start does not delay the parts that a person waits for.
             supervisor.start(programs.sweeper())
             url = public_url(listener)
             print(
@@ -119,51 +114,8 @@ def _run(host: str, port: int, data_dir: Path, workers: int) -> None:
         supervisor.wait(None)
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """A listening socket.
-
-    Raises:
-        StartFailed: the port is in use, or the host is none of this machine's addresses.
-    """
-    if not 0 <= port <= 65535:
-        raise StartFailed(f"port {port} does not exist: choose one from 0 to 65535")
-    try:
-        family, _, _, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        return socket.create_server(address[:2], family=family, backlog=LISTEN_BACKLOG)
-    except UnicodeError as error:  # a label of the name is empty or too long
-        raise StartFailed(
-            f"cannot listen on {host} port {port} (no host has such a name): "
-            "choose another one with --host"
-        ) from error
-    except OSError as error:
-        if error.errno == errno.EADDRINUSE:
-            raise StartFailed(
-                f"port {port} on {host} is in use: stop what listens there, "
-                "or choose another one with --port"
-            ) from error
-        # Python writes the address once more behind what the system says.
-        reason = (error.strerror or "").split(" (while ")[0]
-        raise StartFailed(
-            f"cannot listen on {host} port {port} ({reason}): choose others with --host and --port"
-        ) from error
-
-
-def reachable(listener: socket.socket) -> tuple[str, int]:
-    """An address at which this machine itself reaches the listener."""
-    host, port = listener.getsockname()[:2]
-    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host), port
-
-
-def public_url(listener: socket.socket) -> str:
-    """Where a person on this machine reaches the listener."""
-    host, port = reachable(listener)
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-
-
 def _settings(data_dir: Path) -> Settings:
-    """The environment's settings with the embedded parts put in where it names no others.
+    """The environment's settings, with the embedded parts where it names no others.
 
     Paths become absolute, because the children run in the data folder: a folder named
     `worker` where `gradserve up` was typed would otherwise hide our package from them.
@@ -201,7 +153,7 @@ def _answers(path: Path) -> bool:
 
 
 def _await_api(supervisor: Supervisor, listener: socket.socket) -> None:
-    """Waits until /readyz says yes. The kernel takes the request before the API runs."""
+    """Waits until /readyz succeeds. The kernel accepts the request before the API runs."""
     deadline = time.monotonic() + READY_SECONDS
     while not supervisor.stopping:
         if time.monotonic() > deadline:
