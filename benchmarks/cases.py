@@ -1,7 +1,7 @@
-"""What is trained: specifications of networks, and the same network as bare arrays for peers.
+"""The cases: job specifications, and the same networks as plain arrays for the peers.
 
-Hidden layers are relu and the last is linear everywhere, so that a peer's network is short to
-write; every peer starts from the same parameters and sees the same rows in the same order.
+Hidden layers are relu and the last is linear in every case, which keeps the peers' code short.
+Every peer starts from the same parameters and sees the same rows in the same order.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.data.batches import shuffled
-from engine.networks.modules import build
 from engine.networks.optimizers import rates
 from engine.spec import JobSpec
+from engine.training.initialise import build
 from engine.training.prepared import prepare
 
 Array = npt.NDArray[np.float64]
@@ -47,7 +47,7 @@ MOONS = case(
 """micrograd's demo: 337 parameters, all 100 rows in every step."""
 
 MOONS_UNLEARNED = MOONS | {"optimizer": {"learning_rate": 1e-12}}
-"""The same with steps too short to learn anything: 85 rows do not keep their margin, always."""
+"""The same with steps too short to learn anything: 85 rows violate their margin in every step."""
 
 MINI_BATCHES = case(
     {
@@ -72,10 +72,10 @@ WIDE = case(
     {"kind": "cross_entropy"},
     0.05,
 )  # fmt: skip
-"""100,234 parameters, a batch of 256 rows."""
+"""100,234 parameters, batches of 256 rows."""
 
 XOR = case({"kind": "xor"}, [8, 1], "uniform", {"kind": "max_margin"}, 0.2)
-"""33 parameters and four rows: a job that is over at once."""
+"""33 parameters and four rows: a job of less than a millisecond."""
 
 
 def specify(case: Case, steps: int, executor: str = "native") -> JobSpec:
@@ -113,7 +113,9 @@ def network(case: Case, steps: int) -> Network:
     epochs = None
     if batches.per_epoch > 1:
         if steps % batches.per_epoch != 0:
-            raise ValueError(f"{steps} steps are no whole epochs of {batches.per_epoch}")
+            raise ValueError(
+                f"{steps} steps are not a whole number of epochs of {batches.per_epoch} steps"
+            )
         orders = [shuffled(rows, batches.seed, k) for k in range(steps // batches.per_epoch)]
         epochs = np.array(orders)
     return Network(
@@ -126,14 +128,14 @@ def network(case: Case, steps: int) -> Network:
     )
 
 
-# A graph that is no network: a·sin(b·x) + c·exp(-d·x²), least squares over 200 rows.
+# A graph that is not a network: a·sin(b·x) + c·exp(-d·x²), least squares over 200 rows.
 
 CURVE_START = (0.8, 1.8, 1.3, 0.7)
 CURVE_RATE = 0.02
 
 
 def curve_rows() -> tuple[Array, Array]:
-    """x and y of the curve with a, b, c, d = 1, 2, 1.5, 0.5, and some noise."""
+    """x and y of the curve with a, b, c, d = 1, 2, 1.5, 0.5, plus Gaussian noise."""
     x = np.linspace(-3.0, 3.0, 200)
     noise = np.random.RandomState(1337).normal(0.0, 0.05, 200)
     return x, np.sin(2.0 * x) + 1.5 * np.exp(-0.5 * x * x) + noise

@@ -1,6 +1,6 @@
 """python -m benchmarks.engine: the engine against its peers, written to docs/benchmarks.md.
 
-With `--only` it runs some heats, prints their table and writes nothing.
+With `--only` it runs the named heats, prints their table and writes nothing.
 """
 
 from __future__ import annotations
@@ -58,7 +58,12 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     names = [heat.name for heat in HEATS]
     parser.add_argument("--only", action="append", choices=names, help="may be repeated")
-    parser.add_argument("--turns", type=int, default=9, help="at least 7; 9 by default")
+    parser.add_argument(
+        "--turns",
+        type=int,
+        default=9,
+        help="how often each peer is timed: at least 7, by default 9",
+    )
     arguments = parser.parse_args()
     if arguments.turns < LEAST_TURNS:
         parser.error(f"--turns is at least {LEAST_TURNS}")

@@ -1,7 +1,7 @@
 """Makes .venv-bench: the project's locked packages, and the peers of requirements.txt.
 
-pip finds PyTorch by its own configuration where that offers the build without CUDA, otherwise on
-the index that TORCH_INDEX names. A second run finds the stamp and does nothing.
+pip takes PyTorch from the index it is configured for if that index has the build without CUDA,
+otherwise from the index that TORCH_INDEX names. A second run finds the stamp and does nothing.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ def main() -> None:
         install_peers()
     except subprocess.CalledProcessError as error:
         sys.exit(
-            f"{Path(error.cmd[0]).name} has ended with {error.returncode}. Are the package index "
-            "and TORCH_INDEX reachable?"
+            f"{Path(error.cmd[0]).name} ended with exit code {error.returncode}. Are the package "
+            "index and TORCH_INDEX reachable?"
         )
     STAMP.write_text(wanted)
 
 
 def sync() -> None:
-    """The locked packages; uv is one of those in .venv."""
+    """Installs the locked packages with the uv of .venv."""
     uv = ROOT / ".venv" / "bin" / "uv"
     subprocess.run(
         [uv, "sync", "--locked", "--inexact", "--quiet", "--python", PYTHON],

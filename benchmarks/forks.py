@@ -1,7 +1,7 @@
 """python -m benchmarks.forks COUNT: the first jobs of COUNT children of a warm process.
 
-Writes [[[processor seconds, seconds] of each job], …] as JSON. Page faults fall on the first;
-a pool process of the worker trains three times before it takes a job from the queue.
+Writes [[[processor seconds, seconds] of each job], …] as JSON. The first job bears
+the page faults; a pool process of the worker trains three times before it takes a job.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Who runs against whom on which case, and by how much gradserve has to win."""
+"""Which peers run which case, and how many times faster gradserve has to be."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ HEATS = (
     ),
     Heat(
         "unlearned",
-        "moons, as before the first step",
+        "moons before learning",
         (
             Contestant(NATIVE, MOONS_UNLEARNED, 100_000, compared=100),
             Contestant(JAX, MOONS_UNLEARNED, 40_000, compared=100, target=2.5),
@@ -63,7 +63,7 @@ HEATS = (
     ),
     Heat(
         "avx2",
-        "the same with AVX2",
+        "moons before learning, AVX2",
         (
             Contestant(NATIVE_AVX2, MOONS_UNLEARNED, 100_000, compared=100),
             Contestant(JAX_AVX2, MOONS_UNLEARNED, 40_000, compared=100, target=2.0),

@@ -2,10 +2,10 @@
 
     python -m benchmarks.history
 
-On SQLite and on Postgres as they run in service, so every commit is on the disk before it is
-answered: rows written a second with all that a progress commit writes, the time for a thousand
-thinned points and for a page, and a real job from the first step to the last, with the speed of
-its steps and the memory of its process on the way.
+SQLite and Postgres run as they do in service: every commit is on disk before it returns. Measured
+are the rows written per second by whole progress commits, the time for a thousand thinned points
+and for a page, and a real job from its first step to its last, with the speed of its steps and
+the memory of its process along the way.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ POINTS = 1_000
 TRIES = 5
 CHECKPOINT = bytes(1_000)
 
-# What the service has to reach.
+# The targets.
 WRITTEN_A_SECOND = 200_000
 THINNED_SECONDS = 0.3
 GROWN_MEGABYTES = 50
@@ -57,7 +57,7 @@ SPEC = JobSpec.model_validate(
 
 @contextmanager
 def databases(kind: str) -> Iterator[Settings]:
-    """Settings with an empty database that keeps what it has committed."""
+    """Settings with an empty, durable database."""
     with tempfile.TemporaryDirectory(prefix="history-") as folder:
         if kind == "SQLite":
             settings = Settings(data_dir=folder, database_url=f"sqlite:///{folder}/history.db")
@@ -82,7 +82,7 @@ def row(step: int) -> HistoryRow:
 
 
 def write(sessions: sessionmaker[Session]) -> tuple[int, float]:
-    """A job's key, and the rows a second at which its progress was written."""
+    """A job's key, and the rows per second at which its progress was written."""
     with sessions.begin() as session:
         id = jobs.create(session, SPEC).id
         claim = claims.claim(session, id, worker="benchmark:1", lease_seconds=60)
@@ -107,7 +107,7 @@ def write(sessions: sessionmaker[Session]) -> tuple[int, float]:
 
 
 def median_seconds(work: Callable[[], object]) -> float:
-    """Of five times, after one that fills the caches."""
+    """The median of five runs, after one that fills the caches."""
     work()
     times = []
     for _ in range(TRIES):
@@ -118,7 +118,7 @@ def median_seconds(work: Callable[[], object]) -> float:
 
 
 def train_one(settings: Settings, answers: object) -> None:
-    """A real job in this process; tells how steps and memory went on."""
+    """Trains a real job in this process; reports its steps and memory over time."""
     warm = JobSpec.model_validate(SPEC.model_dump() | {"training": {"steps": 2}})
     for _ in train(warm):
         pass
@@ -128,7 +128,7 @@ def train_one(settings: Settings, answers: object) -> None:
     marks: list[tuple[float, int, float]] = []
 
     def look() -> bool:
-        # Asked between slices: the time, the step in the database and the memory by now.
+        # Called between slices: the time, the step in the database and the memory used so far.
         if not marks or time.monotonic() - marks[-1][0] > 0.2:
             with sessions.begin() as session:
                 marks.append((time.monotonic(), jobs.get(session, id).step, megabytes()))
@@ -141,12 +141,12 @@ def train_one(settings: Settings, answers: object) -> None:
 
 
 def megabytes() -> float:
-    """The most memory that this process has had."""
+    """The peak memory of this process."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def a_whole_job(settings: Settings) -> tuple[float, float, float]:
-    """Steps a second in the first and in the last quarter, and megabytes grown in between."""
+    """Steps per second in the first and the last quarter, and the memory growth between, in MB."""
     context = get_context("spawn")
     answers = context.Queue()
     process = context.Process(target=train_one, args=[settings, answers])
@@ -159,7 +159,7 @@ def a_whole_job(settings: Settings) -> tuple[float, float, float]:
 
 
 def measure(kind: str) -> bool:
-    """Prints the figures of one database; whether they are good enough."""
+    """Prints the figures of one database; returns whether they meet the targets."""
     with databases(kind) as settings:
         engine = make_engine(settings, "worker")
         job, written = write(make_sessions(engine))

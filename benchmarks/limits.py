@@ -1,4 +1,4 @@
-"""What takes gradserve no longer than a given time: the beginning of a job, and tiny jobs."""
+"""Time limits for gradserve itself: the start of a job, and tiny jobs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FORKED = Peer("gradserve, native", "", "")
 
 @dataclass(frozen=True)
 class Limit:
-    """A time in seconds; `most` None is for information."""
+    """A measured time, and the most it may be in seconds; None where it is only reported."""
 
     title: str
     series: Series
@@ -34,7 +34,7 @@ def measure_limits(workers: Workers, turns: int) -> Sequence[Limit]:
     first, *_, fourth = in_forked_children(turns)
     return (
         Limit("recording and fusing 100,234 parameters", recordings, 0.4),
-        Limit("the same with drawing weights and calling the model on Values", starts, None),
+        Limit("the same, with weights drawn and the model called on Values", starts, None),
         Limit("20 steps of xor 2-8-1 in `train()`, warm", jobs, 1e-3),
         Limit("the same in a forked child, the fourth job", fourth, 1e-3),
         Limit("the same in a forked child, the first job", first, None),
@@ -50,7 +50,7 @@ def in_forked_children(count: int) -> list[Series]:
         text=True,
     )
     if process.returncode != 0:
-        raise Unfair(f"the process that forks has ended with {process.returncode}")
+        raise Unfair(f"the forking process ended with exit code {process.returncode}")
     found = []
     for jobs in zip(*json.loads(process.stdout), strict=True):
         cpu, wall = zip(*jobs, strict=True)

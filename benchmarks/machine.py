@@ -1,4 +1,4 @@
-"""What the figures were measured on."""
+"""The machine and the software that the figures were measured on."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PACKAGES = ("gradserve", "numba", "llvmlite", "numpy", "jax", "torch", "microgra
 
 
 def has(feature: str) -> bool:
-    """Whether the processor has an instruction set, by LLVM's name for it."""
+    """Whether the processor has the instruction set that LLVM calls `feature`."""
     return bool(llvm.get_host_cpu_features().get(feature, False))
 
 

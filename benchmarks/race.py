@@ -1,7 +1,7 @@
-"""Peers against each other: the same losses first, then turn by turn.
+"""Peers against each other: first the losses are compared, then the peers take turns.
 
-Every turn measures each contestant once, so that whatever else the machine is doing hits all of
-them alike, and ratios are taken turn by turn. Figures are medians over the turns.
+Every turn measures each contestant once, so that other load on the machine affects all of them
+alike. Ratios are formed within a turn; figures are medians over the turns.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any, Self
 from benchmarks.cases import Case
 
 AGREEMENT = 1e-9
-"""How far losses may differ, relative to the larger one."""
+"""The largest allowed difference of losses, relative to the larger one."""
 
 ONE_THREAD = {
     "OMP_NUM_THREADS": "1",
@@ -38,7 +38,7 @@ WITH_AVX2 = {
 
 
 class Unfair(Exception):
-    """Peers cannot be compared: other losses, more threads, or one that has crashed."""
+    """Peers cannot be compared: losses differ, a peer used several threads, or it crashed."""
 
 
 @dataclass(frozen=True)
@@ -56,8 +56,8 @@ class Contestant:
     """A peer with its case.
 
     Attributes:
-        steps: that are timed.
-        compared: steps whose losses are compared; 0 where there are none.
+        steps: how many steps are timed.
+        compared: how many steps have their losses compared; 0 for a peer without losses.
         target: how many times faster than this peer gradserve has to be.
     """
 
@@ -70,7 +70,7 @@ class Contestant:
 
 @dataclass(frozen=True)
 class Series:
-    """Seconds of each turn, and of the very first call."""
+    """Seconds of each turn, and of the first call."""
 
     peer: Peer
     steps: int
@@ -80,7 +80,7 @@ class Series:
 
     @property
     def step(self) -> float:
-        """Seconds of processor time a step."""
+        """Seconds of processor time per step."""
         return statistics.median(self.cpu) / self.steps
 
     def over(self, other: Series) -> float:
@@ -90,7 +90,7 @@ class Series:
 
 
 class Workers:
-    """The processes of the peers, started when they are needed for the first time."""
+    """The peers' processes, each started when it is first needed."""
 
     def __init__(self) -> None:
         self._processes: dict[tuple[str, bool], subprocess.Popen[str]] = {}
@@ -111,7 +111,7 @@ class Workers:
         """Seconds: `cpu`, `wall` and what the `first` call took.
 
         Raises:
-            Unfair: more than one thread was at work.
+            Unfair: the peer used more than one thread.
         """
         found = self._ask("time", peer, case, steps)
         if found["cpu"] > 1.1 * found["wall"] + 0.01:
@@ -127,7 +127,7 @@ class Workers:
         process.stdin.flush()
         line = process.stdout.readline()
         if not line:
-            raise Unfair(f"the process of {peer.name} has ended with {process.wait()}")
+            raise Unfair(f"the process of {peer.name} ended with exit code {process.wait()}")
         answer: dict[str, Any] = json.loads(line)
         return answer
 
@@ -148,7 +148,7 @@ def compare(workers: Workers, contestants: Sequence[Contestant]) -> float:
     """The largest relative difference between losses of the first contestant and the others'.
 
     Raises:
-        Unfair: it is above AGREEMENT.
+        Unfair: the difference is above AGREEMENT.
     """
     reference, *others = [c for c in contestants if c.compared > 0]
     worst = 0.0
@@ -167,7 +167,7 @@ def compare(workers: Workers, contestants: Sequence[Contestant]) -> float:
 
 
 def measure(workers: Workers, contestants: Sequence[Contestant], turns: int) -> list[Series]:
-    """One series a contestant, taken turn by turn, every second turn in the opposite order."""
+    """One series per contestant; the order is reversed in every second turn."""
     answers: list[list[dict[str, float]]] = [[] for _ in contestants]
     for turn in range(turns):
         paired = list(zip(contestants, answers, strict=True))

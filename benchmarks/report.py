@@ -1,4 +1,4 @@
-"""docs/benchmarks.md: what was measured, against what, and whether it is enough."""
+"""docs/benchmarks.md: what was measured, beside which peer, and whether the target was met."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ PAGE = Template("""\
 
 ## Against its peers
 
-Processor time of a training step. The ratio says how many times longer the peer takes.
+Processor time per training step. The ratio says how many times longer the peer takes.
 
 $heats
 
@@ -39,14 +39,14 @@ Before a case is timed, gradserve and its peers train it from the same parameter
 rows in the same order, and their losses are compared step by step. The largest relative
 difference was $difference.
 
-## Beginnings and tiny jobs
+## Start-up and tiny jobs
 
 $limits
 
 ## Growth
 
-Time grows like size^exponent; 1 is linear. For parameters and rows it is the time of a step of a
-network 16-*h*-*h*-1, for steps that of a whole call of `train()` on moons as before the first step.
+Time grows like size^exponent; 1 is linear. For parameters and rows the time is that of one step of
+a network 16-*h*-*h*-1. For steps it is that of a whole call of `train()` on moons before learning.
 
 $growth
 
@@ -54,35 +54,36 @@ $growth
 
 - **gradserve, native** on moons and with mini-batches is a whole call of `engine.train.train`:
   data, recording the graph, every slice, and the history with loss, accuracy, learning rate and
-  gradient norm. In the demo and in the wide network it is the steps alone, as it is for JAX and
-  PyTorch; what comes before them is under "Beginnings". The curve is a graph of a user's own,
-  recorded and run by the same kernels.
-- **The moons demo** is its 100 steps, again and again from the same beginning. A row whose margin
-  holds has a gradient of exactly 0, and gradserve leaves it out of the backward pass; in the demo
-  11 of the 100 rows are in it on average, 85 in the first step. A peer does the same work whatever
-  the numbers are. **As before the first step** has steps too short to learn from, so 85 rows stay
-  in and the pass is done whole: that is how fast the arithmetic is, and it has the same targets.
-- **JAX, compiled loop** is `lax.scan` over all steps inside one `jit`, in the layout that was the
-  fastest of those tried. **JAX, compiled step** is a jitted step called from Python. Compiling
-  is not counted; for the loops it took
+  gradient norm. In the demo and in the wide network only the steps are timed, as they are for JAX
+  and PyTorch; what precedes them stands under "Start-up". The curve is a graph that a user might
+  write, recorded and run by the same kernels.
+- **The moons demo** repeats the demo's 100 steps from the same start. A row whose margin holds
+  has a gradient of exactly 0, and gradserve leaves it out of the backward pass. On average 11 of
+  the 100 rows take part in it, 85 in the first step. A peer does the same work whatever the
+  numbers are. In **moons before learning** the steps are too short to learn from, so 85 rows take
+  part in every backward pass. This case shows the speed of the arithmetic, and it has the same
+  targets.
+- **JAX, compiled loop** is `lax.scan` over all steps inside one `jit`, in the fastest of the
+  layouts that were tried. **JAX, compiled step** is a jitted step called from Python. Compilation
+  is not counted; the loops took
   $compilation.
 - **PyTorch, eager** is `torch.nn` with `torch.optim.SGD`, **NumPy, by hand** has its gradients
   written out, **micrograd** is the loss and the loop of its demo notebook.
-- **The wide network**: half of what its relus and their rules hand on is exactly 0, and the
-  products leave that out. A peer multiplies by it.
-- **The same FLOPs in dgemm** are as many floating-point operations as the matrix products of a
-  step have, done in products of large matrices. **In registers alone** they load and store
-  nothing: no program has all of them done sooner on this processor. Where gradserve leaves none
-  out, its ratio is the share of the arithmetic units' time that is put to use.
-- Peers take turns, each in a process of its own. A figure is the median of $turns turns, a ratio
-  the median of the ratios of each turn. Times are processor time, which other programs on the
-  machine change least; a program with one thread takes as long by the clock when it is alone.
-- "With AVX2" compiles gradserve and JAX for a processor without AVX-512. The other targets are
-  meant for one that has it.
+- **The wide network**: half of the numbers that its relus and their derivatives pass on are
+  exactly 0, and gradserve's products skip them. A peer multiplies by them.
+- **The same FLOPs in dgemm** are the floating-point operations of a step's matrix products,
+  performed on large matrices instead. **In registers alone** they neither load nor store
+  anything, so no program can perform all of them in less time on this processor. Where gradserve
+  skips none, its ratio is the share of the arithmetic units' time that it uses.
+- Peers take turns, each in a process of its own. A figure is the median of $turns turns, and a
+  ratio is the median of the turns' ratios. Times are processor time, which other programs on the
+  machine affect least; for a program of one thread it equals wall-clock time on an idle machine.
+- "With AVX2" compiles gradserve and JAX for a processor without AVX-512. The other targets assume
+  a processor that has it.
 
 ## Every series
 
-Microseconds of processor time a step, or a job, or a recording, and the median by the clock.
+Microseconds of processor time per step, job or recording, and the median of wall-clock time.
 
 $series
 """)
@@ -175,11 +176,11 @@ def series_table(outcome: Outcome) -> str:
         wall = statistics.median(series.wall) / series.steps * 1e6
         numbers = (statistics.median(cpu), min(cpu), max(cpu), wall)
         rows.append((title, series.peer.name, *map(digits, numbers)))
-    return table(("case", "peer", "median", "smallest", "largest", "clock"), rows)
+    return table(("case", "peer", "median", "smallest", "largest", "wall clock"), rows)
 
 
 def compilation(heats: Iterable[tuple[Heat, Sequence[Series]]]) -> str:
-    """How long the first call of JAX's loop took, without the time of the steps themselves."""
+    """How long the first call of JAX's loop took, without the time of its steps."""
     return ", ".join(
         f"{time(series.first - statistics.median(series.wall))} for {heat.name}"
         for heat, all_of_it in heats
@@ -191,7 +192,7 @@ def compilation(heats: Iterable[tuple[Heat, Sequence[Series]]]) -> str:
 def verdict(met: bool, out_of_reach: bool = False) -> str:
     if met:
         return "met"
-    return f"{MISSED}: less time than the FLOPs alone take" if out_of_reach else MISSED
+    return f"{MISSED}: below the time that the FLOPs alone take" if out_of_reach else MISSED
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -211,5 +212,5 @@ def times(ratio: float) -> str:
 
 
 def digits(number: float) -> str:
-    """Three digits that matter."""
+    """Three significant digits."""
     return f"{number:,.{max(0, 2 - len(str(int(number))) + 1)}f}"

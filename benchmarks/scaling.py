@@ -1,4 +1,4 @@
-"""How the cost of training grows: the exponent of a power law through sizes that quadruple."""
+"""How the cost of training grows: the exponent of a power law fitted to growing sizes."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from benchmarks.heats import NATIVE, NATIVE_STEPS
 from benchmarks.race import Contestant, Workers, measure
 
 WORK = 300_000_000
-"""Parameters × rows × steps of a measurement."""
+"""Parameters × rows × steps per measurement."""
 
 
 @dataclass(frozen=True)
 class Growth:
-    """Seconds against a size: of a step, or of a whole training when its steps are the size."""
+    """Seconds by size: of one step, or of a whole training where the size is its steps."""
 
     axis: str
     sizes: Sequence[int]

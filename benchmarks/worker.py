@@ -2,13 +2,13 @@
 
     python -m benchmarks.worker jax
 
-reads requests from standard input, a line of JSON each, and writes an answer for each:
+reads requests from standard input, one JSON object per line, and writes one response for each:
 
     {"ask": "losses", "function", "case", "steps"}    {"losses": [the loss of each step]}
     {"ask": "time", "function", "case", "steps"}      {"cpu", "wall", "first"} in seconds
 
-`first` is what the first call of the work took, which compiles. A process of its own keeps the
-threads, flags and memory of a peer away from the others.
+`first` is the time of the first call, which compiles. A process of its own keeps a peer's threads,
+flags and memory away from the others.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from benchmarks.peers import Work
 
 @dataclass(frozen=True)
 class Warm:
-    """Work that was done once."""
+    """Work that was done once, so that everything it needs is compiled and loaded."""
 
     work: Work
     losses: list[float]
@@ -56,9 +56,9 @@ def timed(work: Work) -> dict[str, float]:
 
 def main() -> None:
     module = sys.argv[1]
-    # Ctrl-C is for the program that asks; when it has gone, the requests end.
+    # Ctrl-C is for the parent; when the parent has gone, standard input ends.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # What a library prints must not end up between the answers.
+    # A library's own output must not mix with the responses.
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     for line in sys.stdin:

@@ -1,10 +1,11 @@
-"""Scalar autograd, small networks, and how they are trained.
+"""Scalar autograd, small networks and their training.
 
-`from engine import Value, MLP` is all a notebook needs: it loads the standard library and
-nothing else. Data sets, specifications and training live in modules of their own
-(`engine.spec`, `engine.data.loading`, `engine.train`), so that their heavier imports stay theirs.
+`from engine import Value, MLP` is all that a notebook needs, and loads nothing but the standard
+library. Data sets, specifications and training are in modules of their own (`engine.spec`,
+`engine.data.loading`, `engine.train`), because they import NumPy, pydantic and others.
 """
 
+from engine import moved
 from engine.autograd.drawing import draw_dot, trace
 from engine.autograd.value import Value, log_sum_exp, softmax
 from engine.networks.modules import MLP, Layer, Module, Neuron
@@ -20,3 +21,5 @@ __all__ = [
     "softmax",
     "trace",
 ]
+
+moved.install()

@@ -12,14 +12,14 @@ stands once, so that executors cannot disagree about it:
     problem.training.x, .targets    float64 arrays: split, standardised, encoded for the loss
     problem.batches.indices(k)      the rows of step k, from (seed, epoch) alone
     optim.rates(rate, steps, a, b)  the learning rates of steps a … b-1
-    nn.build(spec.model, inputs)    the network with its first parameters, `.parameters()` in
+    initialise.build(spec.model, n) the network with its first parameters, `.parameters()` in
                                     the order of State.parameters
     problem.loss(outputs, targets)  the loss of one example, as a graph of Values that is the
                                     same for every example
     losses.example_weight(n, …)     what one example of n counts for in a batch
     problem.score(outputs, targets) accuracy or R² of a batch
     stopping.Patience               early stopping
-    optim.SGD                       clipping, momentum and the update, in this order
+    optimizers.SGD                  clipping, momentum and the update, in this order
 
 The loss of step k is Σ losses·weight + l2·Σp² + l1·Σ|p|, before update k. A logged step also
 has the norm of its gradient before clipping, and the same loss over the validation rows.

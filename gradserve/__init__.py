@@ -1,22 +1,25 @@
-"""Small neural networks, trained as jobs over HTTP or by hand in a notebook.
+"""Train small neural networks as jobs over HTTP, or on `Value`s in a notebook.
 
     from gradserve import Gradserve, Value, MLP
 
-`Gradserve` is the Python client of the service; `Value`, `MLP` and their kin are the scalar
-autograd engine. Each name loads what it needs when it is first used, so the engine's names need
-the standard library alone.
+Each name is loaded when it is first used: `Value` and `MLP` need only the standard library,
+`Gradserve` needs httpx.
 """
 
+from __future__ import annotations
+
+from importlib import import_module
 from typing import TYPE_CHECKING
+
+from gradserve.shadowing import check_engine
 
 if TYPE_CHECKING:
     from engine import MLP, Layer, Module, Neuron, Value, draw_dot, log_sum_exp, softmax, trace
-    from gradserve.client import Client, Gradserve
+    from gradserve.client import Gradserve
     from gradserve.errors import ClientError
 
 __all__ = [
     "MLP",
-    "Client",
     "ClientError",
     "Gradserve",
     "Layer",
@@ -29,25 +32,19 @@ __all__ = [
     "trace",
 ]
 
-if not TYPE_CHECKING:
-    _HOMES = dict.fromkeys(__all__, "engine") | {
-        "Client": "gradserve.client",
-        "Gradserve": "gradserve.client",
-        "ClientError": "gradserve.errors",
-    }
+_ELSEWHERE = {"Gradserve": "gradserve.client", "ClientError": "gradserve.errors"}
 
-    def __getattr__(name):
-        if name not in _HOMES:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        from importlib import import_module
 
-        home = _HOMES[name]
-        if home == "engine":
-            from gradserve.hidden import require
+def __getattr__(name: str) -> object:
+    if name not in __all__:
+        raise AttributeError(f"module 'gradserve' has no attribute {name!r}")
+    home = _ELSEWHERE.get(name, "engine")
+    if home == "engine":
+        check_engine()
+    value: object = getattr(import_module(home), name)
+    globals()[name] = value
+    return value
 
-            require("engine")
-        value = globals()[name] = getattr(import_module(home), name)
-        return value
 
-    def __dir__():
-        return sorted({*globals(), *__all__})
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

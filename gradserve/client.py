@@ -1,4 +1,4 @@
-"""The Python client of the service.
+"""A Python client of the service.
 
 from gradserve import Gradserve
 
@@ -19,38 +19,27 @@ from types import TracebackType
 from typing import Any, Self, cast
 from urllib.parse import quote
 
-from gradserve.address import DEFAULT_URL
-from gradserve.http import Transport, json_object, retry_after
-from gradserve.types import History, HistoryRow, Job, Jobs, JobSummary, Parameters
-
-__all__ = [
-    "Client",
-    "Gradserve",
-    "History",
-    "HistoryRow",
-    "Job",
-    "JobSummary",
-    "Jobs",
-    "Parameters",
-]
+from gradserve.defaults import DEFAULT_URL
+from gradserve.http import Transport, document, retry_after
+from gradserve.types import History, Job, Jobs, Parameters, SubmittedJob
 
 PAGE = 100
 HISTORY_PAGE = 10_000
-# Seconds for which watching waits for a service that restarts.
-WATCH_PATIENCE = 30.0
-# The least rate at which a service on a busy core checks and stores a specification.
+WATCH_RETRY_SECONDS = 30.0
+# The least speed at which a service on a busy core checks and stores a specification.
 BYTES_PER_SECOND = 500_000
+POLL_SECONDS = 0.5
 
 
 class Gradserve:
     """One service. Safe to use from several threads; close it, or use it in a `with` block.
 
-    A request is repeated for up to two seconds where the service cannot be reached or returns
-    503; every method raises `ClientError` where that does not help.
+    Every method raises `gradserve.ClientError` when the service cannot be reached, refuses the
+    request or fails; its text is meant for a person.
     """
 
     def __init__(self, url: str = DEFAULT_URL, *, timeout: float = 10.0) -> None:
-        self._http = Transport(url, timeout=timeout)
+        self._http = Transport(url, timeout)
         self.url = self._http.url
 
     def __enter__(self) -> Self:
@@ -68,14 +57,16 @@ class Gradserve:
         self._http.close()
 
     def ready(self) -> bool:
-        """Whether every part of the service works. False also where it cannot be reached."""
-        return self._http.succeeds("/readyz")
+        """Whether every part of the service works. False also when nothing responds."""
+        return self._http.answers("/readyz")
 
-    def submit(self, spec: Mapping[str, Any], *, idempotency_key: str | None = None) -> Job:
-        """Submits a job and returns it as stored, with the defaults filled in.
+    def submit(
+        self, spec: Mapping[str, Any], *, idempotency_key: str | None = None
+    ) -> SubmittedJob:
+        """Submits a job; returns it as stored, with the defaults filled in.
 
-        The same specification with the same key within a day gives the same job. `warnings` of
-        the returned job, where there are any, name likely mistakes in the specification.
+        Its `warnings` name likely mistakes. The same specification with the same key, within a
+        day, is the same job.
         """
         body = json.dumps(dict(spec), allow_nan=False).encode()
         headers = {
@@ -86,18 +77,17 @@ class Gradserve:
         response = self._http.send(
             "POST", "/v1/jobs", content=body, headers=headers, timeout=timeout
         )
-        return cast(Job, json_object(response))
+        return cast(SubmittedJob, document(response))
 
     def get(self, id: str) -> Job:
-        """The job as it is now."""
         return cast(Job, self._get(_path(id)))
 
     def cancel(self, id: str) -> Job:
-        """Requests the end of a job; a worker that trains it stops within a second."""
+        """Asks for the end of a job; a worker that trains it stops within a second."""
         return self._act(id, "cancel")
 
     def pause(self, id: str) -> Job:
-        """Requests a pause; the job keeps its progress until it is resumed."""
+        """Pauses a job; its progress is kept until it is resumed."""
         return self._act(id, "pause")
 
     def resume(self, id: str) -> Job:
@@ -105,8 +95,8 @@ class Gradserve:
         return self._act(id, "resume")
 
     def list(self, *, limit: int = 20, state: str | None = None, name: str | None = None) -> Jobs:
-        """At most `limit` jobs, newest first, of one state or name where given."""
-        query = _present(state=state, name=name)
+        """At most `limit` jobs, the newest first, of one state or name where given."""
+        query: dict[str, Any] = _present(state=state, name=name)
         jobs: Jobs = []
         while len(jobs) < limit:
             query["limit"] = min(limit - len(jobs), PAGE)
@@ -129,27 +119,27 @@ class Gradserve:
         return rows
 
     def parameters(self, id: str) -> Parameters:
-        """The trained weights and biases, bit for bit as the worker had them."""
+        """The trained weights and biases, bit for bit those of the worker."""
         return cast(Parameters, self._get(_path(id, "parameters")))
 
     def watch(self, id: str) -> Iterator[Job]:
-        """The job now, and again whenever the service says to look, until it has ended.
+        """Yields the job now and whenever the service suggests to ask again, until it has ended.
 
-        A restart of the service that takes less than half a minute does not end it.
+        Continues over a restart of the service that takes less than half a minute.
         """
         while True:
-            response = self._http.send("GET", _path(id), patience=WATCH_PATIENCE)
-            job = cast(Job, json_object(response))
+            response = self._http.send("GET", _path(id), retry_seconds=WATCH_RETRY_SECONDS)
+            job = cast(Job, document(response))
             yield job
             if job["terminal"]:
                 return
-            time.sleep(retry_after(response, default=0.5))
+            time.sleep(retry_after(response, default=POLL_SECONDS))
 
     def _act(self, id: str, action: str) -> Job:
-        return cast(Job, json_object(self._http.send("POST", _path(id, action))))
+        return cast(Job, document(self._http.send("POST", _path(id, action))))
 
     def _get(self, path: str, query: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        return json_object(self._http.send("GET", path, params=query))
+        return document(self._http.send("GET", path, params=query))
 
 
 class Client(Gradserve):

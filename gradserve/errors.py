@@ -1,4 +1,4 @@
-"""Errors of the client, each with a text that is meant for a person."""
+"""The client's errors, each with a text that is meant for a person."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from gradserve.printable import printable
 
 
 class FieldError(NamedTuple):
-    """A mistake in one field of a request; `pointer` is a JSON pointer (RFC 6901)."""
+    """What is wrong with one place of a request; `pointer` is a JSON pointer (RFC 6901)."""
 
     pointer: str
     detail: str
@@ -18,8 +18,8 @@ class ClientError(Exception):
     """The service could not be reached, refused the request or failed.
 
     Attributes:
-        status: the HTTP status, None when there was no response.
-        errors: the fields of the request that were refused.
+        status: the HTTP status; None when there was no response.
+        errors: the places of the request that were refused.
     """
 
     def __init__(
@@ -31,5 +31,5 @@ class ClientError(Exception):
         self.errors = errors
 
 
-class SpecFileError(ClientError):
-    """A job file cannot be read or does not hold a job; the text names the file and the place."""
+class JobFileError(ClientError):
+    """A job file cannot be read or holds no job; the text names the file and the place in it."""

@@ -1,7 +1,7 @@
-"""HTTP requests to one service: retries, and errors from problem documents.
+"""Requests to the service: repeated while it is unavailable, refused with a `ClientError`.
 
-A request is repeated for a short time when the service cannot be reached or returns 503. That is
-safe for a submission too, because it carries an Idempotency-Key.
+A request is repeated for a moment when the service cannot be reached or responds with 503. That
+is safe for a submission too: it carries an Idempotency-Key, so a job is never made twice.
 """
 
 from __future__ import annotations
@@ -14,14 +14,16 @@ import httpx
 from gradserve.errors import ClientError, FieldError
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
-# Seconds for which a request is repeated.
-PATIENCE = 2.0
+# How many seconds a request is repeated: a moment for most, a restart's time while watching.
+RETRY_SECONDS = 2.0
+FIRST_PAUSE_SECONDS = 0.1
+LONGEST_PAUSE_SECONDS = 2.0
 
 
 class Transport:
-    """A pool of connections to one service, safe to use from several threads."""
+    """An HTTP connection to one service. Safe to use from several threads."""
 
-    def __init__(self, url: str, *, timeout: float) -> None:
+    def __init__(self, url: str, timeout: float) -> None:
         self.url = url.rstrip("/")
         self.timeout = timeout
         self._http = httpx.Client(
@@ -34,23 +36,23 @@ class Transport:
     def close(self) -> None:
         self._http.close()
 
-    def succeeds(self, path: str) -> bool:
-        """Whether one GET succeeds. False also where the service cannot be reached."""
+    def answers(self, path: str) -> bool:
+        """Whether a GET succeeds; False also when nothing responds."""
         try:
             return self._http.get(path).is_success
         except httpx.TransportError:
             return False
 
     def send(
-        self, method: str, path: str, *, patience: float = PATIENCE, **request: Any
+        self, method: str, path: str, *, retry_seconds: float = RETRY_SECONDS, **request: Any
     ) -> httpx.Response:
-        """The successful response, after as many attempts as `patience` seconds allow.
+        """The response to a request, repeated for up to `retry_seconds`.
 
         Raises:
-            ClientError: the service refused the request, or failed until the last attempt.
+            ClientError: the service cannot be reached, refuses the request or fails.
         """
-        deadline = time.monotonic() + patience
-        pause = 0.1
+        deadline = time.monotonic() + retry_seconds
+        pause = FIRST_PAUSE_SECONDS
         while True:
             try:
                 return self._send_once(method, path, **request)
@@ -59,7 +61,7 @@ class Transport:
                 if not temporary or time.monotonic() + pause > deadline:
                     raise
             time.sleep(pause)
-            pause = min(2 * pause, 2.0)
+            pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
 
     def _send_once(self, method: str, path: str, **request: Any) -> httpx.Response:
         try:
@@ -76,25 +78,21 @@ class Transport:
         return response
 
 
-def json_object(response: httpx.Response) -> dict[str, Any]:
-    """The JSON object in a response.
-
-    Raises:
-        ClientError: the response holds something else, so the address is not that of a gradserve.
-    """
+def document(response: httpx.Response) -> dict[str, Any]:
+    """The JSON object of a response. Raises ClientError where it holds none."""
     try:
-        document = response.json()
+        found = response.json()
     except ValueError:
-        document = None
-    if not isinstance(document, dict):
+        found = None
+    if not isinstance(found, dict):
         raise ClientError(
             f"{response.url} does not answer as gradserve does; is it another service?"
         )
-    return document
+    return found
 
 
 def retry_after(response: httpx.Response, *, default: float) -> float:
-    """Seconds until the service expects the next request, between 0.1 and 10."""
+    """Seconds until the service wants to be asked again."""
     try:
         return min(max(float(response.headers["Retry-After"]), 0.1), 10.0)
     except (KeyError, ValueError):
@@ -112,15 +110,14 @@ def _checked(url: str) -> str:
 
 
 def _refusal(response: httpx.Response) -> ClientError:
-    """The sentence of an RFC 9457 problem, or the status where the response is not a problem."""
+    """The sentence of an RFC 9457 problem, or the status where the response holds none."""
     try:
         problem = response.json()
         errors = tuple(FieldError(e["pointer"], e["detail"]) for e in problem.get("errors", ()))
-        # The detail would only repeat the first of the fields.
+        # The places say everything; the detail would only repeat the first of them.
         sentence = problem["title"] if errors else problem.get("detail") or problem["title"]
     except (ValueError, KeyError, TypeError, AttributeError):
-        sentence = (
-            f"{response.request.url} answered {response.status_code} {response.reason_phrase}"
-        )
+        sentence = f"{response.request.url} answered {response.status_code} "
+        sentence += response.reason_phrase
         errors = ()
     return ClientError(sentence, status=response.status_code, errors=errors)

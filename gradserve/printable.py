@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-# C0 and C1 controls, which move the cursor or begin a command to the terminal; line and paragraph
-# separators; and the characters that change the direction of writing (Unicode's Bidi_Control).
+# C0 and C1 controls, which move the cursor or begin a terminal command; separators that end a
+# line; characters that change the direction of writing (Unicode's Bidi_Control).
 UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 
 

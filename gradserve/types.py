@@ -1,36 +1,20 @@
-"""The documents of the HTTP API as the client receives them.
-
-A test compares each of them, field by field, with the OpenAPI document of the service. A field
-that is NotRequired is not sent by every service of this version's interface.
-"""
+"""The objects that the service sends, as JSON has them. Times are RFC 3339 texts in UTC."""
 
 # Without `from __future__ import annotations`, which hides NotRequired from __required_keys__.
 
-from typing import Any, Literal, NotRequired, TypedDict, get_args
-
-JobState = Literal[
-    "queued",
-    "running",
-    "pausing",
-    "paused",
-    "cancelling",
-    "cancelled",
-    "succeeded",
-    "failed",
-]
-JOB_STATES: tuple[JobState, ...] = get_args(JobState)
+from typing import Any, NotRequired, TypedDict
 
 
 class JobError(TypedDict):
-    """The reason why a job failed."""
+    """Why a job failed; `step` is the last finished one, None where there was none."""
 
     code: str
     detail: str
     step: int | None
 
 
-class Figures(TypedDict):
-    """Loss and score after `step` updates; None where not finite or without validation rows."""
+class Scores(TypedDict):
+    """Loss and accuracy (R² in a regression) of the parameters after `step` updates."""
 
     step: int
     loss: float | None
@@ -40,7 +24,7 @@ class Figures(TypedDict):
 
 
 class Environment(TypedDict):
-    """The versions and the kind of processor that trained a job from one step on."""
+    """The software and the kind of processor that computed the steps from `from_step` on."""
 
     from_step: int
     engine: str
@@ -50,23 +34,23 @@ class Environment(TypedDict):
 
 
 class SubmissionWarning(TypedDict):
-    """A likely mistake in a specification that is trained nevertheless."""
+    """A likely mistake in a specification that is trained all the same."""
 
     pointer: str
     detail: str
 
 
 class JobSummary(TypedDict):
-    """A job as it stands in a list; times are RFC 3339 texts in UTC.
+    """A job as it stands in a list.
 
-    `loss` and its kin are those of the newest logged step, `final` those of the delivered
-    parameters, `best` those of the logged step with the lowest loss on validation rows.
+    `final` belongs to the parameters that are delivered, `best` to the best logged step; both are
+    missing where an older service does not know them.
     """
 
     id: str
     name: str | None
     parent_id: str | None
-    state: JobState
+    state: str
     terminal: bool
     step: int
     steps: int
@@ -75,8 +59,8 @@ class JobSummary(TypedDict):
     accuracy: float | None
     validation_loss: float | None
     validation_accuracy: float | None
-    final: NotRequired[Figures | None]
-    best: NotRequired[Figures | None]
+    final: NotRequired[Scores | None]
+    best: NotRequired[Scores | None]
     eta_seconds: float | None
     attempt: int
     error: JobError | None
@@ -88,18 +72,20 @@ class JobSummary(TypedDict):
 
 
 class Job(JobSummary):
-    """A job with its specification, defaults filled in.
-
-    `warnings` are sent in the response to a submission only.
-    """
+    """A job with its specification, defaults filled in."""
 
     spec: dict[str, Any]
-    environment: NotRequired[list[Environment]]
+    environment: NotRequired[list[Environment] | None]
+
+
+class SubmittedJob(Job):
+    """The response to a submission."""
+
     warnings: NotRequired[list[SubmissionWarning]]
 
 
 class HistoryRow(TypedDict):
-    """One logged step; None where a number is unknown or not finite."""
+    """One logged step. A value that is unknown or not finite is None."""
 
     step: int
     loss: float | None
@@ -112,7 +98,7 @@ class HistoryRow(TypedDict):
 
 
 class LayerParameters(TypedDict):
-    """Parameters of one layer: `weights` is units × inputs, `biases` one number per unit."""
+    """`weights` is units × inputs; `biases` has one number per unit."""
 
     weights: list[list[float]]
     biases: list[float]
@@ -120,7 +106,7 @@ class LayerParameters(TypedDict):
 
 
 class Parameters(TypedDict):
-    """The delivered weights and biases of a job."""
+    """The parameters that a job delivers, those after `step` updates."""
 
     step: int
     sha256: str

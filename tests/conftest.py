@@ -1,9 +1,9 @@
-"""What all tests share: real databases and a real broker.
+"""The fixtures that all tests share: real databases and a real broker.
 
 GRADSERVE_TEST_DATABASE_URL names a Postgres server to use instead of the wheel's, with an
-account that may create databases; GRADSERVE_TEST_BROKER_URL a Redis, of which one database a
-process is flushed. Each test gets a database of its own, copied from one that the migrations
-made.
+account that may create databases. GRADSERVE_TEST_BROKER_URL names a Redis server, of which each
+test process flushes one database. Each test gets a database of its own, copied from one that the
+migrations made.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ _numbers = itertools.count()
 
 
 def pytest_configure() -> None:
-    # A shell lets what it runs in the background ignore Ctrl-C, and with it all programs that the
-    # tests start.
+    # A shell makes its background commands ignore Ctrl-C, and the programs that the tests start
+    # inherit that.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -54,7 +54,7 @@ def postgres_server() -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def broker_server() -> Iterator[str]:
-    """The address of a broker that this test process has to itself."""
+    """The address of a broker that no other test process uses."""
     given = os.environ.get("GRADSERVE_TEST_BROKER_URL")
     if given:
         # Redis numbers its databases; each test process flushes one of its own.
@@ -117,7 +117,7 @@ def settings(database: str, broker: str, tmp_path: Path) -> Settings:
 
 @pytest.fixture
 def sessions(settings: Settings) -> Iterator[sessionmaker[Session]]:
-    """Writing sessions with a worker's patience, as the worker makes them."""
+    """Writing sessions with the worker's timeouts, made as the worker makes them."""
     engine = make_engine(settings, "worker")
     yield make_sessions(engine)
     engine.dispose()
@@ -125,7 +125,7 @@ def sessions(settings: Settings) -> Iterator[sessionmaker[Session]]:
 
 @pytest.fixture
 def client(settings: Settings) -> Iterator[FlaskClient]:
-    """A client of the HTTP API, without a server in between."""
+    """A client of the HTTP API, without a server between."""
     app = create_app(settings)
     with app.test_client() as client:
         yield client
@@ -134,7 +134,7 @@ def client(settings: Settings) -> Iterator[FlaskClient]:
 
 @contextmanager
 def _fresh_postgres(server: str, template: str = "template0") -> Iterator[str]:
-    """A new database on the server, dropped afterwards whoever may still be connected."""
+    """A new database on the server, dropped afterwards even while somebody is connected."""
     name = f"gradserve_{os.getpid()}_{next(_numbers)}"
     with psycopg.connect(server, autocommit=True) as connection:
         connection.execute(

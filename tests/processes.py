@@ -11,21 +11,23 @@ T = TypeVar("T")
 
 
 def until(condition: Callable[[], T], seconds: float, what: str = "") -> T:
-    """The first true value of the condition; fails the test when there is none in time."""
+    """The first true value of the condition; fails the test if there is none in time."""
     deadline = time.monotonic() + seconds
     while True:
         value = condition()
         if value:
             return value
         if time.monotonic() > deadline:
-            raise AssertionError(f"not within {seconds:g} s: {what or condition.__name__}")
+            raise AssertionError(
+                f"did not happen within {seconds:g} s: {what or condition.__name__}"
+            )
         time.sleep(0.02)
 
 
 def running_in(folder: Path) -> dict[int, str]:
     """Processes whose working folder is `folder` or below, and their command lines (Linux).
 
-    Children inherit it, so this finds also those that lost their parent. Zombies have none.
+    Children inherit the folder, so this also finds those that lost their parent, but no zombies.
     """
     found = {}
     for process in Path("/proc").glob("[0-9]*"):

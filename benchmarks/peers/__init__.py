@@ -1,4 +1,4 @@
-"""The peers, a module each.
+"""The peers, one module each.
 
 A peer is a function (case, steps) → Work. Before it returns it prepares what no peer is
 measured by: data, first parameters, the order of the rows.
@@ -9,4 +9,4 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 Work = Callable[[], Sequence[float]]
-"""What is timed. It takes the steps and gives the loss of each; the first call may compile."""
+"""The timed function: takes the steps and returns their losses; the first call may compile."""

@@ -13,9 +13,9 @@ from engine.compiler.record import record
 from engine.native.function import NativeFunction
 from engine.native.records import LOSS, no_progress
 from engine.native.training_loop import run
-from engine.native.window import make_window
-from engine.networks.modules import build
+from engine.native.window import step_arrays
 from engine.train import train
+from engine.training.initialise import build
 from engine.training.prepared import prepare
 
 DEMO = 100
@@ -43,17 +43,17 @@ def training(case: Case, steps: int, executor: str) -> Work:
 
 
 def demo(case: Case, steps: int) -> Work:
-    """The first DEMO steps again and again, without what stands before the first one."""
+    """The first DEMO steps again and again, without what precedes the first one."""
     length = min(steps, DEMO)
     problem = prepare(specify(case, length))
-    job = native.make_executor(problem).job
-    window = make_window(problem, 0, length)
-    start = job.slots.copy()
+    workspace = native.make_executor(problem).workspace
+    window = step_arrays(problem, 0, length)
+    start = workspace.slots.copy()
 
     def work() -> Sequence[float]:
         for _ in range(steps // length):
-            job.slots[:] = start
-            run(job.record, *window, no_progress(length), length)
+            workspace.slots[:] = start
+            run(workspace.record, *window, no_progress(length), length)
         losses: list[float] = window.history[LOSS].tolist()
         return losses
 
@@ -61,7 +61,7 @@ def demo(case: Case, steps: int) -> Work:
 
 
 def steps_alone(case: Case, steps: int) -> Work:
-    """Steps without what stands before the first one; every call goes on with the training."""
+    """Steps without what precedes the first one; every call continues the training."""
     endless = case | {"training": case["training"] | {"log_every": 1}}
     executor = native.make_executor(prepare(specify(endless, 1_000_000)))
 
@@ -72,7 +72,7 @@ def steps_alone(case: Case, steps: int) -> Work:
 
 
 def jobs(case: Case, count: int) -> Work:
-    """Whole jobs of 20 steps; a step of this series is a job."""
+    """Whole jobs of 20 steps; one step of this series is one job."""
     spec = specify(case, 20)
 
     def work() -> Sequence[float]:
@@ -85,7 +85,7 @@ def jobs(case: Case, count: int) -> Work:
 
 
 def curve(case: Case, steps: int) -> Work:
-    """A graph of a user's own: recorded once, then run by the kernels."""
+    """A graph that a user might write: recorded once, then run by the kernels."""
     x, y = curve_rows()
     a, b, c, d = parameters = [Value(number) for number in CURVE_START]
     at, target = Value(float(x[0])), Value(float(y[0]))
@@ -101,7 +101,7 @@ def curve(case: Case, steps: int) -> Work:
 
 
 def recordings(case: Case, count: int) -> Work:
-    """Reading and fusing the graph of one example; a step of this series is a recording."""
+    """Reading and fusing the graph of one example; one step of this series is one recording."""
     problem = prepare(specify(case, 1))
     model = build(problem.spec.model, problem.training.x.shape[1])
     inputs = [Value(number) for number in problem.training.x[0].tolist()]
@@ -118,7 +118,7 @@ def recordings(case: Case, count: int) -> Work:
 
 
 def starts(case: Case, count: int) -> Work:
-    """All that stands between data and the first step: weights, graph, program, memory."""
+    """Everything between the data and the first step: weights, graph, program, memory."""
     problem = prepare(specify(case, 1))
 
     def work() -> Sequence[float]:

@@ -20,7 +20,7 @@ from benchmarks.cases import CURVE_RATE, CURVE_START, Case, Network, curve_rows,
 from benchmarks.peers import Work
 
 jax.config.update("jax_enable_x64", True)
-# Else a second thread computes while Python's prepares the next step.
+# Otherwise a second thread computes while Python's thread prepares the next step.
 jax.config.update("jax_cpu_enable_async_dispatch", False)
 
 

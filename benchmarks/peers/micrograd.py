@@ -1,4 +1,4 @@
-"""micrograd, with the loss of its demo notebook word for word."""
+"""micrograd, with the loss of its demo notebook."""
 
 # mypy: disable-error-code="import-not-found, import-untyped"
 

@@ -10,7 +10,7 @@ from benchmarks.cases import Case, Network, network
 from benchmarks.peers import Work
 
 SIZE = 768
-"""Rows and columns of the matrices that dgemm multiplies; it is fastest from here on."""
+"""Rows and columns of the matrices that dgemm multiplies; larger ones are no faster."""
 
 
 def by_hand(case: Case, steps: int) -> Work:
@@ -43,7 +43,7 @@ def by_hand(case: Case, steps: int) -> Work:
 
 
 def products(case: Case, steps: int) -> Work:
-    """As many floating-point operations as the steps take, in products of large matrices."""
+    """The floating-point operations of the steps, performed on large matrices."""
     whole, rest = divmod(steps * flops(network(case, steps)), 2 * SIZE**3)
     a, b = np.random.RandomState(1337).normal(size=(2, SIZE, SIZE))
     part = np.asfortranarray(b[:, : rest // (2 * SIZE**2)])

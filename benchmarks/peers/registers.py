@@ -13,24 +13,16 @@ from benchmarks.cases import Case, network
 from benchmarks.peers import Work
 from benchmarks.peers.numpy import flops
 from engine.native.kernels.weights import SUMS
-from engine.native.lanes.tracing import (
-    BYTES,
-    WIDTH,
-    ZEROS,
-    Int,
-    Lanes,
-    Number,
-    Variable,
-    fma,
-    store,
-    times,
-    traced,
-)
+from engine.native.lanes.control import times
+from engine.native.lanes.memory import Variable, store
+from engine.native.lanes.traced import traced
+from engine.native.lanes.values import BYTES, LANES, ZEROS, Int, Lanes, Number
+from engine.native.lanes.vectors import fma
 
 
 @traced
 def multiply_and_add(out: Int, turns: Int, number: Number) -> None:
-    # As many side by side as the registers hold, since each waits for its last term.
+    # As many sums side by side as the registers hold, because each waits for its last term.
     sums = [Variable(ZEROS) for _ in range(SUMS)]
     factor = Lanes.of(number)
     for _ in times(turns):
@@ -46,9 +38,9 @@ def run(out, turns):  # type: ignore[no-untyped-def]
 
 
 def products(case: Case, steps: int) -> Work:
-    """As many floating-point operations as the matrix products of the steps have."""
-    turns = steps * flops(network(case, steps)) // (2 * WIDTH * SUMS)
-    out = np.empty(SUMS * WIDTH)
+    """The floating-point operations of the steps' matrix products."""
+    turns = steps * flops(network(case, steps)) // (2 * LANES * SUMS)
+    out = np.empty(SUMS * LANES)
 
     def work() -> Sequence[float]:
         run(out, turns)

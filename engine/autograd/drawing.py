@@ -1,7 +1,7 @@
-"""Graphs of Values as pictures: a box a value, a circle an operation.
+"""Graphs of Values as pictures: a box for each value, an ellipse for each operation.
 
-The DOT text is made here; pictures are drawn by Graphviz' `dot`, which is a program of its own
-and need not be installed for anything else.
+This module writes DOT text. Graphviz draws the pictures with its program `dot`, which nothing
+else needs.
 """
 
 from __future__ import annotations
@@ -9,18 +9,19 @@ from __future__ import annotations
 import subprocess
 from typing import Literal
 
-from engine.autograd.value import Value, topological_order
+from engine.autograd.graphs import topological_order
+from engine.autograd.value import Value
 
 MAX_NODES = 500
 Edge = tuple[Value, Value]
 
 
 class DrawingError(Exception):
-    """The graph cannot be drawn; the message says why and what helps."""
+    """The graph cannot be drawn; the message says why, and what to do."""
 
 
 class Svg(str):
-    """SVG text that a notebook shows as a picture."""
+    """SVG text, which a notebook shows as a picture."""
 
     __slots__ = ()
 
@@ -29,7 +30,7 @@ class Svg(str):
 
 
 class Png(bytes):
-    """A PNG file's bytes that a notebook shows as a picture."""
+    """The bytes of a PNG file, which a notebook shows as a picture."""
 
     __slots__ = ()
 
@@ -56,8 +57,8 @@ def draw_dot(
         DOT text, SVG text or the bytes of a PNG.
 
     Raises:
-        ValueError: a format or direction that does not exist.
-        DrawingError: more than `limit` values, or no Graphviz for a picture.
+        ValueError: the format or the direction does not exist.
+        DrawingError: the graph has more than `limit` values, or Graphviz is missing.
     """
     if format not in ("svg", "png", "dot"):
         raise ValueError(f"format must be svg, png or dot, not {format!r}")
@@ -76,7 +77,7 @@ def dot_text(root: Value, rankdir: str, limit: int) -> str:
     if len(nodes) > limit:
         raise DrawingError(
             f"a graph of {len(nodes)} values is too large to draw; {limit} is the limit. "
-            "Draw the graph of one example, or of a smaller network"
+            "Draw the graph of one example or of a smaller network"
         )
     names = {node: f"v{i}" for i, node in enumerate(nodes)}
     lines = ["digraph {", f"  rankdir={rankdir}"]
@@ -92,12 +93,12 @@ def dot_text(root: Value, rankdir: str, limit: int) -> str:
 
 
 def shown(x: float) -> str:
-    """Four decimals as in the lecture; four digits where those would hide or flood a number."""
+    """Four decimals as in the lecture; four digits for numbers that are very small or large."""
     return f"{x:.4f}" if x == 0.0 or 1e-3 <= abs(x) < 1e6 else f"{x:.4g}"
 
 
 def escape(text: str) -> str:
-    """As part of a quoted record label, where braces, bars and angles have a meaning."""
+    """The text as part of a record label, where braces, bars and angle brackets have a meaning."""
     escaped = "".join(f"\\{c}" if c in '\\"{}|<>' else c for c in text)
     return escaped.replace("\n", "\\n").replace("\0", "")
 
@@ -110,8 +111,8 @@ def render(text: str, format: str) -> bytes:
         )
     except FileNotFoundError:
         raise DrawingError(
-            f"a {format} needs Graphviz, and its program `dot` is not installed; install the "
-            "package graphviz, or ask for format='dot' and get the text"
+            f"a picture in {format} needs Graphviz, but its program `dot` is not installed; "
+            "install the package graphviz, or ask for the text with format='dot'"
         ) from None
     except subprocess.TimeoutExpired:
         raise DrawingError("Graphviz took more than a minute; draw a smaller graph") from None

@@ -6,23 +6,22 @@ over distances of about max(1, |x|).
 
 Where it bends over shorter ones, or ends (log near 0), that step is too long. So when the first
 quotient disagrees, smaller steps decide, by their agreement with each other and not with
-`backward()`. At a kink of f, and at the end of its domain, nothing can be said.
+`backward()`. At a kink of f, and at the end of its domain, differences cannot decide.
 """
 
 from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from engine.autograd.value import Value
-from engine.networks.modules import MLP, Module
 
 STEP = 6e-6
 SHORTER_STEPS = 8
-"""Each a tenth of the one before; the last is still hundreds of times the spacing of floats."""
+"""Each is a tenth of the one before; the last is still hundreds of times the spacing of floats."""
 TOLERANCE = 1e-6
 FLOOR = 1e-3
 """Gradients below FLOOR·max(1, |f|) are compared absolutely: rounding hides their digits."""
@@ -57,6 +56,12 @@ class Check:
         )
 
 
+class Model(Protocol):
+    """Something with parameters; `engine.Module` and its subclasses are."""
+
+    def parameters(self) -> Iterable[Value]: ...
+
+
 class Differentiable(Protocol):
     """A loss with a gradient of its own, over a flat list of parameters: a native program."""
 
@@ -77,12 +82,12 @@ def gradcheck(function: Callable[..., Value], *inputs: float) -> Check:
     )
 
 
-def check_model(model: Module, loss: Callable[[], Value]) -> Check:
+def check_model(model: Model, loss: Callable[[], Value]) -> Check:
     """Checks a model's parameters in `loss`, a function that calls the model.
 
     Leaves the parameters as they were and their gradients at those of the loss.
     """
-    parameters = model.parameters()
+    parameters = list(model.parameters())
     start = [p.data for p in parameters]
 
     def at(point: Sequence[float]) -> float:
@@ -90,10 +95,11 @@ def check_model(model: Module, loss: Callable[[], Value]) -> Check:
             p.data = number
         return loss().data
 
-    model.zero_grad()
+    for p in parameters:
+        p.grad = 0.0
     loss().backward()
     try:
-        return compare(at, start, [p.grad for p in parameters], parameter_names(model))
+        return compare(at, start, [p.grad for p in parameters], names(model, parameters))
     finally:
         for p, number in zip(parameters, start, strict=True):
             p.data = number
@@ -112,7 +118,7 @@ def compare(
     exact: Sequence[float],
     names: Sequence[str],
 ) -> Check:
-    """Checks the gradient `exact` of a function of numbers; the other checks end here."""
+    """Checks the gradient `exact` of a function of numbers. All other checks call this one."""
     size = max(1.0, abs(function(point)))
     worst = Check(0.0, "nowhere", 0.0, 0.0, len(point))
     for i, name in enumerate(names):
@@ -137,12 +143,12 @@ def relative_error(exact: float, numeric: float, size: float) -> float:
 def steadiest_difference(
     function: Callable[[Sequence[float]], float], point: Sequence[float], i: int, size: float
 ) -> float:
-    """d(function)/d(point[i]) from shrinking steps; NaN where none of them gives any.
+    """d(function)/d(point[i]) from shrinking steps; NaN where none of them is defined.
 
     Every two steps in a row are extrapolated to 0 (Richardson: a tenth of the step leaves a
-    hundredth of the error). The answer is the one that has changed least, counting as change
-    also what rounding numbers of `size` may have done: as in Ridders (1982), it is where
-    truncation no longer matters and rounding does not yet.
+    hundredth of the error). The result is the extrapolation that differs least from the one
+    before it, where the difference includes what rounding numbers of `size` may have done. As in
+    Ridders (1982), truncation no longer matters there, and rounding does not matter yet.
     """
     h = first_step(point[i])
     longer = central_difference(function, point, i, h)
@@ -174,13 +180,25 @@ def central_difference(
     return rise / (above[i] - below[i])
 
 
-def parameter_names(model: Module) -> list[str]:
+def names(model: Model, parameters: Sequence[Value]) -> list[str]:
     """Where each parameter is, as one would write it to get it."""
-    if not isinstance(model, MLP):
-        return [f"parameters()[{i}]" for i in range(len(model.parameters()))]
-    return [
-        f"layers[{i}].neurons[{j}].{name}"
-        for i, layer in enumerate(model.layers)
-        for j, neuron in enumerate(layer.neurons)
-        for name in [*(f"w[{k}]" for k in range(len(neuron.w))), "b"]
-    ]
+    found = {id(value): path.lstrip(".") for path, value in values_in(model, "", set())}
+    return [found.get(id(p), f"parameters()[{i}]") for i, p in enumerate(parameters)]
+
+
+def values_in(holder: object, path: str, seen: set[int]) -> Iterator[tuple[str, Value]]:
+    """Every Value in attributes, lists and dictionaries of `holder`, with the path to it."""
+    if isinstance(holder, Value):
+        yield path, holder
+        return
+    if id(holder) in seen:
+        return
+    seen.add(id(holder))
+    if isinstance(holder, (list, tuple)):
+        parts = [(f"[{i}]", part) for i, part in enumerate(holder)]
+    elif isinstance(holder, dict):
+        parts = [(f"[{key!r}]", part) for key, part in holder.items()]
+    else:
+        parts = [(f".{name}", part) for name, part in getattr(holder, "__dict__", {}).items()]
+    for step, part in parts:
+        yield from values_in(part, path + step, seen)

@@ -1,6 +1,6 @@
-"""Fused nodes in batches, with a row for every value and a slot for every parameter.
+"""Fused nodes in batches, with a row for every value.
 
-What `record` found in a graph arrives here as nodes in order of evaluation. A level is
+Nodes arrive in order of evaluation. A level is
 one more than the highest level among the operands; nodes of a level do not depend on each
 other, so those that do the same are done together: dot products of the same inputs are one
 matrix, elementwise operations on neighbouring rows one instruction. Rows are given out so that
@@ -11,79 +11,19 @@ operands of matrices that lie nowhere yet. `engine.compiler.emit` writes the ins
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from itertools import count
 from operator import itemgetter
 
-from engine.autograd.value import Value
-from engine.compiler.program import LEAKY_RELU, LINEAR, LOG_SUM_EXP, MATRIX, RELU, STORE, Op
-
-
-@dataclass(eq=False, slots=True)
-class Node:
-    """A row to be computed; with op None a leaf: an input, or a constant.
-
-    Attributes:
-        operands: one tuple for all dot products of the same values.
-        numbers: constants of the operation, or the number of a constant leaf.
-        trained: whether it depends on a parameter and so has a gradient.
-        weights: MATRIX: the coefficient of each operand.
-        bias: MATRIX: what is added, or None.
-        source: LOAD, STORE: the parameter, or the value of the prologue.
-        uses: how many nodes read it.
-        in_place: whether it lies in the row of its first operand.
-        relu: MATRIX: whether the relu after it is done with it.
-        level: how many operations lie between it and the leaves, at most.
-        row: where it lies, counted within its stage.
-    """
-
-    op: Op | None
-    operands: tuple[Node, ...] = ()
-    numbers: tuple[float, ...] = ()
-    trained: bool = False
-    weights: Sequence[Value] = ()
-    bias: Value | None = None
-    source: Value | None = None
-    uses: int = 0
-    in_place: bool = False
-    relu: bool = False
-    level: int = 0
-    row: int = -1
-
-    def base(self) -> Node:
-        """The node in whose row this one lies."""
-        node = self
-        while node.in_place:
-            node = node.operands[0]
-        return node
-
-
-@dataclass(frozen=True, slots=True)
-class Fused:
-    """A graph as nodes, operands first.
-
-    Attributes:
-        parameters: each parameter with its place in the model.
-        inputs: the leaves that the data fills.
-        body: what differs from example to example.
-        outputs: nodes that stay readable after a pass.
-        prologue: what depends on parameters alone, with the STOREs that hand it on.
-        stored: the values that those STOREs put into slots.
-    """
-
-    parameters: dict[Value, int]
-    inputs: list[Node]
-    body: list[Node]
-    outputs: list[Node]
-    loss: Node
-    prologue: list[Node]
-    stored: list[Value]
-
-
-# The rules of these look at the result and not at the operand, so the result may lie in the
-# operand's row. Those of the others here look at it too, so nothing may lie over it.
-FROM_RESULT = frozenset({Op.EXP, Op.TANH, Op.SIGMOID, Op.SQRT, RELU, LEAKY_RELU})
-READ_RESULT = FROM_RESULT | {Op.DIVIDE, Op.POWER, LOG_SUM_EXP}
+from engine.compiler.nodes import Node
+from engine.compiler.operations import (
+    IN_PLACE,
+    LEAKY_RELU,
+    LINEAR,
+    LOG_SUM_EXP,
+    MATRIX,
+    READ_RESULT,
+    RELU,
+    STORE,
+)
 
 
 class Stage:
@@ -92,14 +32,24 @@ class Stage:
     def __init__(
         self, nodes: Sequence[Node], inputs: Sequence[Node], pinned: Sequence[Node]
     ) -> None:
+        self.nodes, self.inputs, self.pinned = nodes, inputs, pinned
         self.rows = 0
         self.fills: list[tuple[int, float]] = []
-        count_uses(nodes, pinned)
-        for node in nodes:
+        self.batches: list[list[Node]] = []
+
+    def share_rows(self) -> None:
+        """Lays results over operands that no other node reads, and relus into their matrices."""
+        count_uses(self.nodes, self.pinned)
+        for node in self.nodes:
             overwrite_operand(node)
-        fuse_relus(nodes)
-        self.batches = batches(nodes)
-        self.place(inputs)
+        fuse_relus(self.nodes)
+
+    def form_batches(self) -> None:
+        self.batches = batches(self.nodes)
+
+    def place_rows(self) -> None:
+        """Gives every value its row, so that many instructions find theirs side by side."""
+        self.place(self.inputs)
         for batch in self.batches:
             if batch[0].op is MATRIX:
                 self.place(batch)
@@ -110,10 +60,10 @@ class Stage:
             self.place(batch)
             for node in batch:
                 self.place(node.operands)
-        self.place(pinned)
+        self.place(self.pinned)
 
     def place(self, nodes: Iterable[Node]) -> None:
-        """Gives a row to each of the nodes that lies nowhere yet."""
+        """Gives a row to each node that has none."""
         for node in nodes:
             base = node.base()
             if base.row < 0 and base.op is not STORE:
@@ -122,7 +72,7 @@ class Stage:
                     self.fills.append((base.row, base.numbers[0]))
 
     def place_together(self, nodes: Sequence[Node]) -> None:
-        """Gives the nodes rows side by side, unless one of them lies somewhere already."""
+        """Gives the nodes rows side by side, unless one of them has a row already."""
         bases = [node.base() for node in nodes]
         if all(base.row < 0 for base in bases) and len(set(bases)) == len(bases):
             self.place(bases)
@@ -147,19 +97,25 @@ def count_uses(nodes: Sequence[Node], pinned: Sequence[Node]) -> None:
 
 
 def overwrite_operand(node: Node) -> None:
-    """Lays a node over its operand where nobody else reads that and its rule does not miss it."""
+    """Lays a node over its operand if no other node reads that and the rule does not need it."""
     if node.op is LINEAR:
         constant, *coefficients = node.numbers
-        for i, operand in enumerate(node.operands):
+        # The first two may change places, as their sum is the same; others would be added
+        # in another order than before, which rounds differently.
+        for i, operand in enumerate(node.operands[:2]):
             if is_free(operand) and (coefficients[i] == 1.0 or len(node.operands) == 1):
                 rest = [n for n in range(len(node.operands)) if n != i]
                 node.operands = (operand, *(node.operands[n] for n in rest))
                 node.numbers = (constant, coefficients[i], *(coefficients[n] for n in rest))
-                node.in_place = True
+                node.lie_over(operand)
                 return
-    elif node.op in FROM_RESULT and is_free(node.operands[0]):
-        # A slope above zero keeps the sign that its rule asks for.
-        node.in_place = node.op is not LEAKY_RELU or node.numbers[0] > 0.0
+    elif node.op in IN_PLACE and is_free(node.operands[0]) and keeps_sign(node):
+        node.lie_over(node.operands[0])
+
+
+def keeps_sign(node: Node) -> bool:
+    """Whether the result has the sign that the rule of a leaky relu asks for."""
+    return node.op is not LEAKY_RELU or node.numbers[0] > 0.0
 
 
 def is_free(operand: Node) -> bool:
@@ -212,69 +168,3 @@ def batches(nodes: Sequence[Node]) -> list[list[Node]]:
 def level_over(operands: Iterable[Node]) -> int:
     """One more than the highest level, or 0."""
     return max([operand.level for operand in operands], default=-1) + 1
-
-
-class Slots:
-    """Where each parameter and each value of the prologue is kept.
-
-    A matrix reads its weights from neighbouring slots, row by row, each bias after its row.
-    Where all of them are parameters that lie nowhere yet, they come to lie there; a matrix of
-    the same parameters is read from the same place; any other gets copies.
-    """
-
-    def __init__(
-        self, parameters: dict[Value, int], stored: Sequence[Value], stages: Iterable[Stage]
-    ) -> None:
-        self.order: list[int] = []
-        self.slot: dict[Value, int] = {}
-        self.links: list[tuple[int, int]] = []
-        self.start: dict[Node, int] = {}
-        copied: dict[tuple[Value, ...], list[Node]] = {}
-        starts: dict[tuple[Value, ...], int] = {}
-        for stage in stages:
-            for batch in stage.batches:
-                if batch[0].op is not MATRIX:
-                    continue
-                weights = coefficients(batch)
-                if weights not in starts and not self.claim(weights, parameters, starts):
-                    copied.setdefault(weights, []).append(batch[0])
-                else:
-                    self.start[batch[0]] = starts[weights]
-        self.add(tuple([p for p in parameters if p not in self.slot]), parameters)
-        self.count = -(-len(self.order) // 8) * 8
-        for value in stored:
-            self.slot[value] = self.count
-            self.count += 1
-        for weights, nodes in copied.items():
-            self.links += [(self.count + i, self.slot[w]) for i, w in enumerate(weights)]
-            self.start.update(dict.fromkeys(nodes, self.count))
-            self.count += len(weights)
-
-    def claim(
-        self,
-        weights: tuple[Value, ...],
-        parameters: dict[Value, int],
-        starts: dict[tuple[Value, ...], int],
-    ) -> bool:
-        """Lays the weights down if they are parameters, each once, that lie nowhere yet."""
-        distinct = set(weights)
-        free = distinct <= parameters.keys() and self.slot.keys().isdisjoint(distinct)
-        if not free or len(distinct) != len(weights):
-            return False
-        starts[weights] = len(self.order)
-        self.add(weights, parameters)
-        return True
-
-    def add(self, values: tuple[Value, ...], parameters: dict[Value, int]) -> None:
-        self.slot.update(zip(values, count(len(self.order)), strict=False))
-        self.order += map(parameters.__getitem__, values)
-
-
-def coefficients(matrix: Sequence[Node]) -> tuple[Value, ...]:
-    """The weights of a matrix, row by row, each bias after its row."""
-    flat: list[Value] = []
-    for row in matrix:
-        flat += row.weights
-        if row.bias is not None:
-            flat.append(row.bias)
-    return tuple(flat)

@@ -1,0 +1,5 @@
+"""Data sets: how they are made, read, scaled and split into batches."""
+
+from engine.moved import attributes_from
+
+__getattr__ = attributes_from("engine.data", "engine.data.loading")

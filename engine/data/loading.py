@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from engine.arrays import Array
 from engine.data import playground
 from engine.spec.datasets import (
     Bundled,
@@ -25,7 +26,6 @@ from engine.spec.datasets import (
     Spiral,
     Xor,
 )
-from engine.training.state import Array
 
 if TYPE_CHECKING:
     from engine.spec import JobSpec

@@ -10,8 +10,8 @@ import math
 
 import numpy as np
 
+from engine.arrays import Array
 from engine.spec.datasets import Gauss, MultiGaussian, Plane, Spiral, Xor
-from engine.training.state import Array
 
 RADIUS = 6.0
 BUMPS = (

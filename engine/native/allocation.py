@@ -7,24 +7,25 @@ from itertools import accumulate
 
 import numpy as np
 
+from engine.arrays import Array
 from engine.autograd.value import Value
 from engine.compiler.program import Program
 from engine.compiler.record import record
 from engine.native.kernels import batch, sparse, sparse_weights
 from engine.native.kernels.weights import TURNED
-from engine.native.lanes.tracing import BYTES, WIDTH, parts
-from engine.native.records import JOB, Job, Memory, Settings
+from engine.native.lanes.values import BYTES, LANES
+from engine.native.lanes.vectors import parts
+from engine.native.records import RECORD, Memory, StepSettings, Workspace
 from engine.native.window import spread
 from engine.networks.modules import MLP
 from engine.training.prepared import Problem
-from engine.training.state import Array
 
 BLOCK = 256
-"""Examples that are worked on at once, at most."""
+"""The most examples that are worked on at once."""
 
 
 def program_of(problem: Problem, model: MLP) -> Program:
-    """Records one example of the problem: the model's answer and the loss of it."""
+    """Records one example of the problem: the model's outputs and their loss."""
     inputs = [Value(number) for number in problem.training.x[0].tolist()]
     targets = [Value(number) for number in problem.training.targets[0].tolist()]
     outputs = model.outputs(inputs)
@@ -32,11 +33,11 @@ def program_of(problem: Problem, model: MLP) -> Program:
     return record(loss, model.parameters(), [*inputs, *targets], outputs)
 
 
-def job_of(problem: Problem, program: Program) -> Job:
-    """Everything that stays where it is during a training; the parameters are yet to come."""
+def workspace_of(problem: Problem, program: Program) -> Workspace:
+    """Everything that stays in place during a training; the parameters are not set yet."""
     spec, validation = problem.spec, problem.validation
     clip_norm = spec.optimizer.clip_norm
-    settings = Settings(
+    settings = StepSettings(
         target=problem.training.x.shape[1],
         scoring=scoring(problem),
         validation_size=0 if validation is None else len(validation),
@@ -52,34 +53,34 @@ def job_of(problem: Problem, program: Program) -> Job:
     return allocate(program, columns(problem), min(BLOCK, problem.batches.size), settings)
 
 
-def allocate(program: Program, data: Array, block: int, settings: Settings) -> Job:
-    """A job over the examples that are the columns of `data`."""
-    vectors, lanes = parts(len(program.order), WIDTH), row_length(block)
+def allocate(program: Program, data: Array, block: int, settings: StepSettings) -> Workspace:
+    """A workspace for the examples that are the columns of `data`."""
+    vectors, lanes = parts(len(program.order), LANES), row_length(block)
     # One vector more than there is, because products read up to seven numbers past the last weight.
-    slot_vectors = parts(program.slots, WIDTH) + 1
-    once, table = program.prologue_rows * WIDTH, program.rows * lanes
+    slot_vectors = parts(program.slots, LANES) + 1
+    once, table = program.prologue_rows * LANES, program.rows * lanes
     marks = max(
-        lanes + WIDTH,
-        sparse_weights.masks_of(program.rows, parts(lanes, WIDTH)),
+        lanes + LANES,
+        sparse_weights.masks_of(program.rows, parts(lanes, LANES)),
         sparse.masks_of(lanes, program.rows),
     )
     room = Room(
-        slots=WIDTH * slot_vectors,
-        gradients=WIDTH * slot_vectors,
-        velocity=WIDTH * vectors,
-        kept=WIDTH * vectors,
+        slots=LANES * slot_vectors,
+        gradients=LANES * slot_vectors,
+        velocity=LANES * vectors,
+        kept=LANES * vectors,
         once=2 * once,
         values=(3 if program.waist else 2) * table,
-        turned=WIDTH
+        turned=LANES
         * max(lanes * TURNED, sparse_weights.room(lanes), sparse.room(lanes, program.rows)),
         marks=marks,
-        sums=2 * WIDTH,
+        sums=2 * LANES,
     )
     values = room["values"].reshape(-1, program.rows, lanes)
     for row, number in program.fills:
         values[0, row] = number
     for row, number in program.prologue_fills:
-        room["once"][WIDTH * row : WIDTH * (row + 1)] = number
+        room["once"][LANES * row : LANES * (row + 1)] = number
     outputs = np.array(program.outputs, np.int64)
     waist, waist_row = program.waist or (len(program.code), -1)
     at = room.address
@@ -116,8 +117,8 @@ def allocate(program: Program, data: Array, block: int, settings: Settings) -> J
         data=data.ctypes.data,
         pitch=8 * data.shape[1],
     )
-    return Job(
-        record=np.array([(*memory, *settings)], JOB),
+    return Workspace(
+        record=np.array([(*memory, *settings)], RECORD),
         slots=room["slots"],
         gradients=room["gradients"],
         velocity=room["velocity"],
@@ -140,7 +141,7 @@ class Room(dict[str, Array]):
 
     def __init__(self, **sizes: int) -> None:
         super().__init__()
-        starts = [0, *accumulate(WIDTH * parts(size, WIDTH) for size in sizes.values())]
+        starts = [0, *accumulate(LANES * parts(size, LANES) for size in sizes.values())]
         whole = aligned(starts[-1])
         first = whole.ctypes.data
         self.address: dict[str, int] = {}
@@ -171,8 +172,8 @@ def row_length(examples: int) -> int:
 
     Rows a power of two apart would fall into the same few sets of the cache.
     """
-    lanes = WIDTH * parts(examples, WIDTH)
-    return lanes + WIDTH if lanes % 64 == 0 else lanes
+    lanes = LANES * parts(examples, LANES)
+    return lanes + LANES if lanes % 64 == 0 else lanes
 
 
 def aligned(*shape: int) -> Array:

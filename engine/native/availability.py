@@ -1,4 +1,4 @@
-"""Whether the kernels can run on this machine, and how to have them ready."""
+"""Whether the kernels can run on this machine, and their preparation."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TINY = {
 
 
 def missing() -> str | None:
-    """What the kernels need and this machine has not."""
+    """Why the kernels cannot run on this machine, in a sentence; None when they can."""
     if numba.config.DISABLE_JIT:  # type: ignore[attr-defined]
         return "numba's compiler is switched off by NUMBA_DISABLE_JIT"
     if sys.maxsize < 2**32:

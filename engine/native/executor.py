@@ -8,17 +8,18 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from engine.arrays import Array
 from engine.compiler.program import Program
-from engine.native.allocation import job_of, program_of
-from engine.native.records import VALIDATION_LOSS, Window
-from engine.native.stretch import Stretch
-from engine.networks.modules import build
+from engine.native.allocation import program_of, workspace_of
+from engine.native.records import VALIDATION_LOSS
+from engine.native.window import Window
 from engine.training.early_stopping import Patience
+from engine.training.initialise import build
 from engine.training.prepared import Problem
-from engine.training.state import Array, Diverged, HistoryRow, State
+from engine.training.state import Diverged, HistoryRow, State
 
-SLICE = 0.05
-"""Seconds between two looks outside."""
+SLICE_SECONDS = 0.05
+"""Seconds between two ticks, when the caller gets control."""
 
 FIRST_BUDGET = 64
 """Blocks of the first slice, when nothing is known yet about how long one takes."""
@@ -34,24 +35,24 @@ class NativeExecutor:
         self.problem = problem
         model = build(spec.model, problem.training.x.shape[1])
         self.program: Program = program_of(problem, model)
-        self.job = job_of(problem, self.program)
+        self.workspace = workspace_of(problem, self.program)
         self.step = 0
         self.patience: Patience | None = None
         if spec.training.early_stopping is not None:
             memory = None if start is None else start.patience
             self.patience = Patience(spec.training.early_stopping, memory)
         if start is None:
-            self._put(self.job.slots, np.array([p.data for p in model.parameters()]))
+            self._put(self.workspace.slots, np.array([p.data for p in model.parameters()]))
         else:
             self.step = start.step
-            self._put(self.job.slots, start.parameters)
-            self._put(self.job.velocity, start.velocity)
-            self._put(self.job.kept, start.gradient)
-        self._stretch: Stretch | None = None
+            self._put(self.workspace.slots, start.parameters)
+            self._put(self.workspace.velocity, start.velocity)
+            self._put(self.workspace.kept, start.gradient)
+        self._window: Window | None = None
         self._budget = FIRST_BUDGET
-        self._blocks = -(-problem.batches.size // self.job.block)
+        self._blocks = -(-problem.batches.size // self.workspace.block)
         if problem.validation is not None:
-            self._blocks += -(-len(problem.validation) // self.job.block)
+            self._blocks += -(-len(problem.validation) // self.workspace.block)
 
     @property
     def stopped(self) -> bool:
@@ -61,9 +62,9 @@ class NativeExecutor:
         spec = self.problem.spec
         return State(
             step=self.step,
-            parameters=self._get(self.job.slots),
-            velocity=self._get(self.job.velocity) if spec.optimizer.momentum else None,
-            gradient=None if spec.training.zero_grad else self._get(self.job.kept),
+            parameters=self._get(self.workspace.slots),
+            velocity=self._get(self.workspace.velocity) if spec.optimizer.momentum else None,
+            gradient=None if spec.training.zero_grad else self._get(self.workspace.kept),
             patience=None if self.patience is None else self.patience.memory,
         )
 
@@ -88,76 +89,78 @@ class NativeExecutor:
                 yield from self._take_patiently(until)
 
     def _take(self, until: int) -> Iterator[list[HistoryRow]]:
-        """Goes on within the window, or with the next one where that is done."""
-        stretch = self._stretch or self._next_stretch(self.problem.spec.training.steps)
-        yield from self._run(stretch, until)
-        self.step = stretch.step
-        self._stretch = stretch if self.step < stretch.last else None
-        yield stretch.new_rows()
-        if stretch.diverged:
+        """Continues the window, or begins the next one."""
+        window = self._window or self._next_window(self.problem.spec.training.steps)
+        yield from self._run(window, until)
+        self.step = window.step
+        self._window = window if self.step < window.last else None
+        yield window.new_rows()
+        if window.diverged:
             raise Diverged(self.step)
 
     def _take_patiently(self, until: int) -> Iterator[list[HistoryRow]]:
-        """Goes on to the end of a window, or to where early stopping ends it."""
+        """Continues to the end of a window, or to where early stopping ends it."""
         patience, before = copy.copy(self.patience), self._copies()
-        stretch = self._next_stretch(until)
-        yield from self._run(stretch, until)
-        rows, finished = stretch.new_rows(), stretch.step
-        stop = look(patience, stretch.window, rows, finished)
+        window = self._next_window(until)
+        yield from self._run(window, until)
+        rows, finished = window.new_rows(), window.step
+        stop = look(patience, window.arrays.history, rows, finished)
         if stop < finished:
             # It went too far: once more from where it began, to the right place.
             self._restore(before)
-            stretch = self._stretch_to(stop)
-            yield from self._run(stretch, stop)
+            window = self._window_to(stop)
+            yield from self._run(window, stop)
             rows = [row for row in rows if row.step < stop]
-        self.step, self.patience = stretch.step, patience
+        self.step, self.patience = window.step, patience
         yield rows
-        if stretch.diverged:
+        if window.diverged:
             raise Diverged(self.step)
 
-    def _next_stretch(self, until: int) -> Stretch:
+    def _next_window(self, until: int) -> Window:
         """As many steps as about a slice has room for, one at least."""
         steps = max(1, self._budget // self._blocks)
-        return self._stretch_to(min(until, self.step + steps))
+        return self._window_to(min(until, self.step + steps))
 
-    def _stretch_to(self, last: int) -> Stretch:
-        return Stretch(self.problem, self.step, last)
+    def _window_to(self, last: int) -> Window:
+        return Window(self.problem, self.step, last)
 
     def _copies(self) -> list[Array]:
-        """What the kernels change."""
-        job = self.job
-        return [array.copy() for array in (job.slots, job.velocity, job.kept)]
+        """Copies of the arrays that kernels change."""
+        workspace = self.workspace
+        return [array.copy() for array in (workspace.slots, workspace.velocity, workspace.kept)]
 
     def _restore(self, copies: Sequence[Array]) -> None:
-        job = self.job
-        for array, old in zip((job.slots, job.velocity, job.kept), copies, strict=True):
+        workspace = self.workspace
+        for array, old in zip(
+            (workspace.slots, workspace.velocity, workspace.kept), copies, strict=True
+        ):
             array[:] = old
 
-    def _run(self, stretch: Stretch, until: int) -> Iterator[list[HistoryRow]]:
-        """Takes the steps of a stretch, but none from `until` on.
+    def _run(self, window: Window, until: int) -> Iterator[list[HistoryRow]]:
+        """Takes the steps of a window, but none from `until` on.
 
-        Ticks in the middle of a step that takes longer than a slice; such a step is a stretch
+        Ticks in the middle of a step that takes longer than a slice; such a step is a window
         of its own, so the parameters are always those of `step` when it does.
         """
-        while stretch.goes_on(until):
-            budget = self._budget if stretch.last - stretch.first == 1 else UNLIMITED
+        while window.has_steps(until):
+            budget = self._budget if window.last - window.first == 1 else UNLIMITED
             begun = time.perf_counter()
-            left = stretch.run(self.job, until, budget)
+            left = window.run(self.workspace, until, budget)
             self._pace(budget - left, time.perf_counter() - begun)
-            if stretch.goes_on(until):
+            if window.has_steps(until):
                 yield []
 
     def _pace(self, blocks: int, seconds: float) -> None:
         """Sets the budget of the next call to what takes about a slice."""
-        fitting = int(blocks * SLICE / max(seconds, 1e-9))
+        fitting = int(blocks * SLICE_SECONDS / max(seconds, 1e-9))
         self._budget = max(1, min(fitting, 8 * self._budget))
 
 
 def look(
-    patience: Patience | None, window: Window, rows: Sequence[HistoryRow], finished: int
+    patience: Patience | None, history: Array, rows: Sequence[HistoryRow], finished: int
 ) -> int:
-    """Shows early stopping the logged steps; answers where it ends the training."""
-    losses = window.history[VALIDATION_LOSS].tolist()
+    """Shows early stopping the logged steps; returns the step at which the training ends."""
+    losses = history[VALIDATION_LOSS].tolist()
     for row, loss in zip(rows, losses, strict=False):
         # A step that diverged is not finished, though it has a row.
         if patience is not None and row.step < finished:

@@ -11,10 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from threading import Lock
 from typing import Any
 
 import numpy as np
 
+from engine.arrays import Array
 from engine.compiler.program import Program
 from engine.native.allocation import allocate
 from engine.native.records import (
@@ -23,17 +25,19 @@ from engine.native.records import (
     NORM,
     STATUS,
     STEP,
-    STEPS,
-    Settings,
+    STEP_RECORD,
+    StepSettings,
     no_progress,
 )
 from engine.native.training_loop import run
 from engine.native.window import padded
-from engine.training.state import Array
 
 
 class NativeFunction:
     """The sum of a program's loss over examples, or its mean, and its gradient.
+
+    Threads may share a function; their calls run one after the other, as they work in the same
+    memory. Copies run side by side.
 
     Args:
         program: what to run.
@@ -52,28 +56,33 @@ class NativeFunction:
                 f"the program takes examples × {program.inputs} inputs, not {rows.shape}"
             )
         self._data = np.ascontiguousarray(rows.T)
-        self.job = allocate(program, self._data, len(rows), Settings(mean=mean))
+        self.workspace = allocate(program, self._data, len(rows), StepSettings(mean=mean))
         self.examples = padded(0, len(rows))
+        self._memory = Lock()
 
     def __reduce__(self) -> tuple[Any, ...]:
         # A copy, also one for another process, gets memory of its own.
-        return partial(NativeFunction, mean=self.job.mean), (self.program, self._data.T)
+        return partial(NativeFunction, mean=self.workspace.mean), (self.program, self._data.T)
 
     def losses(self, parameters: Sequence[float] | Array) -> Array:
         """The loss of each example."""
-        self._run(parameters, np.zeros(1))
-        losses: Array = self.job.values[0, self.program.loss, : self.job.block].copy()
+        with self._memory:
+            self._run(parameters, np.zeros(1))
+            losses: Array = self.workspace.values[
+                0, self.program.loss, : self.workspace.block
+            ].copy()
         return losses
 
     def loss(self, parameters: Sequence[float] | Array) -> float:
         total = float(self.losses(parameters).sum())
-        return total / self.job.block if self.job.mean else total
+        return total / self.workspace.block if self.workspace.mean else total
 
     def gradient(self, parameters: Sequence[float] | Array) -> Array:
         """The derivative of `loss` by each parameter; NaN where the loss is not finite."""
         gradient = np.full(len(self.program.order), np.nan)
-        if self._run(parameters, np.zeros(1))[1] != LOSS_NOT_FINITE:
-            gradient[self.program.order] = self.job.gradients[: len(gradient)]
+        with self._memory:
+            if self._run(parameters, np.zeros(1))[1] != LOSS_NOT_FINITE:
+                gradient[self.program.order] = self.workspace.gradients[: len(gradient)]
         return gradient
 
     def descend(
@@ -84,21 +93,25 @@ class NativeFunction:
         Returns the parameters after the last step, and the loss before each. Where a number
         is no longer finite it ends early, with as many losses as steps were finished.
         """
-        losses, _ = self._run(parameters, np.asarray(rates, np.float64))
         last = np.empty(len(self.program.order))
-        last[self.program.order] = self.job.slots[: len(last)]
+        with self._memory:
+            losses, _ = self._run(parameters, np.asarray(rates, np.float64))
+            last[self.program.order] = self.workspace.slots[: len(last)]
         return last, losses
 
     def _run(self, parameters: Sequence[float] | Array, rates: Array) -> tuple[Array, int]:
-        """Takes steps; answers with the losses of those finished, and how it ended."""
+        """Takes steps; returns the losses of those finished, and how it ended.
+
+        The caller holds the lock until it has read the results.
+        """
         order = self.program.order
         numbers = np.asarray(parameters, np.float64)
         if numbers.shape != order.shape:
             raise ValueError(f"the program has {len(order)} parameters, not {numbers.shape}")
-        self.job.slots[: len(order)] = numbers[order]
+        self.workspace.slots[: len(order)] = numbers[order]
         steps = len(rates)
-        window = np.zeros(steps, STEPS)
-        window["examples"], window["rate"], window["logged"] = self.job.block, rates, True
+        window = np.zeros(steps, STEP_RECORD)
+        window["examples"], window["rate"], window["logged"] = self.workspace.block, rates, True
         history, progress = np.zeros((NORM + 1, steps)), no_progress(steps)
-        run(self.job.record, self.examples, window, history, progress, steps + 1)
+        run(self.workspace.record, self.examples, window, history, progress, steps + 1)
         return history[LOSS, : progress[STEP]], int(progress[STATUS])

@@ -13,7 +13,8 @@ import math
 
 from numba import njit
 
-from engine.compiler.program import Field, Flag, Op
+from engine.compiler.instructions import Field, Flag
+from engine.compiler.operations import Op
 from engine.native.kernels import rows, sparse, sparse_weights
 from engine.native.kernels.elementwise import elementwise, elementwise_rule
 from engine.native.kernels.products import (
@@ -24,14 +25,16 @@ from engine.native.kernels.products import (
     outputs,
 )
 from engine.native.kernels.weights import weight_gradients
-from engine.native.lanes.tracing import Int, read_int, traced
+from engine.native.lanes.memory import read_int
+from engine.native.lanes.traced import traced
+from engine.native.lanes.values import Int
 
 kernel = njit(error_model="numpy", nogil=True, inline="always")
 
 MATRIX, LINEAR, LOG_SUM_EXP = int(Op.MATRIX), int(Op.LINEAR), int(Op.LOG_SUM_EXP)
 LOAD, STORE, ZERO = int(Op.LOAD), int(Op.STORE), int(Op.ZERO)
 
-# An instruction is SIZE bytes, and each field begins so many bytes after it.
+# An instruction is SIZE bytes, and each field begins this many bytes after its start.
 SIZE = 8 * len(Field)
 OP, OUT, A, B, COUNT, WIDTH, SLOT, FLAGS = (8 * field for field in Field)
 

@@ -1,6 +1,6 @@
-"""Where compiled kernels are kept between processes.
+"""Compiled kernels, kept between processes.
 
-Compiling takes seconds, once a machine. The result is kept in the first of these folders that
+Compiling takes seconds, once per machine. The result is kept in the first of these folders that
 can be written to, and looked for in all of them:
 
 1. `NUMBA_CACHE_DIR`, where that is set.
@@ -38,13 +38,14 @@ HERE = Path(__file__).parent
 ENGINE = HERE.parent
 SOURCES = (
     *sorted(HERE.rglob("*.py")),
-    ENGINE / "compiler" / "program.py",
+    ENGINE / "compiler" / "instructions.py",
+    ENGINE / "compiler" / "operations.py",
     ENGINE / "data" / "batches.py",
 )
 
 
 def folders() -> Iterator[Path]:
-    """Where kernels may be, best first."""
+    """The folders that may hold kernels, best first."""
     chosen = os.environ.get("NUMBA_CACHE_DIR")
     if chosen:
         yield Path(chosen)
@@ -66,7 +67,7 @@ def fingerprint() -> bytes:
 
 
 class KernelCache(NullCache):
-    """What a numba dispatcher asks for compiled code before it compiles."""
+    """Finds compiled code for a numba dispatcher before it compiles."""
 
     def __init__(self, function: Any) -> None:
         self._name = function.__name__
@@ -78,7 +79,7 @@ class KernelCache(NullCache):
             with suppress(OSError):
                 content = (folder / self._file(signature, context.codegen())).read_bytes()
                 digest, data = content[:32], content[32:]
-                # A file that was cut short is as good as none.
+                # A file that was cut short does not count.
                 if hashlib.sha256(data).digest() == digest:
                     return CompileResult._rebuild(context, *pickle.loads(data))
         return None
@@ -105,7 +106,7 @@ class KernelCache(NullCache):
 
 
 def cached(function: Any) -> Any:
-    """Makes a numba kernel that is compiled once a machine."""
+    """Makes a numba kernel that is compiled once per machine."""
     dispatcher: Any = numba.njit(error_model="numpy", nogil=True)(function)
     dispatcher._cache = KernelCache(function)
     return dispatcher

@@ -1,4 +1,4 @@
-"""What the kernels are given: a job, and windows of its steps.
+"""The records that kernels take: a workspace, and the steps of a window.
 
 Both go to the kernels as records, a few arrays in all: what a call of a kernel costs is the
 number of Python objects that it has to look into, and a tiny job makes a call for every step.
@@ -13,29 +13,28 @@ from typing import Any, NamedTuple, NoReturn, get_type_hints
 import numpy as np
 import numpy.typing as npt
 
-from engine.compiler.program import Integers
+from engine.arrays import Array, Integers
 from engine.native.kernels import batch
-from engine.training.state import Array
 
 Records = npt.NDArray[np.void]
 
 # Rows of a history.
 LOSS, SCORE, VALIDATION_LOSS, VALIDATION_SCORE, NORM = range(5)
 
-# Where a window stands: what `progress` holds, and what its PHASE and its STATUS can be.
+# The progress of a window: the entries of `progress`, and the values of PHASE and STATUS.
 STEP, PHASE, DONE, LOGGED, LOADED, STATUS, UNTIL = range(7)
 BEGIN, VALIDATE, TRAIN = range(3)
 GOING_ON, LOSS_NOT_FINITE, PARAMETERS_NOT_FINITE = range(3)
 
 
 class Memory(NamedTuple):
-    """Where the arrays of a job are, as addresses, and their sizes.
+    """The addresses of a workspace's arrays, and their sizes.
 
     Attributes:
         code, instructions: the Program's code, and how many instructions it has.
         prologue, constants, inputs, loss: those of the Program.
         links, link_count: slots that repeat others, as in the Program.
-        outputs, output_count: the rows that the model answers with.
+        outputs, output_count: the rows of the model's outputs.
         slots, gradients: parameters first, padded to whole vectors, and what else has a slot.
         slot_vectors, vectors: how many vectors all slots take, and the parameters alone.
         velocity, kept: momentum, and the gradients that `zero_grad: false` has summed up.
@@ -84,8 +83,8 @@ class Memory(NamedTuple):
     pitch: int
 
 
-class Settings(NamedTuple):
-    """What the steps do besides running the program.
+class StepSettings(NamedTuple):
+    """The options of steps beside the program.
 
     Attributes:
         target: the row of the first target.
@@ -110,7 +109,7 @@ class Settings(NamedTuple):
     zero_grad: bool = True
 
 
-class Step(NamedTuple):
+class StepRecord(NamedTuple):
     """One step.
 
     Attributes:
@@ -136,18 +135,18 @@ def record_of(*parts: type) -> np.dtype[np.void]:
     return np.dtype([(name, KINDS[kind]) for name, kind in fields], align=True)
 
 
-JOB, STEPS = record_of(Memory, Settings), record_of(Step)
+RECORD, STEP_RECORD = record_of(Memory, StepSettings), record_of(StepRecord)
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
-    """What stays the same during a training; arrays are worked on in place.
+class Workspace:
+    """The arrays that a training works on in place, and their record.
 
     Attributes:
-        record: Memory and Settings as a JOB; what `run` is given.
+        record: Memory and StepSettings as a RECORD; what `run` is given.
         slots, gradients, velocity, kept, marks: see Memory.
         values: values and gradients × rows × lanes; with a waist a third table.
-        held: what else the record has addresses of, so that it lives as long.
+        held: other arrays that the record has addresses of, kept alive.
     """
 
     record: Records
@@ -168,16 +167,16 @@ class Job:
         return bool(self.record["mean"][0])
 
     def __reduce__(self) -> NoReturn:
-        raise TypeError("a job cannot be copied or pickled: its record holds addresses")
+        raise TypeError("a workspace cannot be copied or pickled: its record holds addresses")
 
 
-class Window(NamedTuple):
+class StepArrays(NamedTuple):
     """Steps to take.
 
     Attributes:
         order: columns of the data: the validation rows, then each batch, each padded to whole
             vectors by repeating its last.
-        steps: one STEPS record each.
+        steps: one STEP_RECORD record each.
         history: (LOSS … NORM) × logged steps, filled by `run`.
     """
 
@@ -187,7 +186,7 @@ class Window(NamedTuple):
 
 
 def no_progress(until: int = 0) -> Integers:
-    """Where a window stands before its first step, with so many of its steps to take."""
+    """The progress of a window before its first step, of which `until` steps are to be taken."""
     progress = np.zeros(UNTIL + 1, np.int64)
     progress[UNTIL] = until
     return progress

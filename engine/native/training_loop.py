@@ -1,12 +1,12 @@
 """Many steps of training in one call.
 
 `run` takes the steps of a window one after the other: for each the prologue, the batch block by
-block forward and backward, then the update. It can be left after any block and goes on where it
-was, so a step may take longer than a slice; where it is left changes no bit.
+block forward and backward, then the update. It can be left after any block and continues there in
+the next call, so a step may take longer than a slice; interruptions change no bit.
 
-The other functions become part of it. What they work on has addresses in the job's record and
-is no array: numba counts references to arrays, atomically, and that took longer than a step of
-a small network.
+The other functions become part of it. They work on addresses from the workspace's record and not
+on arrays: numba counts references to arrays, atomically, and that took longer than a step of a
+small network.
 """
 
 # mypy: disallow-untyped-decorators=False
@@ -18,11 +18,11 @@ from typing import Any
 
 from numba import njit
 
-from engine.compiler.program import Integers
+from engine.arrays import Array, Integers
 from engine.native.interpreter import backward, forward
 from engine.native.kernel_cache import cached
 from engine.native.kernels import active, batch, descent, rows
-from engine.native.lanes.tracing import BYTES, WIDTH
+from engine.native.lanes.values import BYTES, LANES
 from engine.native.records import (
     BEGIN,
     DONE,
@@ -44,59 +44,66 @@ from engine.native.records import (
     VALIDATION_SCORE,
     Records,
 )
-from engine.training.state import Array
+
+SMALLEST_NORMAL = 2.0**-1022
+FAR_SMALLER = 2.0**-100
 
 inlined = njit(error_model="numpy", nogil=True, inline="always")
 
 
 @cached
 def run(
-    jobs: Records, order: Integers, steps: Records, history: Array, progress: Integers, budget: int
+    workspaces: Records,
+    order: Integers,
+    steps: Records,
+    history: Array,
+    progress: Integers,
+    budget: int,
 ) -> int:
     """Takes the steps of a window before UNTIL, or as many as fit into `budget` blocks.
 
-    `jobs` is the one record of a `Job`; the next three are the window's. Returns how many blocks
-    are left. `progress` holds UNTIL and says how far it came; where its STATUS is not GOING_ON
-    a number was not finite, and its STEP is the step where.
+    `workspaces` is the one record of a `Workspace`; the next three are the window's. Returns how
+    many blocks are left. `progress` holds UNTIL and the progress so far; where its STATUS is not
+    GOING_ON a number was not finite at its STEP.
     """
-    job = jobs[0]
-    losses, scores = job.sums, job.sums + BYTES
-    last, stride, p, g = job.instructions, job.stride, job.slots, job.gradients
+    mem = workspaces[0]
+    losses, scores = mem.sums, mem.sums + BYTES
+    last, stride, p, g = mem.instructions, mem.stride, mem.slots, mem.gradients
     while budget > 0 and progress[STEP] < progress[UNTIL] and progress[STATUS] == GOING_ON:
         step, entry = steps[progress[STEP]], progress[LOGGED]
         logged = step.logged
         if progress[PHASE] == BEGIN:
-            clear_gradients(job)
-            run_prologue(job)
-            descent.copy_links(p, job.links, job.link_count)
+            clear_gradients(mem)
+            run_prologue(mem)
+            descent.copy_links(p, mem.links, mem.link_count)
             descent.erase(losses, 2)
             progress[DONE] = 0
-            progress[PHASE] = VALIDATE if logged and job.validation_size > 0 else TRAIN
+            progress[PHASE] = VALIDATE if logged and mem.validation_size > 0 else TRAIN
         training = progress[PHASE] == TRAIN
 
         # One block of the batch, or of the validation rows.
         first = progress[DONE] + (step.start if training else 0)
-        size = step.examples if training else job.validation_size
-        weight = 1.0 / size if job.mean else 1.0
-        examples = min(job.block, size - progress[DONE])
-        vectors = (examples + WIDTH - 1) // WIDTH
+        size = step.examples if training else mem.validation_size
+        weight = 1.0 / size if mem.mean else 1.0
+        examples = min(mem.block, size - progress[DONE])
+        vectors = (examples + LANES - 1) // LANES
         if examples < size or progress[LOADED] != first + 1:
             progress[LOADED] = first + 1 if examples == size else 0
             places = order.ctypes.data + 8 * first
-            batch.gather(job.values, stride, job.inputs, job.data, job.pitch, places, vectors)
+            batch.gather(mem.values, stride, mem.inputs, mem.data, mem.pitch, places, vectors)
         forward(
-            job.code, job.prologue, last, job.constants, job.values, stride, vectors, job.slots,
-            job.turned, job.marks,
+            mem.code, mem.prologue, last, mem.constants, mem.values, stride, vectors, mem.slots,
+            mem.turned, mem.marks,
         )  # fmt: skip
-        rows.add_row(losses, job.values + job.loss * stride, examples)
+        rows.add_row(losses, mem.values + mem.loss * stride, examples)
         if logged:
             batch.add_scores(
-                scores, job.scoring, job.values, stride, job.outputs, job.output_count,
-                job.target, examples,
+                scores, mem.scoring, mem.values, stride, mem.outputs, mem.output_count,
+                mem.target, examples,
             )  # fmt: skip
         if training:
-            rows.seed(job.value_gradients + job.loss * stride, weight, examples)
-            run_backward(job, vectors)
+            rows.seed(mem.value_gradients + mem.loss * stride, weight, examples)
+            run_backward(mem, vectors)
         progress[DONE] += examples
         budget -= 1
         if progress[DONE] < size:
@@ -105,33 +112,37 @@ def run(
         # The last block: the loss is complete, and so are the gradients of the slots.
         loss = rows.sum_of(losses) * weight
         if not training:
-            history[VALIDATION_LOSS, entry] = loss + descent.penalty(p, job.vectors, job.l2, job.l1)
-            history[VALIDATION_SCORE, entry] = score(job, job.validation_scale)
+            history[VALIDATION_LOSS, entry] = loss + descent.penalty(p, mem.vectors, mem.l2, mem.l1)
+            history[VALIDATION_SCORE, entry] = score(mem, mem.validation_scale)
             descent.erase(losses, 2)
             progress[DONE] = 0
             progress[PHASE] = TRAIN
             continue
-        descent.add_links(g, job.links, job.link_count)
-        run_prologue_backward(job)
-        if job.l2 > 0.0:
-            loss += descent.add_l2(p, g, job.vectors, job.l2)
-        if job.l1 > 0.0:
-            loss += descent.add_l1(p, g, job.vectors, job.l1)
+        descent.add_links(g, mem.links, mem.link_count)
+        run_prologue_backward(mem)
+        if mem.l2 > 0.0:
+            loss += descent.add_l2(p, g, mem.vectors, mem.l2)
+        if mem.l1 > 0.0:
+            loss += descent.add_l1(p, g, mem.vectors, mem.l1)
         if not math.isfinite(loss):
             progress[STATUS] = LOSS_NOT_FINITE
             continue
-        clipping = job.clip_norm < math.inf
+        clipping = mem.clip_norm < math.inf
         norm = 0.0
         if clipping:
-            norm = math.sqrt(descent.sum_of_squares(g, job.vectors))
-            clip(job, norm)
-        if not job.zero_grad:
-            descent.copy(job.kept, g, job.vectors)
-        squares = update(job, step.rate)
+            norm = norm_of(mem, descent.sum_of_squares(g, mem.vectors))
+            clip(mem, norm)
+        if not mem.zero_grad:
+            descent.copy(mem.kept, g, mem.vectors)
+        squares = update(mem, step.rate)
         if logged:
             history[LOSS, entry] = loss
-            history[SCORE, entry] = score(job, step.scale)
-            history[NORM, entry] = norm if clipping else math.sqrt(squares)
+            history[SCORE, entry] = score(mem, step.scale)
+            if not clipping:
+                # A parameter that is no longer finite has made the sum NaN.
+                diverged = math.isnan(squares)
+                norm = norm_of(mem, descent.sum_of_squares(g, mem.vectors) if diverged else squares)
+            history[NORM, entry] = norm
             progress[LOGGED] += 1
         if math.isnan(squares):
             progress[STATUS] = PARAMETERS_NOT_FINITE
@@ -142,79 +153,98 @@ def run(
 
 
 @inlined
-def clear_gradients(job: Any) -> None:
-    descent.erase(job.gradients, job.slot_vectors)
-    if not job.zero_grad:
-        descent.copy(job.gradients, job.kept, job.vectors)
+def clear_gradients(mem: Any) -> None:
+    descent.erase(mem.gradients, mem.slot_vectors)
+    if not mem.zero_grad:
+        descent.copy(mem.gradients, mem.kept, mem.vectors)
 
 
 @inlined
-def run_prologue(job: Any) -> None:
-    if job.prologue > 0:
+def run_prologue(mem: Any) -> None:
+    if mem.prologue > 0:
         forward(
-            job.code, 0, job.prologue, job.constants, job.once, BYTES, 1, job.slots, job.turned,
-            job.marks,
+            mem.code, 0, mem.prologue, mem.constants, mem.once, BYTES, 1, mem.slots, mem.turned,
+            mem.marks,
         )  # fmt: skip
 
 
 @inlined
-def run_prologue_backward(job: Any) -> None:
-    if job.prologue > 0:
+def run_prologue_backward(mem: Any) -> None:
+    if mem.prologue > 0:
         backward(
-            job.code, 0, job.prologue, job.constants, job.once, job.once_gradients, BYTES, 1,
-            job.slots, job.gradients, job.turned, job.marks,
+            mem.code, 0, mem.prologue, mem.constants, mem.once, mem.once_gradients, BYTES, 1,
+            mem.slots, mem.gradients, mem.turned, mem.marks,
         )  # fmt: skip
 
 
 @inlined
-def run_backward(job: Any, vectors: int) -> None:
+def run_backward(mem: Any, vectors: int) -> None:
     """Backward through the loss, then through the model with the examples it hands a gradient."""
-    values, gradients, stride = job.values, job.value_gradients, job.stride
+    values, gradients, stride = mem.values, mem.value_gradients, mem.stride
     backward(
-        job.code, job.waist, job.instructions, job.constants, values, gradients, stride, vectors,
-        job.slots, job.gradients, job.turned, job.marks,
+        mem.code, mem.waist, mem.instructions, mem.constants, values, gradients, stride, vectors,
+        mem.slots, mem.gradients, mem.turned, mem.marks,
     )  # fmt: skip
-    if job.waist_row >= 0:
-        row = gradients + job.waist_row * stride
+    if mem.waist_row >= 0:
+        row = gradients + mem.waist_row * stride
         count = active.count(row, vectors)
-        needed = (count + WIDTH - 1) // WIDTH
+        needed = (count + LANES - 1) // LANES
         # Timed: a packed vector costs twice one that lies where it was.
         if 2 * needed <= vectors:
             if needed > 0:
-                active.find(job.marks, row, vectors)
-                batch.gather(job.packed, stride, job.rows, values, stride, job.marks, needed)
+                active.find(mem.marks, row, vectors)
+                batch.gather(mem.packed, stride, mem.rows, values, stride, mem.marks, needed)
                 # In place: a vector is made of places at or behind its own.
-                batch.gather(row, stride, 1, row, stride, job.marks, needed)
+                batch.gather(row, stride, 1, row, stride, mem.marks, needed)
                 active.clear_after(row, count)
-            values, vectors = job.packed, needed
+            values, vectors = mem.packed, needed
     backward(
-        job.code, job.prologue, job.waist, job.constants, values, gradients, stride, vectors,
-        job.slots, job.gradients, job.turned, job.marks,
+        mem.code, mem.prologue, mem.waist, mem.constants, values, gradients, stride, vectors,
+        mem.slots, mem.gradients, mem.turned, mem.marks,
     )  # fmt: skip
 
 
 @inlined
-def score(job: Any, scale: float) -> float:
+def score(mem: Any, scale: float) -> float:
     """`Problem.score` of a batch; NaN where it is not defined."""
-    share = rows.sum_of(job.sums + BYTES) / scale
-    return 1.0 - share if job.scoring == batch.ERROR else share  # type: ignore[no-any-return]
+    share = rows.sum_of(mem.sums + BYTES) / scale
+    return 1.0 - share if mem.scoring == batch.ERROR else share  # type: ignore[no-any-return]
 
 
 @inlined
-def clip(job: Any, norm: float) -> None:
+def norm_of(mem: Any, squares: float) -> float:
+    """The length of the gradient, given the sum of its squares, as `optimizers.norm` has it.
+
+    Squares overflow from 1e154 on and vanish below 1e-154: there the gradient is divided by its
+    largest number before.
+    """
+    if squares == math.inf or squares < SMALLEST_NORMAL:
+        unit = descent.largest(mem.gradients, mem.vectors)
+        if 0.0 < unit < math.inf:
+            scaled = descent.sum_of_scaled_squares(mem.gradients, mem.vectors, unit)
+            return unit * math.sqrt(scaled)  # type: ignore[no-any-return]
+    return math.sqrt(squares)
+
+
+@inlined
+def clip(mem: Any, norm: float) -> None:
     """Scales a gradient that is too long down to the length it may have."""
-    scale = job.clip_norm / (norm + 1e-6)
+    if norm == math.inf and descent.largest(mem.gradients, mem.vectors) < math.inf:
+        # Each number is finite, only the length is not.
+        descent.scale_gradient(mem.gradients, mem.vectors, FAR_SMALLER)
+        norm = norm_of(mem, descent.sum_of_squares(mem.gradients, mem.vectors))
+    scale = mem.clip_norm / (norm + 1e-6)
     if scale < 1.0:
-        descent.scale_gradient(job.gradients, job.vectors, scale)
+        descent.scale_gradient(mem.gradients, mem.vectors, scale)
 
 
 @inlined
-def update(job: Any, rate: float) -> float:
+def update(mem: Any, rate: float) -> float:
     """Moves the parameters. The result is the sum of the squares of the gradient, or NaN when a
     parameter is no longer finite."""
-    p, g, vectors = job.slots, job.gradients, job.vectors
-    if job.momentum > 0.0:
+    p, g, vectors = mem.slots, mem.gradients, mem.vectors
+    if mem.momentum > 0.0:
         return descent.descend_with_momentum(  # type: ignore[no-any-return]
-            p, g, job.velocity, vectors, rate, job.momentum, job.nesterov
+            p, g, mem.velocity, vectors, rate, mem.momentum, mem.nesterov
         )
     return descent.descend(p, g, vectors, rate)  # type: ignore[no-any-return]

@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from engine.autograd.value import Value, log_sum_exp
+from engine.autograd.coercion import number
+from engine.autograd.value import Value, log_sum_exp, operand
 
 if TYPE_CHECKING:
     from engine.spec import LossSpec
@@ -39,14 +40,14 @@ def huber(outputs: Sequence[Value], targets: Sequence[Target], delta: float = 1.
     """
     (output,), (target,) = outputs, targets
     distance = (output - target).abs()
-    clipped = -(-distance).maximum(-delta)
+    clipped = -(-distance).maximum(-number(delta, "delta"))
     return clipped * (distance - 0.5 * clipped)
 
 
 def max_margin(outputs: Sequence[Value], targets: Sequence[Target]) -> Value:
     """max(0, 1 - label·score) with a label of -1 or 1, the hinge loss of an SVM."""
     (score,), (label,) = outputs, targets
-    return (1 + -label * score).relu()
+    return (1 + -operand(label, "the label") * score).relu()
 
 
 def binary_cross_entropy(outputs: Sequence[Value], targets: Sequence[Target]) -> Value:
@@ -56,7 +57,7 @@ def binary_cross_entropy(outputs: Sequence[Value], targets: Sequence[Target]) ->
     (`torch.nn.BCEWithLogitsLoss`).
     """
     (logit,), (label,) = outputs, targets
-    return ((1 - 2 * label) * logit).softplus()
+    return ((1 - 2 * operand(label, "the label")) * logit).softplus()
 
 
 def cross_entropy(outputs: Sequence[Value], targets: Sequence[Target]) -> Value:
@@ -110,7 +111,7 @@ def l1(parameters: Iterable[Value], strength: float) -> Value:
 
 
 def sum_values(values: Iterable[Value]) -> Value:
-    """Left to right, like sum() but without its 0 in front. There must be one at least."""
+    """Left to right, like sum() but without its 0 in front. There must be at least one."""
     rest = iter(values)
     total = next(rest, None)
     if total is None:

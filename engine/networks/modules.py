@@ -2,35 +2,23 @@
 
 The constructors follow micrograd: weights come from the global `random`, uniform in [-1, 1],
 neuron by neuron in layer order, biases are 0, hidden layers are relu and the last is linear.
-`build` makes the network of a specification from a generator of its own instead.
+`engine.training.initialise.build` makes the network of a specification instead, from a
+generator of its own.
 """
 
 from __future__ import annotations
 
-import math
+import operator
 import random
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING
 
+from engine.autograd.coercion import described, is_number
 from engine.autograd.value import Value
-
-if TYPE_CHECKING:
-    from engine.spec import InitSpec, ModelSpec
+from engine.networks.activations import ACTIVATIONS
+from engine.networks.activations import activation as activation_of
 
 Draw = Callable[[], float]
 Input = Value | float
-
-ACTIVATIONS: dict[str, Callable[[Value], Value]] = {
-    "linear": lambda x: x,
-    "relu": Value.relu,
-    "leaky_relu": Value.leaky_relu,
-    "tanh": Value.tanh,
-    "sigmoid": Value.sigmoid,
-    "softplus": Value.softplus,
-    "gelu": Value.gelu,
-    "sin": Value.sin,
-}
-REPR_NAMES = {"relu": "ReLU"}
 
 
 def unit_uniform() -> float:
@@ -42,6 +30,44 @@ def zero() -> float:
     return 0.0
 
 
+def size(count: int, what: str) -> int:
+    """A number of inputs or neurons; any whole number from 1, NumPy's too."""
+    try:
+        found = operator.index(count)
+    except TypeError:
+        raise TypeError(f"the number of {what} must be an int, not {described(count)}") from None
+    if found < 1:
+        one = "one input" if what == "inputs" else "one neuron"
+        raise ValueError(f"a layer needs at least {one}, not {found}")
+    return found
+
+
+def row(inputs: Iterable[Input], count: int) -> Sequence[Input]:
+    """The inputs of one example, read once: as many numbers or Values as there are weights."""
+    if type(inputs) is list or type(inputs) is tuple:
+        found: Sequence[Input] = inputs
+    else:
+        try:
+            found = list(inputs)
+        except TypeError:
+            raise TypeError(
+                f"the inputs must be a sequence of numbers or Values, not {described(inputs)}"
+            ) from None
+    if len(found) != count:
+        raise ValueError(f"a neuron with {count} inputs was called with {len(found)}")
+    for i, x in enumerate(found):
+        if type(x) is not Value and type(x) is not float and not is_input(x):
+            raise TypeError(
+                f"input {i} must be a number or a Value, not {described(x)}; "
+                "a network is called with one row of inputs at a time"
+            )
+    return found
+
+
+def is_input(x: object) -> bool:
+    return isinstance(x, Value) or is_number(x)
+
+
 class Module:
     """Something with parameters."""
 
@@ -51,7 +77,7 @@ class Module:
 
     def zero_grad(self) -> None:
         for p in self.parameters():
-            p.grad = 0.0
+            p._grad = 0.0
 
 
 class Neuron(Module):
@@ -66,30 +92,30 @@ class Neuron(Module):
         draw: Draw = unit_uniform,
         draw_bias: Draw = zero,
     ) -> None:
-        if activation not in ACTIVATIONS:
-            raise ValueError(f"no activation {activation!r}; there are {', '.join(ACTIVATIONS)}")
-        self.w = [Value(draw()) for _ in range(nin)]
+        activation_of(activation)
+        self.w = [Value(draw()) for _ in range(size(nin, "inputs"))]
         self.b = Value(draw_bias())
         self.activation = activation if nonlin else "linear"
 
-    def __call__(self, x: Sequence[Input]) -> Value:
-        if len(x) != len(self.w):
-            raise ValueError(f"a neuron with {len(self.w)} inputs was called with {len(x)}")
+    def __call__(self, x: Iterable[Input]) -> Value:
+        return self.output(row(x, len(self.w)))
+
+    def output(self, x: Sequence[Input]) -> Value:
+        """The neuron's Value for inputs that were checked."""
         total = self.b
         for wi, xi in zip(self.w, x, strict=True):
             total = total + wi * xi
-        return ACTIVATIONS[self.activation](total)
+        return ACTIVATIONS[self.activation].scalar(total)
 
     def parameters(self) -> list[Value]:
         return [*self.w, self.b]
 
     def __repr__(self) -> str:
-        name = REPR_NAMES.get(self.activation, self.activation.title().replace("_", ""))
-        return f"{name}Neuron({len(self.w)})"
+        return f"{activation_of(self.activation).shown}Neuron({len(self.w)})"
 
 
 class Layer(Module):
-    """Neurons that share their inputs. A layer of one neuron answers with its bare Value."""
+    """Neurons that share their inputs. A layer of one neuron returns its bare Value."""
 
     def __init__(
         self,
@@ -101,17 +127,17 @@ class Layer(Module):
         draw: Draw = unit_uniform,
         draw_bias: Draw = zero,
     ) -> None:
-        if nout < 1:
-            raise ValueError(f"a layer needs at least one neuron, not {nout}")
         self.neurons = [
             Neuron(nin, nonlin, activation=activation, draw=draw, draw_bias=draw_bias)
-            for _ in range(nout)
+            for _ in range(size(nout, "neurons"))
         ]
 
-    def outputs(self, x: Sequence[Input]) -> list[Value]:
-        return [neuron(x) for neuron in self.neurons]
+    def outputs(self, x: Iterable[Input]) -> list[Value]:
+        """One Value per neuron, as a list also when there is only one."""
+        inputs = row(x, len(self.neurons[0].w))
+        return [neuron.output(inputs) for neuron in self.neurons]
 
-    def __call__(self, x: Sequence[Input]) -> Value | list[Value]:
+    def __call__(self, x: Iterable[Input]) -> Value | list[Value]:
         out = self.outputs(x)
         return out[0] if len(out) == 1 else out
 
@@ -123,16 +149,18 @@ class Layer(Module):
 
 
 class MLP(Module):
-    """Layers one after the other; `nouts` are the units of each."""
+    """Layers one after the other; `nouts` are the numbers of neurons in each."""
 
-    def __init__(self, nin: int, nouts: Sequence[int]) -> None:
-        sizes = [nin, *nouts]
-        self._stack(
-            Layer(sizes[i], sizes[i + 1], nonlin=i != len(nouts) - 1) for i in range(len(nouts))
-        )
+    def __init__(self, nin: int, nouts: Iterable[int]) -> None:
+        if not isinstance(nouts, Iterable):
+            raise TypeError(f"nouts must be a list of layer sizes, not {described(nouts)}")
+        # All sizes are checked before the first weight is drawn.
+        sizes = [size(nin, "inputs"), *(size(nout, "neurons") for nout in nouts)]
+        last = len(sizes) - 2
+        self._stack(Layer(sizes[i], sizes[i + 1], nonlin=i != last) for i in range(last + 1))
 
     @classmethod
-    def of(cls, layers: Sequence[Layer]) -> MLP:
+    def of(cls, layers: Iterable[Layer]) -> MLP:
         """A network of layers that exist already."""
         model = cls.__new__(cls)
         model._stack(layers)
@@ -143,15 +171,14 @@ class MLP(Module):
         if not self.layers:
             raise ValueError("a network needs at least one layer")
 
-    def outputs(self, x: Sequence[Input]) -> list[Value]:
+    def outputs(self, x: Iterable[Input]) -> list[Value]:
         """The last layer's values, as a list also when there is only one."""
-        out: Sequence[Input] = x
-        for layer in self.layers:
-            values = layer.outputs(out)
-            out = values
+        values = self.layers[0].outputs(x)
+        for layer in self.layers[1:]:
+            values = layer.outputs(values)
         return values
 
-    def __call__(self, x: Sequence[Input]) -> Value | list[Value]:
+    def __call__(self, x: Iterable[Input]) -> Value | list[Value]:
         out = self.outputs(x)
         return out[0] if len(out) == 1 else out
 
@@ -160,40 +187,3 @@ class MLP(Module):
 
     def __repr__(self) -> str:
         return f"MLP of [{', '.join(str(layer) for layer in self.layers)}]"
-
-
-def build(spec: ModelSpec, inputs: int) -> MLP:
-    """The network of a specification, initialised with its own generator and seed."""
-    rng = random.Random(spec.init.seed)
-    layers = []
-    nin = inputs
-    for layer in spec.layers:
-        limit = weight_limit(spec.init, nin, layer.units)
-
-        def draw(limit: float = limit) -> float:
-            return rng.uniform(-limit, limit)
-
-        layers.append(
-            Layer(
-                nin,
-                layer.units,
-                activation=layer.activation,
-                draw=draw,
-                draw_bias=draw if spec.init.bias == "uniform" else zero,
-            )
-        )
-        nin = layer.units
-    return MLP.of(layers)
-
-
-def weight_limit(init: InitSpec, nin: int, nout: int) -> float:
-    """The half width of the uniform distribution that a layer's weights come from.
-
-    `xavier` is Glorot and Bengio (2010), eq. 16; `he` is He et al. (2015), eq. 10, as a
-    uniform distribution of the same variance.
-    """
-    if init.kind == "xavier":
-        return math.sqrt(6.0 / (nin + nout))
-    if init.kind == "he":
-        return math.sqrt(6.0 / nin)
-    return 1.0

@@ -8,17 +8,18 @@ same steps. Products are formed left to right, (end - start)·k/steps and not
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from engine.autograd.coercion import described
 from engine.autograd.formulas import add_up
 from engine.autograd.value import Value
 
 if TYPE_CHECKING:
-    from engine.spec import LearningRate, OptimizerSpec
-    from engine.training.state import Array
+    from engine.arrays import Array
+    from engine.spec import LearningRate
 
 Schedule = Callable[[int], float]
 
@@ -62,9 +63,22 @@ def rates(rate: LearningRate, steps: int, first: int, last: int) -> Array:
     return np.fromiter(map(schedule(rate, steps), range(first, last)), np.float64, last - first)
 
 
+SMALLEST_NORMAL = 2.0**-1022
+FAR_SMALLER = 2.0**-100
+
+
 def norm(gradient: Sequence[float]) -> float:
-    """The Euclidean length."""
-    return math.sqrt(add_up(g * g for g in gradient))
+    """The Euclidean length.
+
+    Squares overflow from 1e154 on and vanish below 1e-154. Where they do, and nowhere else, the
+    gradient is divided by its largest number first.
+    """
+    squares = add_up(g * g for g in gradient)
+    if squares == math.inf or squares < SMALLEST_NORMAL:
+        unit = max((abs(g) for g in gradient), default=0.0)
+        if 0.0 < unit < math.inf:
+            return unit * math.sqrt(add_up((g / unit) * (g / unit) for g in gradient))
+    return math.sqrt(squares)
 
 
 class SGD:
@@ -80,23 +94,19 @@ class SGD:
 
     def __init__(
         self,
-        parameters: Sequence[Value],
+        parameters: Iterable[Value],
         momentum: float = 0.0,
         nesterov: bool = False,
         clip_norm: float | None = None,
     ) -> None:
-        self.parameters = parameters
+        self.parameters = parameters_of(parameters)
         self.momentum = momentum
         self.nesterov = nesterov
         self.clip_norm = clip_norm
-        self.velocity = [0.0] * len(parameters) if momentum else None
-
-    @classmethod
-    def of(cls, spec: OptimizerSpec, parameters: Sequence[Value]) -> SGD:
-        return cls(parameters, spec.momentum, spec.nesterov, spec.clip_norm)
+        self.velocity = [0.0] * len(self.parameters) if momentum else None
 
     def gradient_norm(self) -> float:
-        return norm([p.grad for p in self.parameters])
+        return norm([p._grad for p in self.parameters])
 
     def step(self, rate: float) -> None:
         """Updates every parameter from its gradient."""
@@ -104,16 +114,40 @@ class SGD:
             self._clip(self.clip_norm)
         if self.velocity is None:
             for p in self.parameters:
-                p.data -= rate * p.grad
+                p._data -= rate * p._grad
             return
         momentum = self.momentum
         for i, p in enumerate(self.parameters):
-            velocity = momentum * self.velocity[i] + p.grad
+            velocity = momentum * self.velocity[i] + p._grad
             self.velocity[i] = velocity
-            p.data -= rate * (p.grad + momentum * velocity if self.nesterov else velocity)
+            p._data -= rate * (p._grad + momentum * velocity if self.nesterov else velocity)
 
     def _clip(self, longest: float) -> None:
-        scale = longest / (self.gradient_norm() + 1e-6)
+        length = self.gradient_norm()
+        if length == math.inf and all(math.isfinite(p._grad) for p in self.parameters):
+            # Each number is finite, only the length is not.
+            self._scale(FAR_SMALLER)
+            length = self.gradient_norm()
+        scale = longest / (length + 1e-6)
         if scale < 1.0:
-            for p in self.parameters:
-                p.grad *= scale
+            self._scale(scale)
+
+    def _scale(self, factor: float) -> None:
+        for p in self.parameters:
+            p._grad *= factor
+
+
+def parameters_of(parameters: Iterable[Value]) -> list[Value]:
+    """As a list: each step reads them again, which an iterator allows only once."""
+    if not isinstance(parameters, Iterable):
+        raise TypeError(
+            f"SGD needs a list of parameters, not {described(parameters)}; "
+            "a model's are model.parameters()"
+        )
+    found = list(parameters)
+    if not found:
+        raise ValueError("SGD needs at least one parameter; was this iterator read before?")
+    for i, p in enumerate(found):
+        if not isinstance(p, Value):
+            raise TypeError(f"a parameter must be a Value, but number {i} is {described(p)}")
+    return found

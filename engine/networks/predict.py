@@ -1,68 +1,33 @@
-"""The forward pass of downloaded parameters, over many points at once.
+"""The forward pass of a trained network over many points at once.
 
-For what is asked of a trained network on this side: a decision boundary needs tens of thousands
-of predictions. The mathematics is the engine's, checked against it operation by operation.
+A picture of a decision boundary needs tens of thousands of predictions. The mathematics is that
+of the Values, and is checked against them activation by activation.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-Array = npt.NDArray[np.float64]
-
-
-def relu(x: Array) -> Array:
-    return np.where(x > 0.0, x, 0.0)
-
-
-def leaky_relu(x: Array) -> Array:
-    return np.where(x > 0.0, x, 0.01 * x)
-
-
-def tanh(x: Array) -> Array:
-    return np.tanh(x)
-
-
-def sigmoid(x: Array) -> Array:
-    # By way of tanh, which does not overflow.
-    return 0.5 * (1.0 + np.tanh(0.5 * x))
-
-
-def softplus(x: Array) -> Array:
-    return np.logaddexp(0.0, x)
-
-
-def gelu(x: Array) -> Array:
-    """x·Φ(x) with the normal distribution function Φ (the erf form)."""
-    erf = np.vectorize(math.erf, otypes=[np.float64])
-    return np.asarray(0.5 * x * (1.0 + erf(math.sqrt(0.5) * x)))
-
-
-def sin(x: Array) -> Array:
-    return np.sin(x)
-
-
-ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
-    "linear": lambda x: x,
-    "relu": relu,
-    "leaky_relu": leaky_relu,
-    "tanh": tanh,
-    "sigmoid": sigmoid,
-    "softplus": softplus,
-    "gelu": gelu,
-    "sin": sin,
-}
+from engine.arrays import Array
+from engine.networks.activations import activation
 
 
 def outputs(parameters: Mapping[str, Any], points: Array) -> Array:
-    """What the network answers: points × inputs in, points × output units out."""
+    """The network's outputs at each point.
+
+    Args:
+        parameters: `{"layers": [{"weights", "biases", "activation"}, …]}` as the API delivers
+            them; `weights` are units × inputs.
+        points: points × inputs.
+
+    Returns:
+        points × output units.
+    """
     values = np.asarray(points, dtype=np.float64)
     for layer in parameters["layers"]:
         sums = values @ np.array(layer["weights"]).T + np.array(layer["biases"])
-        values = ACTIVATIONS[layer["activation"]](sums)
+        values = activation(layer["activation"]).array(np, sums)
     return values

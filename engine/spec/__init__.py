@@ -1,5 +1,6 @@
 """Everything a training job may ask for, as pydantic models: `JobSpec` and its parts."""
 
+from engine.moved import attributes_from
 from engine.spec.base import problems
 from engine.spec.job import (
     Activation,
@@ -27,3 +28,5 @@ __all__ = [
     "problems",
     "validation_rows",
 ]
+
+__getattr__ = attributes_from("engine.spec", "engine.spec.job")

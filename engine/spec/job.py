@@ -31,6 +31,10 @@ DEFAULT_CHECKPOINTS = 50
 Activation = Literal["linear", "relu", "leaky_relu", "tanh", "sigmoid", "softplus", "gelu", "sin"]
 # Defaults that depend on other fields: the JSON schema has none for them.
 Filled = Annotated[int, Field(ge=1, json_schema_extra=lambda schema: schema.pop("default", None))]
+# As above.
+Keep = Annotated[
+    Literal["last", "best"], Field(json_schema_extra=lambda schema: schema.pop("default", None))
+]
 Rate = Annotated[float, Field(gt=0, le=1e6)]
 Strength = Annotated[float, Field(ge=0, le=1e6)]
 
@@ -183,11 +187,14 @@ class EarlyStoppingSpec(Model):
     """Ends training when the validation loss no longer falls.
 
     It is looked at in every logged step. After `patience` logged steps in a row that were not
-    below the best by more than `min_delta`, training has succeeded early.
+    below the best by more than `min_delta`, training has succeeded early. `restore_best` delivers
+    the parameters of the best logged step, as scikit-learn and Keras users expect; false delivers
+    the last ones. It is short for `keep` of the training.
     """
 
     patience: int = Field(ge=1, le=MAX_LOGGED_STEPS)
     min_delta: float = Field(default=0.0, ge=0)
+    restore_best: bool = True
 
 
 class TrainingSpec(Model):
@@ -202,6 +209,10 @@ class TrainingSpec(Model):
 
     `log_every` defaults to 1 up to 10,000 steps and to steps/10,000 beyond; the first and the
     last step are always logged. `checkpoint_every` defaults to steps/50.
+
+    `keep` says which parameters the job delivers: those after the last update, or those of the
+    best logged step, the one with the lowest validation loss (training loss without a validation
+    set). The default is `best` with early stopping and `last` without it.
     """
 
     steps: int = Field(ge=1, le=MAX_STEPS)
@@ -210,6 +221,7 @@ class TrainingSpec(Model):
     zero_grad: bool = True
     validation_fraction: float = Field(default=0.0, ge=0, lt=1)
     early_stopping: EarlyStoppingSpec | None = None
+    keep: Keep = "last"  # until `fill_keep`
     deadline_seconds: float | None = Field(default=None, gt=0)
     log_every: Filled = 0  # until `fill_defaults`
     checkpoint_every: Filled = 0
@@ -233,6 +245,24 @@ class TrainingSpec(Model):
                 ("early_stopping",),
                 "early stopping watches the validation loss; set a validation_fraction",
             )
+        return self
+
+    @model_validator(mode="after")
+    def fill_keep(self) -> Self:
+        stopping = self.early_stopping
+        if stopping is None:
+            return self
+        wanted = "best" if stopping.restore_best else "last"
+        if "keep" not in self.model_fields_set:
+            object.__setattr__(self, "keep", wanted)
+        elif self.keep != wanted and "restore_best" in stopping.model_fields_set:
+            raise at(
+                ("keep",),
+                f'keep is "{self.keep}", but restore_best of the early stopping asks for '
+                f'"{wanted}"; leave one of them out',
+            )
+        # The normalised specification holds both, and must be accepted again.
+        object.__setattr__(stopping, "restore_best", self.keep == "best")
         return self
 
     def logs(self, step: int) -> bool:

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from engine.arrays import Array
 from engine.data import loading
 from engine.data.batches import Batches, split
 from engine.networks import optimizers
 from engine.networks.losses import ExampleLoss, example_loss
 from engine.spec import JobSpec, validation_rows
-from engine.training.state import Array
 
 
 @dataclass(frozen=True, slots=True)

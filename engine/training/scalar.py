@@ -15,14 +15,14 @@ from collections.abc import Generator, Iterator, Sequence
 
 import numpy as np
 
+from engine.arrays import Array
 from engine.autograd.formulas import add_up
 from engine.autograd.value import Value
 from engine.networks import losses
-from engine.networks.modules import build
-from engine.networks.optimizers import SGD
 from engine.training.early_stopping import Patience
+from engine.training.initialise import build, optimizer
 from engine.training.prepared import Problem, Rows
-from engine.training.state import Array, Diverged, HistoryRow, State
+from engine.training.state import Diverged, HistoryRow, State
 
 SLICE = 0.05
 """Seconds between two looks outside."""
@@ -40,7 +40,7 @@ class ScalarExecutor:
         self.step = 0
         self.model = build(spec.model, problem.training.x.shape[1])
         self.parameters = self.model.parameters()
-        self.optimizer = SGD.of(spec.optimizer, self.parameters)
+        self.optimizer = optimizer(spec.optimizer, self.parameters)
         self.patience: Patience | None = None
         if spec.training.early_stopping is not None:
             memory = None if start is None else start.patience

@@ -23,7 +23,7 @@ from rich.console import Console
 from engine.data import loading
 from engine.spec import JobSpec
 from gradserve.cli.formatting import failure
-from gradserve.cli.job_file import read_spec
+from gradserve.cli.job_file import read_job
 from gradserve.cli.progress import follow
 from gradserve.client import Gradserve
 from gradserve.errors import ClientError
@@ -56,19 +56,19 @@ def stop(signal_number: int, frame: object) -> NoReturn:
 
 def demonstrate(console: Console) -> None:
     OUTPUT.mkdir(exist_ok=True)
-    document = read_spec(str(EXAMPLE))
+    document = read_job(str(EXAMPLE))
     spec = JobSpec.model_validate(document)
     console.print("Starting the service: API, broker, worker and recovery, in a temporary folder")
-    with running_service() as url, Gradserve(url) as service:
+    with running_service() as url, Gradserve(url) as client:
         console.print(
             f"Submitting examples/{EXAMPLE.name} to {url}: {spec.dataset.shape()[0]} examples, "
             f"a network of {spec.parameters()} parameters, {spec.training.steps} steps"
         )
-        job = follow(service.watch(service.submit(document)["id"]), console)
+        job = follow(client.watch(client.submit(document)["id"]), console)
         reason = failure(job)
         if reason is not None:
             raise ClientError(reason)
-        history, parameters = service.history(job["id"]), service.parameters(job["id"])
+        history, parameters = client.history(job["id"]), client.parameters(job["id"])
     console.print("Stopped the service")
     for row in (history[0], history[-1]):
         console.print(
@@ -79,7 +79,7 @@ def demonstrate(console: Console) -> None:
 
 
 def write_result(spec: JobSpec, job: Job, history: History, parameters: Parameters) -> list[Path]:
-    # matplotlib takes most of a second to import, which must not delay the first step.
+    # Importing matplotlib takes most of a second; nobody should wait for it at the first step.
     from service.plots.decision_boundary import draw_decision_boundary
     from service.plots.loss_curve import draw_loss_curve
 
@@ -96,15 +96,15 @@ def write_result(spec: JobSpec, job: Job, history: History, parameters: Paramete
 
 @contextmanager
 def running_service() -> Iterator[str]:
-    """The address of a service with a free port, a temporary folder and one worker.
+    """The address of a temporary service: a free port, a temporary folder, one worker.
 
     Raises:
-        ClientError: the service did not start; its own message is on standard error.
+        ClientError: it did not start; its reason is on standard error.
     """
-    # Settings in this shell may name the database or the broker of another service.
+    # The settings of this shell's service would lead to its database or its broker.
     environment = {k: v for k, v in os.environ.items() if not k.startswith("GRADSERVE_")}
     with tempfile.TemporaryDirectory(prefix="gradserve-", ignore_cleanup_errors=True) as folder:
-        # -P: modules in the current folder must not hide ours.
+        # -P: a folder named gradserve in the current one must not be imported.
         command = [sys.executable, "-P", "-m", "gradserve", "up", "--port", "0", "--workers", "1"]
         process = subprocess.Popen(
             [*command, "--data-dir", folder], stdout=subprocess.PIPE, text=True, env=environment

@@ -1,13 +1,16 @@
-"""Numbers, times and jobs as text for a terminal."""
+"""How numbers, times and jobs read in a terminal."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from gradserve.printable import printable
-from gradserve.types import Figures, Job, JobState
 
-STATE_STYLES: dict[JobState, str] = {
+if TYPE_CHECKING:
+    from gradserve.types import Job, JobSummary, Scores
+
+STATE_STYLES = {
     "queued": "yellow",
     "running": "cyan",
     "pausing": "magenta",
@@ -22,22 +25,17 @@ REGRESSIONS = ("mse", "mae", "huber")
 
 
 def number(value: float | None, digits: int = 6) -> str:
-    """The value with `digits` significant digits."""
+    """The value with N = `digits` significant digits."""
     return UNKNOWN if value is None else f"{value:.{digits}g}"
 
 
 def score_name(job: Job) -> str:
-    """The name of the score in `accuracy`: "R²" in a regression, else "accuracy"."""
+    """What `accuracy` measures: the share of right predictions, or R² in a regression."""
     return "R²" if job["spec"]["loss"]["kind"] in REGRESSIONS else "accuracy"
 
 
-def score(job: Job) -> str:
-    """The score of the newest logged step."""
-    return score_text(score_name(job), job["accuracy"])
-
-
-def score_text(name: str, value: float | None) -> str:
-    """A score of the given name: an accuracy in per cent, R² with four decimals."""
+def score(value: float | None, name: str) -> str:
+    """An accuracy as a percentage, an R² as a number."""
     if value is None:
         return UNKNOWN
     if name != "R²":
@@ -46,17 +44,29 @@ def score_text(name: str, value: float | None) -> str:
     return f"{value:.4f}" if abs(value) < 1e4 else f"{value:.4g}"
 
 
-def figures(job: Job, shown: Figures) -> str:
-    """`loss 0.0109, accuracy 100.0 % (validation loss 0.02, accuracy 98.0 %) after 100 steps`."""
-    name = score_name(job)
+def figures(scores: Scores, name: str) -> str:
+    """`loss 0.0123, accuracy 98.0 %`, and the same of the validation rows where there are any."""
+    text = f"loss {number(scores['loss'])}, {name} {score(scores['accuracy'], name)}"
+    if scores["validation_loss"] is None:
+        return text
+    validation = score(scores["validation_accuracy"], name)
+    return f"{text}; validation loss {number(scores['validation_loss'])}, {name} {validation}"
 
-    def pair(loss: float | None, value: float | None) -> str:
-        return f"loss {number(loss)}, {name} {score_text(name, value)}"
 
-    text = pair(shown["loss"], shown["accuracy"])
-    if shown["validation_loss"] is not None or shown["validation_accuracy"] is not None:
-        text += f" (validation {pair(shown['validation_loss'], shown['validation_accuracy'])})"
-    return f"{text} after {shown['step']:,} steps"
+def logged(job: JobSummary) -> Scores:
+    """The figures of the newest logged step."""
+    return {
+        "step": job["step"],
+        "loss": job["loss"],
+        "accuracy": job["accuracy"],
+        "validation_loss": job["validation_loss"],
+        "validation_accuracy": job["validation_accuracy"],
+    }
+
+
+def delivered(job: JobSummary) -> Scores:
+    """The figures of the delivered parameters; of the newest logged step where there are none."""
+    return job.get("final") or logged(job)
 
 
 def duration(seconds: float | None) -> str:
@@ -76,7 +86,7 @@ def rate(steps_per_second: float) -> str:
 
 
 def when(time: str | None) -> str:
-    """An RFC 3339 time in this machine's time zone."""
+    """An RFC 3339 time on this machine's clock."""
     return UNKNOWN if time is None else f"{parse(time).astimezone():%Y-%m-%d %H:%M:%S}"
 
 
@@ -85,7 +95,7 @@ def parse(time: str) -> datetime:
 
 
 def took(job: Job) -> float | None:
-    """Seconds from the start of training to its end, or until now; None before the start."""
+    """Seconds from the first claim to the end, or to now; None before it started."""
     if job["started_at"] is None:
         return None
     end = job["finished_at"]
@@ -94,7 +104,7 @@ def took(job: Job) -> float | None:
 
 
 def failure(job: Job) -> str | None:
-    """The reason why a job ended without success, as one sentence; None for any other job."""
+    """Why a job ended without success, as one sentence; None for any other."""
     if job["state"] == "cancelled":
         return f"{job['id']} was cancelled at step {job['step']:,}"
     error = job["error"]

@@ -1,4 +1,4 @@
-"""Job files, read and checked before anything is sent."""
+"""Job files: read and checked before anything is sent, so that a mistake is reported at once."""
 
 from __future__ import annotations
 
@@ -11,26 +11,22 @@ from pydantic import ValidationError
 
 from engine.spec import JobSpec
 from engine.spec.base import problems
-from gradserve.errors import FieldError, SpecFileError
+from gradserve.errors import FieldError, JobFileError
 
 
-def read_spec(path: str) -> dict[str, Any]:
+def read_job(path: str) -> dict[str, Any]:
     """The job in the file, or on standard input for `-`, as it was written.
 
-    The service fills in what the file leaves out, so the file's own fields are returned and not
-    the validated model.
-
-    Raises:
-        SpecFileError: the file cannot be read or does not hold a valid job.
+    Only the file's own fields are returned: the service fills in the defaults.
     """
     if not path:
-        raise SpecFileError("the path of the job file is empty; `-` stands for standard input")
+        raise JobFileError("the path of the job file is empty; `-` stands for standard input")
     name = "standard input" if path == "-" else path
     document = _parse(name, _read(name, path))
     try:
         JobSpec.model_validate(document)
     except ValidationError as error:
-        raise SpecFileError(
+        raise JobFileError(
             f"{name} is not a valid job",
             errors=tuple(FieldError(pointer, detail) for pointer, detail in problems(error)),
         ) from None
@@ -42,27 +38,27 @@ def _read(name: str, path: str) -> str:
         data = sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise SpecFileError(f"{name} is not UTF-8 text (byte {error.start})") from None
+        raise JobFileError(f"{name} is not UTF-8 text (byte {error.start})") from None
     except OSError as error:
-        raise SpecFileError(f"Cannot read {name}: {error.strerror}") from None
+        raise JobFileError(f"Cannot read {name}: {error.strerror}") from None
 
 
 def _parse(name: str, text: str) -> dict[str, Any]:
     try:
-        document = json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_object)
+        document = json.loads(text, parse_constant=_no_number, object_pairs_hook=_object)
     except json.JSONDecodeError as error:
         place = f"{name}:{error.lineno}:{error.colno}"
-        raise SpecFileError(f"{place} is not JSON: {error.msg}") from None
+        raise JobFileError(f"{place} is not JSON: {error.msg}") from None
     except RecursionError:
-        raise SpecFileError(f"{name} is nested too deeply to be a job") from None
+        raise JobFileError(f"{name} is nested too deeply to be a job") from None
     except ValueError as error:
-        raise SpecFileError(f"{name}: {error}") from None
+        raise JobFileError(f"{name}: {error}") from None
     if not isinstance(document, dict):
-        raise SpecFileError(f"{name} must hold one JSON object, the job")
+        raise JobFileError(f"{name} must hold one JSON object, the job")
     return document
 
 
-def _refuse_constant(constant: str) -> NoReturn:
+def _no_number(constant: str) -> NoReturn:
     raise ValueError(f"{constant} is not a number in JSON")
 
 

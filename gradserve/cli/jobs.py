@@ -7,14 +7,23 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gradserve.cli import formatting, output
+from gradserve.cli import output
 from gradserve.cli.options import connect, service_options
-from gradserve.hidden import require
-from gradserve.types import JOB_STATES, Job
 
 if TYPE_CHECKING:
     from gradserve.client import Gradserve
+    from gradserve.types import Job
 
+STATES = (
+    "queued",
+    "running",
+    "pausing",
+    "paused",
+    "cancelling",
+    "cancelled",
+    "succeeded",
+    "failed",
+)
 INTERRUPTED = 130
 
 
@@ -27,39 +36,41 @@ def submit(file: str, watch: bool, url: str, as_json: bool) -> None:
 
     With --watch the exit code says whether the job succeeded.
     """
-    require("engine")
-    from gradserve.cli.job_file import read_spec
+    from gradserve.cli.job_file import read_job
 
-    spec = read_spec(file)
+    spec = read_job(file)
     with connect(url) as service:
-        job = service.submit(spec)
-        output.print_warnings(job)
-        if watch:
-            job = _watch(service, job)
+        submitted = service.submit(spec)
+        output.print_warnings(submitted)
+        job: Job = watch_job(service, submitted) if watch else submitted
     if watch and not as_json:
-        output.print_result(job)
+        output.print_success(job)
     else:
         output.print_state(job, as_json)
     if watch:
-        _fail_unless_succeeded(job)
+        output.fail_unless_succeeded(job)
 
 
 @click.command("list")
-@click.option("--state", type=click.Choice(JOB_STATES), help="Only jobs in this state.")
+@click.option("--state", type=click.Choice(STATES), help="Only jobs in this state.")
 @click.option("--name", help="Only jobs of this name.")
 @click.option(
-    "--limit",
-    type=click.IntRange(min=1),
-    default=20,
-    show_default=True,
-    help="Largest number of jobs.",
+    "--limit", type=click.IntRange(min=1), default=20, show_default=True, help="At most N jobs."
 )
 @service_options
 def list_jobs(state: str | None, name: str | None, limit: int, url: str, as_json: bool) -> None:
-    """List jobs, newest first."""
+    """List jobs, the newest first."""
+    from gradserve.cli.tables import jobs_table
+
     with connect(url) as service:
         jobs = service.list(limit=limit, state=state, name=name)
-    output.print_jobs(jobs, as_json)
+    if as_json:
+        output.print_json(jobs)
+    elif jobs:
+        console = output.console()
+        console.print(jobs_table(jobs, console.width))
+    else:
+        click.echo("No jobs.", err=True)
 
 
 @click.command()
@@ -75,7 +86,7 @@ def show(id: str, url: str, as_json: bool) -> None:
 @click.argument("id")
 @service_options
 def cancel(id: str, url: str, as_json: bool) -> None:
-    """End a job before its last step."""
+    """End a job before it is finished."""
     with connect(url) as service:
         output.print_state(service.cancel(id), as_json)
 
@@ -98,10 +109,8 @@ def resume(id: str, url: str, as_json: bool) -> None:
         output.print_state(service.resume(id), as_json)
 
 
-COMMANDS = (submit, list_jobs, show, cancel, pause, resume)
-
-
-def _watch(service: Gradserve, job: Job) -> Job:
+def watch_job(service: Gradserve, job: Job) -> Job:
+    """Shows the progress of a job until it has ended; Ctrl-C ends only the watching."""
     from rich.console import Console
 
     from gradserve.cli.progress import follow
@@ -117,10 +126,3 @@ def _watch(service: Gradserve, job: Job) -> Job:
             err=True,
         )
         sys.exit(INTERRUPTED)
-
-
-def _fail_unless_succeeded(job: Job) -> None:
-    """Ends the command with the reason unless the job succeeded."""
-    reason = formatting.failure(job)
-    if reason is not None:
-        raise click.ClickException(reason)

@@ -1,20 +1,34 @@
 """The command `gradserve`.
 
-Whatever takes time to import is imported inside the command that needs it: `gradserve --help`
-loads only click, and only `up` loads the service. Tables and JSON go to standard output,
-progress, warnings and errors to standard error.
+Modules that take time to import are imported inside the command that needs them: `gradserve
+--help` loads click alone, and only `up` loads the service.
 """
 
 from __future__ import annotations
 
 import io
 import sys
+from typing import Any
 
 import click
 
-from gradserve.cli import jobs
-from gradserve.cli.options import Commands
+from gradserve.cli.jobs import cancel, list_jobs, pause, resume, show, submit
 from gradserve.cli.up import up
+from gradserve.errors import ClientError
+from gradserve.shadowing import hidden
+
+
+class Commands(click.Group):
+    """Ends with one sentence and exit code 1 on errors that are meant for a person."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        problem = hidden("engine", "service", "worker")
+        if problem is not None:
+            raise click.ClickException(problem)
+        try:
+            return super().invoke(ctx)
+        except ClientError as error:
+            raise click.ClickException(str(error)) from None
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -22,10 +36,10 @@ from gradserve.cli.up import up
 def main() -> None:
     """Train small neural networks as jobs over HTTP."""
     for stream in (sys.stdout, sys.stderr):
-        # A name is printed even where the terminal's encoding cannot write all of it.
+        # A name that the terminal's encoding cannot write is no reason to print nothing.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
 
 
-for command in (up, *jobs.COMMANDS):
+for command in (up, submit, list_jobs, show, cancel, pause, resume):
     main.add_command(command)

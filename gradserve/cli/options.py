@@ -1,4 +1,4 @@
-"""The options that several commands share, and the way errors end a command."""
+"""The options that all commands about a service share, and how such a command reaches it."""
 
 from __future__ import annotations
 
@@ -7,28 +7,18 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from gradserve.address import DEFAULT_URL, URL_VARIABLE
-from gradserve.errors import ClientError
-from gradserve.hidden import HiddenPackage
+from gradserve.defaults import DEFAULT_URL
 
 if TYPE_CHECKING:
     from gradserve.client import Gradserve
 
+URL_VARIABLE = "GRADSERVE_URL"
+
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
-class Commands(click.Group):
-    """A group that ends with one sentence and exit code 1 on errors meant for a person."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        try:
-            return super().invoke(ctx)
-        except (ClientError, HiddenPackage) as error:
-            raise click.ClickException(str(error)) from None
-
-
 def service_options(function: Function) -> Function:
-    """The options of every command that talks to a service."""
+    """Adds --url and --json."""
     for option in (
         click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table."),
         click.option(
@@ -45,7 +35,6 @@ def service_options(function: Function) -> Function:
 
 
 def connect(url: str) -> Gradserve:
-    # httpx takes most of the start: it is imported when a command talks to a service.
     from gradserve.client import Gradserve
 
     return Gradserve(url)

@@ -1,4 +1,4 @@
-"""Results on standard output, as text or JSON, and warnings on standard error."""
+"""What commands print: tables and JSON on standard output, everything else on standard error."""
 
 from __future__ import annotations
 
@@ -7,36 +7,38 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gradserve.cli import formatting
-from gradserve.printable import printable
-from gradserve.types import Job, Jobs
-
 if TYPE_CHECKING:
     from rich.console import Console
 
-# The width of a table in a pipe, where no column may be cut or folded.
+    from gradserve.types import Job, SubmittedJob
+
+# Where a table goes into a pipe, no column is cut or folded.
 PIPE_WIDTH = 250
 
 
-def print_jobs(jobs: Jobs, as_json: bool) -> None:
-    from gradserve.cli.tables import jobs_table
+def console() -> Console:
+    """Standard output, wide enough for a whole table where it is not a terminal."""
+    from rich.console import Console
 
-    if as_json:
-        print_json(jobs)
-    elif jobs:
-        console = _console()
-        console.print(jobs_table(jobs, console.width))
-    else:
-        click.echo("No jobs.", err=True)
+    found = Console(highlight=False)
+    if not found.is_terminal:
+        found.width = PIPE_WIDTH
+    return found
+
+
+def print_json(value: object) -> None:
+    # ASCII only: no name in it can be a command to the terminal, and every encoding has it.
+    click.echo(json.dumps(value, indent=2))
 
 
 def print_job(job: Job, as_json: bool) -> None:
+    """Everything about one job."""
     from gradserve.cli.tables import job_table
 
     if as_json:
         print_json(job)
     else:
-        _console().print(job_table(job))
+        console().print(job_table(job))
 
 
 def print_state(job: Job, as_json: bool) -> None:
@@ -46,31 +48,29 @@ def print_state(job: Job, as_json: bool) -> None:
         click.echo(f"{job['id']} is {job['state']}")
 
 
-def print_warnings(job: Job) -> None:
-    """The likely mistakes that the service found in a submission, one line each."""
-    for warning in job.get("warnings") or ():
-        line = f"Warning: {warning['pointer']}: {warning['detail']}"
-        click.echo(printable(line), err=True)
+def print_success(job: Job) -> None:
+    """The figures of a job that succeeded, as one line; nothing for any other."""
+    from gradserve.cli import formatting
 
-
-def print_result(job: Job) -> None:
-    """One line about a job that succeeded; nothing about any other job."""
     if job["state"] == "succeeded":
         took = formatting.duration(formatting.took(job))
-        loss = formatting.number(job["loss"])
-        score = f"{formatting.score_name(job)} {formatting.score(job)}"
-        click.echo(f"{job['id']} succeeded in {took}: loss {loss}, {score}")
+        figures = formatting.figures(formatting.delivered(job), formatting.score_name(job))
+        click.echo(f"{job['id']} succeeded in {took}: {figures}")
 
 
-def print_json(value: object) -> None:
-    # ASCII only: no name is a command to the terminal, and every encoding can print it.
-    click.echo(json.dumps(value, indent=2))
+def print_warnings(job: SubmittedJob) -> None:
+    """The likely mistakes that the service has found in a submission."""
+    from gradserve.printable import printable
+
+    for warning in job.get("warnings", ()):
+        text = printable(f"warning: {warning['pointer']}: {warning['detail']}")
+        click.echo(text, err=True)
 
 
-def _console() -> Console:
-    from rich.console import Console
+def fail_unless_succeeded(job: Job) -> None:
+    """Ends the command with the reason unless the job succeeded."""
+    from gradserve.cli import formatting
 
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = PIPE_WIDTH
-    return console
+    reason = formatting.failure(job)
+    if reason is not None:
+        raise click.ClickException(reason)

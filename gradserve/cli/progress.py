@@ -21,7 +21,7 @@ LINES = 10
 
 
 def follow(jobs: Iterable[Job], console: Console) -> Job:
-    """Shows the successive states of one job and returns the last of them.
+    """Shows every job of `jobs`, one job's successive states, and returns the last.
 
     Raises:
         ValueError: `jobs` is empty.
@@ -34,7 +34,7 @@ def follow(jobs: Iterable[Job], console: Console) -> Job:
 
 
 class Bar(Progress):
-    """A bar with a line of numbers below, which fits into a narrow terminal."""
+    """A bar with a line of numbers below, so that both fit into a narrow terminal."""
 
     numbers = ""
 
@@ -63,7 +63,7 @@ def show_bar(jobs: Iterable[Job], console: Console) -> Iterator[Job]:
             bar.update(
                 task,
                 description=f"[{style}]{job['state']}[/] {name}",
-                # Without a total the bar pulses: the job waits for a worker.
+                # Without a total the bar moves back and forth: the job waits for a worker.
                 total=job["steps"] if job["step"] or job["terminal"] else None,
                 completed=job["step"],
                 steps=steps(job),
@@ -72,7 +72,7 @@ def show_bar(jobs: Iterable[Job], console: Console) -> Iterator[Job]:
 
 
 def show_lines(jobs: Iterable[Job], console: Console) -> Iterator[Job]:
-    """A line per change of state, per tenth of the steps, and at least every ten seconds."""
+    """A line per change of state and per tenth of the steps, and one every ten seconds."""
     speed = Speed()
     shown: tuple[str, int] | None = None
     shown_step, shown_at = -1, 0.0
@@ -96,9 +96,10 @@ def numbers(job: Job, speed: Speed) -> str:
     """Loss, accuracy, rate and remaining time; at the end the time it took instead."""
     parts = []
     if job["loss"] is not None:
+        name = formatting.score_name(job)
         parts += [
             f"loss {formatting.number(job['loss'])}",
-            f"{formatting.score_name(job)} {formatting.score(job)}",
+            f"{name} {formatting.score(job['accuracy'], name)}",
         ]
     steps_per_second = speed.steps_per_second()
     seconds = formatting.took(job)
@@ -113,7 +114,7 @@ def numbers(job: Job, speed: Speed) -> str:
 
 
 class Speed:
-    """Steps per second over the last ten seconds, measured on this machine's clock."""
+    """Steps per second over the last ten seconds, as the client sees them."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock

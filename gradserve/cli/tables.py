@@ -7,9 +7,9 @@ from rich.text import Text
 
 from gradserve.cli import formatting
 from gradserve.printable import printable
-from gradserve.types import Job, Jobs, JobSummary
+from gradserve.types import Environment, Job, Jobs, JobSummary
 
-# The least width of a terminal that shows the column. Cut to fit, no column would be readable.
+# The least width of a terminal that shows the column; squeezed in, none could be read.
 COLUMNS = {
     "ID": 0,
     "NAME": 70,
@@ -20,7 +20,7 @@ COLUMNS = {
     "CREATED": 115,
 }
 NUMBERS = ("STEP", "LOSS", "ACCURACY")
-# Fields that hold the rows of a job's own data set.
+# The rows themselves, where a job brings its own.
 EXAMPLES = ("x", "y", "text")
 
 
@@ -50,63 +50,45 @@ def jobs_table(jobs: Jobs, width: int) -> Table:
 
 
 def job_table(job: Job) -> Table:
-    """Everything about one job, one fact per line."""
+    """Everything about one job, one line per fact."""
     table = Table(box=None, pad_edge=False, show_header=False)
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
+    name = formatting.score_name(job)
     rows: list[tuple[str, str | Text]] = [
         ("id", job["id"]),
         ("name", job["name"] or formatting.UNKNOWN),
         ("state", state(job)),
         ("step", f"{job['step']:,} of {job['steps']:,}"),
-        ("loss", formatting.number(job["loss"])),
-        (formatting.score_name(job), formatting.score(job)),
-        *outcome(job),
+        ("last logged", formatting.figures(formatting.logged(job), name)),
+        *[
+            (title, f"step {scores['step']:,}: {formatting.figures(scores, name)}")
+            for title, scores in (("best", job.get("best")), ("delivered", job.get("final")))
+            if scores
+        ],
         ("created", formatting.when(job["created_at"])),
         ("started", formatting.when(job["started_at"])),
         ("finished", formatting.when(job["finished_at"])),
         ("training time", formatting.duration(formatting.took(job))),
         ("attempt", str(job["attempt"])),
         *specification(job),
-        *environments(job),
+        *[("computed by", environment(part)) for part in job.get("environment") or ()],
     ]
     why = formatting.failure(job)
     if why is not None:
         rows.insert(3, ("reason", why))
-    for name, value in rows:
-        table.add_row(name, literal(value))
+    for title, value in rows:
+        table.add_row(title, literal(value))
     return table
 
 
 def literal(cell: str | Text) -> Text:
-    """The cell without markup: rich would read square brackets in a plain string as markup."""
+    """The cell as it is: rich would read square brackets in a plain string as markup."""
     return cell if isinstance(cell, Text) else Text(printable(cell))
 
 
 def state(job: JobSummary) -> Text:
     return Text(job["state"], style=formatting.STATE_STYLES.get(job["state"], ""))
-
-
-def outcome(job: Job) -> list[tuple[str, str]]:
-    """The delivered parameters' figures and the best step's, where the service sends them."""
-    rows = []
-    if final := job.get("final"):
-        rows.append(("final", formatting.figures(job, final)))
-    if best := job.get("best"):
-        rows.append(("best", formatting.figures(job, best)))
-    return rows
-
-
-def environments(job: Job) -> list[tuple[str, str]]:
-    """One line per environment that trained the job, with its first step."""
-    return [
-        (
-            "trained by" if not place["from_step"] else f"from step {place['from_step']:,}",
-            f"gradserve {place['engine']}, NumPy {place['numpy']}, numba {place['numba']}, "
-            f"{place['processor']}",
-        )
-        for place in job.get("environment") or ()
-    ]
 
 
 def specification(job: Job) -> list[tuple[str, str]]:
@@ -120,6 +102,13 @@ def specification(job: Job) -> list[tuple[str, str]]:
         ("learning rate", fields(spec["optimizer"]["learning_rate"])),
         ("executor", spec["executor"]),
     ]
+
+
+def environment(part: Environment) -> str:
+    """`engine 0.1.0, numpy 2.4.6, … from step 0 on`."""
+    names = ("engine", "numpy", "numba", "processor")
+    versions = ", ".join(f"{name} {part.get(name)}" for name in names)
+    return f"{versions} from step {part['from_step']:,} on"
 
 
 def fields(part: dict[str, object]) -> str:

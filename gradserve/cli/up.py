@@ -1,4 +1,4 @@
-"""`gradserve up`."""
+"""`gradserve up`: the whole service on this machine."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ import sys
 from typing import NoReturn
 
 import click
-
-from gradserve.hidden import require
 
 
 @click.command()
@@ -30,11 +28,10 @@ from gradserve.hidden import require
 @click.option(
     "--workers",
     type=click.IntRange(min=1),
-    help="Number of jobs trained at the same time.  [default: one per core]",
+    help="Jobs trained at the same time.  [default: one per core]",
 )
 def up(host: str, port: int, data_dir: str, workers: int | None) -> NoReturn:
     """Run the whole service on this machine until Ctrl-C."""
-    require("engine", "service", "worker", "migrations")
-    from service.run import up
+    from service.run.up import run
 
-    sys.exit(up.run(host, port, data_dir, workers))
+    sys.exit(run(host, port, data_dir, workers))

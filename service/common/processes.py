@@ -100,3 +100,10 @@ if sys.platform == "linux":
         if _libc.prctl(option, ctypes.c_ulong(value), zero, zero, zero) != 0:
             number = ctypes.get_errno()
             raise OSError(number, os.strerror(number))
+
+
+def usable_cores() -> int:
+    """The cores this process may use, which can be fewer than the machine has."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

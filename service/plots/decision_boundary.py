@@ -11,7 +11,8 @@ import numpy as np
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
-from engine.networks.predict import Array, outputs
+from engine.arrays import Array
+from engine.networks.predict import outputs
 from service.plots.style import BLUE, FIGURE_SIZE, INK, STYLE, VERMILION
 
 SCORES = LinearSegmentedColormap.from_list(

@@ -22,11 +22,11 @@ from sqlalchemy.exc import DBAPIError
 from service.common import logs
 from service.common.errors import ConfigError, DatabaseUnavailable, GradserveError
 from service.common.messages import make_publisher
+from service.common.processes import usable_cores
 from service.common.settings import Settings
 from service.run import programs
 from service.run.probe import PORT
 from service.run.sockets import listen
-from service.run.up import usable_cores
 from service.store import migrate
 from service.store.connections import make_engine
 

@@ -1,4 +1,4 @@
-"""The listening socket of the API, and the addresses that lead to it."""
+"""The API's listening socket, which the parent opens so that a taken port is known at once."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ LISTEN_BACKLOG = 1024
 
 
 class StartFailed(GradserveError):
-    """The service cannot start; the text says why and what to do."""
+    """`gradserve up` cannot start; the text says why and what to do."""
 
 
 def listen(host: str, port: int) -> socket.socket:
     """A listening socket.
 
     Raises:
-        StartFailed: the port is in use, or the host is not an address of this machine.
+        StartFailed: the port is in use, or the host is none of this machine's addresses.
     """
     if not 0 <= port <= 65535:
         raise StartFailed(f"port {port} does not exist: choose one from 0 to 65535")
@@ -29,7 +29,7 @@ def listen(host: str, port: int) -> socket.socket:
         return socket.create_server(address[:2], family=family, backlog=LISTEN_BACKLOG)
     except UnicodeError as error:  # a label of the name is empty or too long
         raise StartFailed(
-            f"cannot listen on {host} port {port} (no host can have this name): "
+            f"cannot listen on {host} port {port} (no host has such a name): "
             "choose another one with --host"
         ) from error
     except OSError as error:
@@ -38,7 +38,7 @@ def listen(host: str, port: int) -> socket.socket:
                 f"port {port} on {host} is in use: stop what listens there, "
                 "or choose another one with --port"
             ) from error
-        # Python appends the address to the text of the system.
+        # Python writes the address once more behind what the system says.
         reason = (error.strerror or "").split(" (while ")[0]
         raise StartFailed(
             f"cannot listen on {host} port {port} ({reason}): choose others with --host and --port"
@@ -52,6 +52,6 @@ def reachable(listener: socket.socket) -> tuple[str, int]:
 
 
 def public_url(listener: socket.socket) -> str:
-    """The address that a person on this machine types to reach the listener."""
+    """Where a person on this machine reaches the listener."""
     host, port = reachable(listener)
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

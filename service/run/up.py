@@ -2,10 +2,10 @@
 
 It migrates the database, starts a private Valkey, the API (gunicorn), one Celery worker and
 the sweeper, keeps them running and stops them. GRADSERVE_DATABASE_URL and
-GRADSERVE_BROKER_URL replace the embedded SQLite file and the private Valkey, each on its own.
+GRADSERVE_BROKER_URL replace the embedded SQLite file and the private Valkey one by one.
 
-The parent binds the API's port itself and passes the socket on: a port in use is known before
-anything starts, and while the API restarts its callers wait instead of being refused.
+The parent binds the API's port itself and hands the socket down: a port in use is known before
+anything starts, and while the API is restarted its callers wait instead of being refused.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from sqlalchemy.engine import URL, make_url
 
 from service.common.errors import GradserveError
 from service.common.messages import make_publisher, waiting
+from service.common.processes import usable_cores
 from service.common.settings import Settings
 from service.run import programs
 from service.run.data_folder import open_folder
@@ -39,11 +40,11 @@ def run(host: str, port: int, data_dir: str | Path, workers: int | None = None) 
 
     Args:
         host, port: where the API listens; port 0 takes a free one.
-        data_dir: folder of the database, the logs and the broker's socket; created when missing.
-        workers: number of jobs trained at the same time, one per core when None.
+        data_dir: folder of the database, the logs and the broker's socket; made when missing.
+        workers: jobs trained at the same time, as many as cores when None.
 
     Returns:
-        The exit code: 0 after a requested stop, 1 after one sentence on stderr.
+        The exit code: 0 after a stop that was asked for, 1 after one sentence on stderr.
     """
     try:
         if not str(data_dir):
@@ -53,13 +54,6 @@ def run(host: str, port: int, data_dir: str | Path, workers: int | None = None) 
         print(f"gradserve: {error}", file=sys.stderr, flush=True)
         return 1
     return 0
-
-
-def usable_cores() -> int:
-    """The cores this process may use, which can be fewer than the machine has."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _run(host: str, port: int, data_dir: Path, workers: int) -> None:
@@ -90,7 +84,7 @@ def _run(host: str, port: int, data_dir: Path, workers: int) -> None:
         )
         cleanup.callback(supervisor.close)
         cleanup.callback(supervisor.stop)
-        # Runs first at the end: callers are refused and do not wait for an API that stops.
+        # Runs first at the end: callers are refused, not kept waiting for an API that stops.
         cleanup.callback(listener.close)
 
         if own_broker:
@@ -103,7 +97,7 @@ def _run(host: str, port: int, data_dir: Path, workers: int) -> None:
             supervisor.start(programs.worker(workers))
         _await_api(supervisor, listener)
         if not supervisor.stopping:
-            # Last, so that its start does not delay the parts that a person waits for.
+            # Last, so that its start does not slow down those that a person waits for.
             supervisor.start(programs.sweeper())
             url = public_url(listener)
             print(
@@ -115,7 +109,7 @@ def _run(host: str, port: int, data_dir: Path, workers: int) -> None:
 
 
 def _settings(data_dir: Path) -> Settings:
-    """The environment's settings, with the embedded parts where it names no others.
+    """The environment's settings with the embedded parts put in where it names no others.
 
     Paths become absolute, because the children run in the data folder: a folder named
     `worker` where `gradserve up` was typed would otherwise hide our package from them.
@@ -153,7 +147,7 @@ def _answers(path: Path) -> bool:
 
 
 def _await_api(supervisor: Supervisor, listener: socket.socket) -> None:
-    """Waits until /readyz succeeds. The kernel accepts the request before the API runs."""
+    """Waits until /readyz says yes. The kernel takes the request before the API runs."""
     deadline = time.monotonic() + READY_SECONDS
     while not supervisor.stopping:
         if time.monotonic() > deadline:

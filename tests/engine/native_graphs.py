@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from engine import Value
+from engine.arrays import Array
 from engine.compiler.record import record
 from engine.native.function import NativeFunction
-from engine.training.state import Array
 
 Expression = Callable[[Sequence[Value], Sequence[Value]], Value]
 """From parameters and inputs to a loss."""

@@ -1,4 +1,4 @@
-"""What importing the engine loads: little, so that a notebook and the API start at once."""
+"""Importing the engine loads little, so that a notebook and the API start at once."""
 
 from __future__ import annotations
 

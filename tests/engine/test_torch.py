@@ -10,9 +10,9 @@ import pytest
 from engine import Value
 from engine.autograd.value import log_sum_exp, softmax
 from engine.networks.losses import LOSSES, huber
-from engine.networks.modules import build
 from engine.networks.optimizers import schedule
 from engine.train import train
+from engine.training.initialise import build
 from engine.training.prepared import prepare
 from tests.engine.specs import SMALL, job, vary
 

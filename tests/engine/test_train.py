@@ -19,10 +19,10 @@ import pytest
 from engine.native import allocation
 from engine.native import executor as native
 from engine.networks.losses import example_weight, l1, l2, reduce
-from engine.networks.modules import build
 from engine.spec import JobSpec
 from engine.train import Diverged, HistoryRow, InvalidData, State, train
 from engine.training import scalar
+from engine.training.initialise import build
 from engine.training.prepared import prepare, r_squared
 from tests.engine import published, specs
 from tests.engine.specs import IRIS, MOONS, job
@@ -43,7 +43,7 @@ def eager(monkeypatch: pytest.MonkeyPatch) -> None:
     That is after every example, or after every block of eight.
     """
     monkeypatch.setattr(scalar, "SLICE", 0.0)
-    monkeypatch.setattr(native, "SLICE", 0.0)
+    monkeypatch.setattr(native, "SLICE_SECONDS", 0.0)
     monkeypatch.setattr(native, "FIRST_BUDGET", 1)
     monkeypatch.setattr(allocation, "BLOCK", 8)
 

@@ -6,7 +6,7 @@ import pytest
 
 from engine.spec import JobSpec
 from engine.train import HistoryRow, train
-from gradserve.cli.job_file import read_spec
+from gradserve.cli.job_file import read_job
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 # Highest loss and lowest score (accuracy, or R² in a regression) at the last step, of the
@@ -22,7 +22,7 @@ LEARNED = {
 
 
 def history_of(name: str) -> list[HistoryRow]:
-    spec = JobSpec.model_validate(read_spec(str(EXAMPLES / f"{name}.json")))
+    spec = JobSpec.model_validate(read_job(str(EXAMPLES / f"{name}.json")))
     return [row for progress in train(spec) for row in progress.rows]
 
 

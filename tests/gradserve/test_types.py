@@ -8,24 +8,27 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints, is
 import pytest
 
 from gradserve import types
+from gradserve.cli import formatting, jobs
 from service.api.app import create_app
 from service.common.settings import Settings
 
-SCHEMAS = {
-    types.JobError: "JobError",
-    types.JobSummary: "JobSummary",
-    types.Job: "JobView",
-    types.HistoryRow: "HistoryItem",
-    types.LayerParameters: "LayerView",
-    types.Parameters: "ParametersView",
+# The schema that each type stands for, at its place in the document.
+PLACES = {
+    types.JobError: "schemas JobError",
+    types.JobSummary: "schemas JobSummary",
+    types.Job: "GET /v1/jobs/{id} 200",
+    types.SubmittedJob: "POST /v1/jobs 201",
+    types.HistoryRow: "schemas HistoryItem",
+    types.LayerParameters: "schemas LayerView",
+    types.Parameters: "GET /v1/jobs/{id}/parameters 200",
 }
-# Schemas that stand inside of others, found by the field that holds them.
-INNER = {
-    ("JobView", "final"): types.Figures,
-    ("JobView", "best"): types.Figures,
-    ("JobView", "environment"): types.Environment,
-    ("JobView", "warnings"): types.SubmissionWarning,
-}
+# Types that stand in a field of another one.
+INNER = [
+    (types.Job, "final", types.Scores),
+    (types.Job, "best", types.Scores),
+    (types.Job, "environment", types.Environment),
+    (types.SubmittedJob, "warnings", types.SubmissionWarning),
+]
 JSON_TYPES = {
     str: "string",
     int: "integer",
@@ -38,10 +41,21 @@ JSON_TYPES = {
 
 
 @pytest.fixture(scope="module")
-def schemas() -> dict[str, Any]:
-    document: Any = create_app(Settings()).test_client().get("/openapi.json").json
-    found: dict[str, Any] = document["components"]["schemas"]
-    return found
+def document() -> dict[str, Any]:
+    found: Any = create_app(Settings()).test_client().get("/openapi.json").json
+    return dict(found)
+
+
+def schema_of(hints: type, document: dict[str, Any]) -> dict[str, Any]:
+    """The fields of the schema that a type of the client stands for."""
+    schemas: dict[str, Any] = document["components"]["schemas"]
+    first, *rest = PLACES[hints].split()
+    if first == "schemas":
+        return dict(schemas[rest[0]]["properties"])
+    path, status = rest
+    response = document["paths"][path][first.lower()]["responses"][status]
+    (name,) = named(response["content"]["application/json"]["schema"])
+    return dict(schemas[name]["properties"])
 
 
 def named(schema: Any) -> set[str]:
@@ -69,32 +83,34 @@ def hinted(hint: Any) -> set[str]:
     return {"object" if is_typeddict(origin) else JSON_TYPES[origin]}
 
 
-def compare(hints: type, schema: dict[str, Any]) -> None:
-    sent, fields = schema["properties"], get_type_hints(hints)
+def compare(hints: type, sent: dict[str, Any]) -> None:
+    fields = get_type_hints(hints)
     assert set(sent) <= set(fields), "the service sends what the client's type does not have"
-    required = set(fields) & hints.__required_keys__  # type: ignore[attr-defined]
+    required = hints.__required_keys__  # type: ignore[attr-defined]
     assert required <= set(sent), "the client's type has what the service does not send"
     for field in sent:
         assert hinted(fields[field]) == kinds(sent[field]), field
 
 
-@pytest.mark.parametrize("hints", SCHEMAS, ids=lambda hints: hints.__name__)
-def test_a_type_of_the_client_is_a_schema_of_the_service(
-    hints: type, schemas: dict[str, Any]
+@pytest.mark.parametrize("hints", PLACES, ids=lambda hints: hints.__name__)
+def test_a_type_of_the_client_has_the_fields_that_the_service_sends(
+    hints: type, document: dict[str, Any]
 ) -> None:
-    compare(hints, schemas[SCHEMAS[hints]])
+    compare(hints, schema_of(hints, document))
 
 
-@pytest.mark.parametrize("place", INNER, ids=".".join)
-def test_an_inner_type_is_the_schema_of_its_field(
-    place: tuple[str, str], schemas: dict[str, Any]
+@pytest.mark.parametrize(("outer", "field", "inner"), INNER)
+def test_a_type_inside_of_another_has_the_fields_that_the_service_sends(
+    outer: type, field: str, inner: type, document: dict[str, Any]
 ) -> None:
-    schema, field = place
-    if field not in schemas[schema]["properties"]:
-        pytest.skip(f"{schema} has no field {field} yet")
-    (inner,) = named(schemas[schema]["properties"][field])
-    compare(INNER[place], schemas[inner])
+    fields = schema_of(outer, document)
+    if field not in fields:
+        pytest.skip(f"the service does not send {field} yet")
+    (name,) = named(fields[field])
+    compare(inner, document["components"]["schemas"][name]["properties"])
 
 
-def test_the_states_are_those_of_the_service(schemas: dict[str, Any]) -> None:
-    assert set(schemas["JobView"]["properties"]["state"]["enum"]) == set(types.JOB_STATES)
+def test_the_states_of_the_command_are_those_of_the_service(document: dict[str, Any]) -> None:
+    schemas = document["components"]["schemas"]
+    assert set(schemas["JobSummary"]["properties"]["state"]["enum"]) == set(jobs.STATES)
+    assert set(jobs.STATES) == set(formatting.STATE_STYLES)

@@ -1,33 +1,16 @@
-"""Examples: which rows of the data a step sees, into the lanes, and how well they are answered."""
+"""Examples: the rows of a batch, how they get into the lanes, and the scores of outputs."""
 
 from __future__ import annotations
 
 from engine.data.batches import GOLDEN
-from engine.native.lanes.tracing import (
-    BYTES,
-    WIDTH,
-    ZEROS,
-    Bit,
-    Int,
-    Variable,
-    builder,
-    first_lanes,
-    fma,
-    lanes_of,
-    load,
-    parts,
-    read,
-    read_int,
-    select,
-    store,
-    times,
-    traced,
-    when,
-    write_int,
-)
+from engine.native.lanes.control import times, when
+from engine.native.lanes.memory import Variable, load, read, read_int, store, write_int
+from engine.native.lanes.traced import traced
+from engine.native.lanes.values import BYTES, LANES, ZEROS, Bit, Int, builder
+from engine.native.lanes.vectors import first_lanes, fma, lanes_of, parts, select
 
 SIGN, LARGEST, ERROR = 0, 1, 2
-"""How answers are scored: right when the sign of the output is that of the target, right when
+"""How outputs are scored: right when the sign of the output is that of the target, right when
 output and target are largest at the same place, or by the squared distance."""
 
 
@@ -58,9 +41,9 @@ def shuffle(order: Int, rows: Int, seed: Int, epoch: Int) -> None:
 def gather(
     to: Int, stride: Int, inputs: Int, data: Int, pitch: Int, rows: Int, vectors: Int
 ) -> None:
-    """Row i of the values = column `rows[lane]` of row i of the data, `pitch` bytes a row."""
+    """Row i of the values = column `rows[lane]` of row i of the data, `pitch` bytes per row."""
     for vector in times(vectors):
-        places = [read_int(rows + (vector * WIDTH + lane) * 8) * 8 for lane in range(WIDTH)]
+        places = [read_int(rows + (vector * LANES + lane) * 8) * 8 for lane in range(LANES)]
         for i in times(inputs):
             source = data + i * pitch
             numbers = lanes_of([read(source + place) for place in places])
@@ -74,11 +57,11 @@ def add_scores(
 ) -> None:  # fmt: skip
     """Adds the scores of a block to eight sums.
 
-    `outputs` points to the numbers of the `units` rows that the model answers with, `target`
+    `outputs` points to the numbers of the `units` rows of the model's outputs, `target`
     is the first of as many rows of targets, side by side.
     """
     result = Variable(load(sums))
-    for vector in times(parts(examples, WIDTH)):
+    for vector in times(parts(examples, LANES)):
         at = values + vector * BYTES
         score = Variable(ZEROS)
         with when(kind == SIGN):
@@ -104,7 +87,7 @@ def add_scores(
                 output = load(at + read_int(outputs + unit * 8) * stride)
                 error = load(at + (target + unit) * stride) - output
                 score.value = fma(error, error, score.value)
-        real = first_lanes(examples - vector * WIDTH)
+        real = first_lanes(examples - vector * LANES)
         result.value = result.value + select(real, score.value, 0.0)
     store(sums, result.value)
 

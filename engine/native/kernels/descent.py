@@ -1,7 +1,7 @@
-"""What a step does to all parameters: penalties, the gradient's norm, clipping, the update.
+"""The operations of a step on all parameters: penalties, the gradient's norm, clipping, the update.
 
 Parameters lie side by side from the first slot on, padded with zeros to whole vectors; every
-number here is the address of such a row or one of its settings. Formulas are those of
+number here is the address of such a row or a setting of the optimizer. Formulas are those of
 `engine.networks.losses` and `engine.networks.optimizers`.
 """
 
@@ -9,26 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from engine.native.lanes.tracing import (
-    BYTES,
-    ZEROS,
-    Int,
-    Lanes,
-    Number,
-    Variable,
-    fma,
-    load,
-    magnitude,
-    read,
-    read_int,
-    select,
-    store,
-    times,
-    total,
-    traced,
-    when,
-    write,
-)
+from engine.native.lanes.control import times, when
+from engine.native.lanes.memory import Variable, load, read, read_int, store, write
+from engine.native.lanes.traced import traced
+from engine.native.lanes.values import BYTES, LANES, ZEROS, Int, Lanes, Number
+from engine.native.lanes.vectors import fma, lane, magnitude, select, total
 
 
 def sum_over(vectors: Int, term: Callable[[Int], Lanes]) -> Number:
@@ -59,6 +44,32 @@ def squares(row: Int) -> Callable[[Int], Lanes]:
 @traced
 def sum_of_squares(row: Int, vectors: Int) -> Number:
     return sum_over(vectors, squares(row))
+
+
+@traced
+def largest(row: Int, vectors: Int) -> Number:
+    """The largest magnitude; NaN is left out."""
+    top = Variable(ZEROS)
+    for vector in times(vectors):
+        size = magnitude(load(row + vector * BYTES))
+        top.value = select(size > top.value, size, top.value)
+    result = Variable(lane(top.value, 0))
+    for i in range(1, LANES):
+        other = lane(top.value, i)
+        with when(other > result.value):
+            result.value = other
+    return result.value
+
+
+@traced
+def sum_of_scaled_squares(row: Int, vectors: Int, unit: Number) -> Number:
+    """Σ(x/unit)²."""
+
+    def square(at: Int) -> Lanes:
+        x = load(row + at) / unit
+        return x * x
+
+    return sum_over(vectors, square)
 
 
 @traced

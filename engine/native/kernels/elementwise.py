@@ -1,4 +1,4 @@
-"""Elementwise operations over rows: one table line an operation.
+"""Elementwise operations over rows.
 
 A row of values lies at `y`, `a` or `b`, its gradients at `gy`, `ga`, `gb`; `count` neighbouring
 rows are done at once. `flags` say which operand needs a gradient and whether it is the first.
@@ -10,20 +10,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from engine.compiler.program import Flag, Op
+from engine.compiler.instructions import Flag
+from engine.compiler.operations import ELEMENTWISE, Op
 from engine.native.kernels import rules
-from engine.native.lanes.tracing import (
-    BYTES,
-    Int,
-    Lanes,
-    cases,
-    load,
-    read,
-    store,
-    times,
-    traced,
-    when,
-)
+from engine.native.lanes.control import cases, times, when
+from engine.native.lanes.memory import load, read, store
+from engine.native.lanes.traced import traced
+from engine.native.lanes.values import BYTES, Int, Lanes
 
 NEEDS_A, NEEDS_B = Flag.GRADIENT_A, Flag.GRADIENT_B
 FIRST_A, FIRST_B = Flag.FIRST_A, Flag.FIRST_B
@@ -49,25 +42,24 @@ class Binary:
     right: Function
 
 
-TABLE: dict[int, Unary | Binary] = {
-    Op.MULTIPLY: Binary(rules.multiply, rules.multiply_left_rule, rules.multiply_right_rule),
-    Op.DIVIDE: Binary(rules.divide, rules.divide_left_rule, rules.divide_right_rule),
-    Op.MAXIMUM: Binary(rules.maximum, rules.maximum_left_rule, rules.maximum_right_rule),
-    Op.POWER: Binary(rules.power, rules.power_base_rule, rules.power_exponent_rule),
-    Op.CONSTANT_POWER: Unary(rules.constant_power, rules.constant_power_rule, constant=True),
-    Op.LEAKY_RELU: Unary(rules.leaky_relu, rules.leaky_relu_rule, constant=True),
-    Op.EXP: Unary(rules.exp, rules.exp_rule),
-    Op.LOG: Unary(rules.log, rules.log_rule),
-    Op.SQRT: Unary(rules.sqrt, rules.sqrt_rule),
-    Op.SIN: Unary(rules.sin, rules.sin_rule),
-    Op.COS: Unary(rules.cos, rules.cos_rule),
-    Op.TANH: Unary(rules.tanh, rules.tanh_rule),
-    Op.SIGMOID: Unary(rules.sigmoid, rules.sigmoid_rule),
-    Op.SOFTPLUS: Unary(rules.softplus, rules.softplus_rule),
-    Op.RELU: Unary(rules.relu, rules.relu_rule),
-    Op.GELU: Unary(rules.gelu, rules.gelu_rule),
-    Op.ABS: Unary(rules.absolute, rules.absolute_rule),
-}
+def functions_of(op: Op) -> Unary | Binary:
+    """The functions of `engine.native.kernels.rules` that are named after an operation."""
+    name = op.name.lower()
+    rule_names = ["rule"] if op.operands == 1 else ["left_rule", "right_rule"]
+    names = [name, *(f"{name}_{rule}" for rule in rule_names)]
+    missing = [each for each in names if not hasattr(rules, each)]
+    if missing:
+        raise NotImplementedError(
+            f"engine/native/kernels/rules.py has no {' and no '.join(missing)} for the operation "
+            f"{op.name} of engine/compiler/operations.py"
+        )
+    function, *found = (getattr(rules, each) for each in names)
+    if op.operands == 1:
+        return Unary(function, found[0], op.constant)
+    return Binary(function, found[0], found[1])
+
+
+TABLE: dict[int, Unary | Binary] = {op: functions_of(op) for op in ELEMENTWISE}
 
 
 @traced

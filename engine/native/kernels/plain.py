@@ -8,7 +8,7 @@ Shapes: weights M × K, bias M, x K × examples, y M × examples; g… are gradi
 
 from __future__ import annotations
 
-from engine.training.state import Array
+from engine.arrays import Array
 
 
 def outputs(y: Array, weights: Array, bias: Array, x: Array, floor: float) -> None:

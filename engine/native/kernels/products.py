@@ -1,6 +1,6 @@
 """The matrix products of training, for matrices of any shape.
 
-A fused matrix takes the rows of its inputs x (K rows of lanes, one lane an example) to the
+A fused matrix takes the rows of its inputs x (K rows of lanes, one lane per example) to the
 rows of its outputs y (M rows), with weights W (M × K, row by row in memory, the bias after
 each row when there is one):
 
@@ -25,22 +25,11 @@ from collections.abc import Iterator, Sequence
 
 from numba.core.registry import cpu_target
 
-from engine.native.lanes.tracing import (
-    BYTES,
-    ZEROS,
-    Int,
-    Lanes,
-    Number,
-    Variable,
-    cases,
-    fma,
-    load,
-    read,
-    select,
-    store,
-    times,
-    traced,
-)
+from engine.native.lanes.control import cases, times
+from engine.native.lanes.memory import Variable, load, read, store
+from engine.native.lanes.traced import traced
+from engine.native.lanes.values import BYTES, ZEROS, Int, Lanes, Number
+from engine.native.lanes.vectors import fma, select
 
 # How input gradients are written.
 OVERWRITE, ACCUMULATE, OVERWRITE_WHERE_POSITIVE = 0, 1, 2

@@ -1,9 +1,12 @@
-"""Operations on rows that are not elementwise, and what a step does to whole rows."""
+"""Operations on rows that are not elementwise, and those of a step on whole rows."""
 
 from __future__ import annotations
 
-from engine.compiler.program import Flag
+import math
+
+from engine.compiler.instructions import Flag
 from engine.native.kernels import rules
+from engine.native.kernels.approximations import exp, log
 from engine.native.kernels.elementwise import (
     FIRST_A,
     FIRST_B,
@@ -12,26 +15,11 @@ from engine.native.kernels.elementwise import (
     add_gradient,
     every_vector,
 )
-from engine.native.lanes.tracing import (
-    BYTES,
-    WIDTH,
-    ZEROS,
-    Int,
-    Lanes,
-    Number,
-    Variable,
-    first_lanes,
-    fma,
-    load,
-    read,
-    select,
-    store,
-    times,
-    total,
-    traced,
-    when,
-    write,
-)
+from engine.native.lanes.control import times, when
+from engine.native.lanes.memory import Variable, load, read, store, write
+from engine.native.lanes.traced import traced
+from engine.native.lanes.values import BYTES, LANES, ZEROS, Int, Lanes, Number
+from engine.native.lanes.vectors import anywhere, first_lanes, fma, magnitude, select, total
 
 ADDS, SECOND = Flag.ACCUMULATE, Flag.SECOND
 
@@ -66,33 +54,48 @@ def linear_rule(
             add_gradient(gb + at, gradient * right, flags & FIRST_B)
 
 
+FAR = 2.0**12
+"""From here on log Σ exp has lost so many digits that its rule does not rely on it."""
+
+
 @traced
 def log_sum_exp(y: Int, a: Int, width: Int, stride: Int, vectors: Int) -> None:
     """log Σ exp(aₖ) over rows, the largest taken out first so that no exp overflows."""
     for vector in times(vectors):
-        first = a + vector * BYTES
-        top = Variable(load(first))
-        for k in times(width):
-            x = load(first + k * stride)
-            top.value = select(x > top.value, x, top.value)
-        result = Variable(ZEROS)
-        for k in times(width):
-            result.value = result.value + rules.exp(load(first + k * stride) - top.value)
-        store(y + vector * BYTES, top.value + rules.log(result.value))
+        top, total = largest_and_rest(a + vector * BYTES, width, stride)
+        store(y + vector * BYTES, top + log(total))
+
+
+def largest_and_rest(first: Int, width: Int, stride: Int) -> tuple[Lanes, Lanes]:
+    """The largest aₖ, and Σ exp(aₖ - largest)."""
+    top = Variable(load(first))
+    for k in times(width):
+        x = load(first + k * stride)
+        top.value = select(x > top.value, x, top.value)
+    result = Variable(ZEROS)
+    for k in times(width):
+        result.value = result.value + exp(load(first + k * stride) - top.value)
+    return top.value, result.value
 
 
 @traced
 def log_sum_exp_rule(
     y: Int, a: Int, gy: Int, ga: Int, flags: Int, width: Int, stride: Int, vectors: Int
 ) -> None:
+    """The slope exp(aₖ - y), or where y is large exp(aₖ - largest)/Σ, which is the same."""
     for vector in times(vectors):
         at = vector * BYTES
-        result, gradient = load(y + at), load(gy + at)
+        result, weight = Variable(load(y + at)), Variable(load(gy + at))
+        size = magnitude(result.value)
+        far = (size >= FAR) & (size < math.inf)
+        with when(anywhere(far)):
+            top, total = largest_and_rest(a + at, width, stride)
+            result.value = select(far, top, result.value)
+            weight.value = select(far, weight.value / total, weight.value)
         for k in times(width):
             place = k * stride + at
-            add_gradient(
-                ga + place, gradient * rules.exp(load(a + place) - result), flags & FIRST_A
-            )
+            slope = exp(load(a + place) - result.value)
+            add_gradient(ga + place, weight.value * slope, flags & FIRST_A)
 
 
 @traced
@@ -146,22 +149,22 @@ def clear(g: Int, count: Int, stride: Int, vectors: Int) -> None:
 @traced
 def seed(g: Int, weight: Number, examples: Int) -> None:
     """The gradient of the loss row: each example's weight, and 0 in the lanes after them."""
-    for vector in times(examples // WIDTH):
+    for vector in times(examples // LANES):
         store(g + vector * BYTES, weight)
-    with when(examples % WIDTH != 0):
-        at = g + examples // WIDTH * BYTES
-        store(at, select(first_lanes(examples % WIDTH), weight, 0.0))
+    with when(examples % LANES != 0):
+        at = g + examples // LANES * BYTES
+        store(at, select(first_lanes(examples % LANES), weight, 0.0))
 
 
 @traced
 def add_row(sums: Int, y: Int, examples: Int) -> None:
-    """Adds the examples of a row to eight sums, one a lane."""
+    """Adds the examples of a row to eight sums, one per lane."""
     result = Variable(load(sums))
-    for vector in times(examples // WIDTH):
+    for vector in times(examples // LANES):
         result.value = result.value + load(y + vector * BYTES)
-    with when(examples % WIDTH != 0):
-        rest = load(y + examples // WIDTH * BYTES)
-        result.value = result.value + select(first_lanes(examples % WIDTH), rest, 0.0)
+    with when(examples % LANES != 0):
+        rest = load(y + examples // LANES * BYTES)
+        result.value = result.value + select(first_lanes(examples % LANES), rest, 0.0)
     store(sums, result.value)
 
 

@@ -3,7 +3,7 @@
     outputs           y[:, l]  = Σₖ x[k, l]·W[:, k] + bias
     input gradients   gx[:, l] = Σₘ gy[m, l]·W[m, :]
 
-The tiles of `kernels.products` multiply by every number of an example l. Here each example
+The tiles of `kernels.products` multiply by every number of example l. Here each example
 goes from one number that is not 0 to the next, as bits of a mask, and adds a column of the
 weights, or a row; its sums lie side by side and are turned last. Names are those of
 `kernels.products`.
@@ -19,32 +19,20 @@ from collections.abc import Callable, Sequence
 from engine.native.kernels.products import write_tile
 from engine.native.kernels.sparse_weights import WIDTHS, add_terms, covered, tiles
 from engine.native.kernels.weights import turn
-from engine.native.lanes.tracing import (
-    BYTES,
-    WIDTH,
-    ZEROS,
-    Bit,
-    Int,
-    Lanes,
-    Number,
-    Variable,
+from engine.native.lanes.control import times, when
+from engine.native.lanes.memory import Variable, load, load_turned, read, read_int, store
+from engine.native.lanes.traced import traced
+from engine.native.lanes.values import BYTES, LANES, ZEROS, Bit, Int, Lanes, Number
+from engine.native.lanes.vectors import (
     fma,
     lanes_of,
-    load,
-    load_turned,
     mask,
     not_zero,
     ones,
     parts,
-    read,
-    read_int,
     select,
     smaller,
-    store,
-    times,
     total,
-    traced,
-    when,
     with_bit,
 )
 
@@ -52,7 +40,7 @@ TERMS = 64
 """Terms of a sum whose weights are laid out at once: as many as a mask has bits."""
 
 LEAST_RESULTS, LEAST_TERMS, LEAST_VECTORS = 32, 32, 8
-"""What is worth the masks. Timed: with less of one of them the tiles are as fast."""
+"""Sizes from which the masks pay. Timed: below one of them the tiles are as fast."""
 
 
 @traced
@@ -60,22 +48,22 @@ def outputs(
     y: Int, stride: Int, weights: Int, pitch: Int, x: Int, rows: Int, columns: Int,
     vectors: Int, bias: Int, floor: Number, turned: Int, masks: Int,
 ) -> Int:  # fmt: skip
-    """y = max(floor, W·x + bias) for the first rows; the answer is how many, none where that is
+    """y = max(floor, W·x + bias) for the first rows; returns how many, 0 where that is
     slower. `turned` is room for `room` vectors, `masks` for `masks_of` integers.
     """
 
     def start(first: Int, width: int) -> list[Lanes]:
         biases = [
             lanes_of(
-                [read(weights + (first + (v + i)) * pitch + columns * 8) for i in range(WIDTH)]
+                [read(weights + (first + (v + i)) * pitch + columns * 8) for i in range(LANES)]
             )
-            for v in range(0, width * WIDTH, WIDTH)
+            for v in range(0, width * LANES, LANES)
         ]
         return [select(bias != 0, numbers, 0.0) for numbers in biases]
 
     def lay_out(first: Int, begin: Int, size: Int, width: int) -> None:
         at = weights + first * pitch + begin * 8
-        turn(turned, width * BYTES, at, pitch, width, parts(size, WIDTH))
+        turn(turned, width * BYTES, at, pitch, width, parts(size, LANES))
 
     def finish(row: Int, vector: Int, results: Sequence[Lanes]) -> None:
         for i, result in enumerate(results):
@@ -117,13 +105,13 @@ def input_gradients(
 
 
 def room(lanes: int, rows: int) -> int:
-    """Vectors that are turned, of rows with so many lanes, of a program with so many rows."""
-    enough = lanes >= LEAST_VECTORS * WIDTH and rows >= LEAST_RESULTS + LEAST_TERMS
+    """Vectors that are turned, for a number of lanes per row and of rows of the program."""
+    enough = lanes >= LEAST_VECTORS * LANES and rows >= LEAST_RESULTS + LEAST_TERMS
     return (TERMS + lanes) * WIDTHS[0] if enough else 0
 
 
 def masks_of(lanes: int, rows: int) -> int:
-    """How many masks so many examples have."""
+    """The number of masks of a number of examples."""
     return lanes * parts(rows, TERMS)
 
 
@@ -140,8 +128,8 @@ def worth_it(
     with (
         when(vectors >= LEAST_VECTORS),
         when((results >= LEAST_RESULTS) & (terms >= LEAST_TERMS)),
-        when(find(masks, numbers, stride, terms, glance) * 4 < terms * (3 * WIDTH)),
-        when(find(masks, numbers, stride, terms, vectors) * 5 < terms * vectors * (3 * WIDTH)),
+        when(find(masks, numbers, stride, terms, glance) * 4 < terms * (3 * LANES)),
+        when(find(masks, numbers, stride, terms, vectors) * 5 < terms * vectors * (3 * LANES)),
     ):
         worth.value = all_finite(weights, count).as_int()
     return worth.value != 0
@@ -150,10 +138,10 @@ def worth_it(
 def all_finite(numbers: Int, count: Int) -> Bit:
     """Whether none of the numbers is infinite or NaN."""
     check, rest = Variable(ZEROS), Variable(Number.of(0.0))
-    for vector in times(count // WIDTH):
+    for vector in times(count // LANES):
         check.value = fma(load(numbers + vector * BYTES), 0.0, check.value)
-    for i in times(count % WIDTH):
-        rest.value = rest.value + read(numbers + (count // WIDTH * WIDTH + i) * 8) * 0.0
+    for i in times(count % LANES):
+        rest.value = rest.value + read(numbers + (count // LANES * LANES + i) * 8) * 0.0
     return total(check.value) + rest.value == 0.0
 
 
@@ -166,37 +154,37 @@ def by_nonzeros(
     """Sums over the terms of numbers[term, example]·weights, for the results that tiles cover.
 
     Args:
-        start: (first result, width) → what so many vectors of sums begin with.
+        start: (first result, width) → the start values of that many vectors of sums.
         lay_out: (first result, first term, terms, width) lays weights down in `turned`.
         finish: (first result, vector) takes eight results of eight examples.
     """
     sums = turned + TERMS * WIDTHS[0] * BYTES
-    for tile, width in tiles(results // WIDTH):
-        first = tile * WIDTH
+    for tile, width in tiles(results // LANES):
+        first = tile * LANES
         begin_sums(sums, start(first, width), vectors)
         for chunk in times(parts(terms, TERMS)):
             begin = chunk * TERMS
             lay_out(first, begin, smaller(terms - begin, TERMS), width)
-            for example in times(vectors * WIDTH):
-                bits = read_int(masks + (chunk * vectors * WIDTH + example) * 8)
+            for example in times(vectors * LANES):
+                bits = read_int(masks + (chunk * vectors * LANES + example) * 8)
                 at = numbers + begin * stride + example * 8
                 add_terms(sums + example * (width * BYTES), bits, at, stride, turned, width)
         for vector in times(vectors):
             for v in range(width):
-                own = sums + (vector * (WIDTH * width) + v) * BYTES
-                finish(first + v * WIDTH, vector, load_turned(own, Int.of(width * BYTES)))
+                own = sums + (vector * (LANES * width) + v) * BYTES
+                finish(first + v * LANES, vector, load_turned(own, Int.of(width * BYTES)))
 
 
 def begin_sums(sums: Int, start: Sequence[Lanes], vectors: Int) -> None:
-    for example in times(vectors * WIDTH):
+    for example in times(vectors * LANES):
         for v, numbers in enumerate(start):
             store(sums + (example * len(start) + v) * BYTES, numbers)
 
 
 def find(masks: Int, numbers: Int, stride: Int, terms: Int, vectors: Int) -> Int:
-    """Sets a bit for each number of an example that is not 0; the answer is how many those are.
+    """Sets a bit for each number of an example that is not 0; returns how many those are.
 
-    Masks of the same terms lie side by side, one an example.
+    Masks of the same terms lie side by side, one per example.
     """
     found = Variable(Int.of(0))
     for chunk in times(parts(terms, TERMS)):

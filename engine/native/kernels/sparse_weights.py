@@ -6,7 +6,7 @@ not 0 to the next, as bits of a mask. That is fewer multiplications and more ins
 each: timed, where half of the numbers are 0 it takes two thirds of the time, where a quarter
 are as much. Names are those of `kernels.products`.
 
-What is left out is 0·x. (Were x infinite, there would be NaN, and here there is not.)
+Only 0·x is left out. (If x is infinite, that would be NaN, which is lost here.)
 """
 
 from __future__ import annotations
@@ -15,29 +15,11 @@ from collections.abc import Iterator
 
 from engine.native.kernels.products import WIDE
 from engine.native.kernels.weights import turn
-from engine.native.lanes.tracing import (
-    BYTES,
-    WIDTH,
-    Int,
-    Lanes,
-    Variable,
-    fma,
-    load,
-    mask,
-    not_zero,
-    ones,
-    parts,
-    read,
-    read_int,
-    set_bits,
-    smaller,
-    store,
-    times,
-    traced,
-    when,
-    write_byte,
-    write_int,
-)
+from engine.native.lanes.control import set_bits, times, when
+from engine.native.lanes.memory import Variable, load, read, read_int, store, write_byte, write_int
+from engine.native.lanes.traced import traced
+from engine.native.lanes.values import BYTES, LANES, Int, Lanes
+from engine.native.lanes.vectors import fma, mask, not_zero, ones, parts, smaller
 
 WIDTHS = (8, 4) if WIDE else (4,)
 """Vectors of columns whose sums a row keeps in registers; fewer are not worth the turning."""
@@ -51,27 +33,27 @@ def weight_gradients(
     gw: Int, pitch: Int, gy: Int, x: Int, stride: Int, rows: Int, columns: Int, vectors: Int,
     turned: Int, masks: Int,
 ) -> Int:  # fmt: skip
-    """gW += gy·xᵀ for the first columns; the answer is how many, none where that is slower.
+    """gW += gy·xᵀ for the first columns; returns how many, 0 where that is slower.
 
     `turned` is room for `room` vectors, `masks` for 64 bits for each row and CHUNK of vectors.
     """
     done = Variable(Int.of(0))
     # Fewer examples, or columns, are not worth the masks.
-    with when((vectors >= CHUNK) & (columns >= WIDTHS[-1] * WIDTH)):
+    with when((vectors >= CHUNK) & (columns >= WIDTHS[-1] * LANES)):
         found = find(masks, gy, stride, rows, vectors)
-        with when(found * 3 < rows * vectors * (2 * WIDTH)):
-            by_nonzeros(gw, pitch, gy, x, stride, rows, columns // WIDTH, vectors, masks, turned)
+        with when(found * 3 < rows * vectors * (2 * LANES)):
+            by_nonzeros(gw, pitch, gy, x, stride, rows, columns // LANES, vectors, masks, turned)
             done.value = covered(columns)
     return done.value
 
 
 def room(lanes: int) -> int:
-    """Vectors that are turned at once, of rows with so many lanes."""
-    return CHUNK * WIDTH * WIDTHS[0] if lanes >= CHUNK * WIDTH else 0
+    """Vectors that are turned at once, for a number of lanes per row."""
+    return CHUNK * LANES * WIDTHS[0] if lanes >= CHUNK * LANES else 0
 
 
 def find(masks: Int, gy: Int, stride: Int, rows: Int, vectors: Int) -> Int:
-    """Sets a bit for each number that is not 0; the answer is how many those are."""
+    """Sets a bit for each number that is not 0; returns how many those are."""
     found, words = Variable(Int.of(0)), parts(vectors, CHUNK)
     for row in times(rows):
         own = masks + row * words * 8
@@ -84,7 +66,7 @@ def find(masks: Int, gy: Int, stride: Int, rows: Int, vectors: Int) -> Int:
 
 
 def masks_of(rows: int, vectors: int) -> int:
-    """How many masks so many rows have."""
+    """The number of masks of a number of rows."""
     return rows * parts(vectors, CHUNK)
 
 
@@ -100,7 +82,7 @@ def tiles(vectors: Int) -> Iterator[tuple[Int, int]]:
 
 def covered(numbers: Int) -> Int:
     """How many numbers in a row `tiles` cover."""
-    narrowest = WIDTHS[-1] * WIDTH
+    narrowest = WIDTHS[-1] * LANES
     return numbers // narrowest * narrowest
 
 
@@ -110,7 +92,7 @@ def by_nonzeros(
 ) -> None:  # fmt: skip
     """gW += gy·xᵀ over the vectors of columns that the tiles cover."""
     for vector, width in tiles(column_vectors):
-        first = vector * WIDTH
+        first = vector * LANES
         for chunk in times(parts(vectors, CHUNK)):
             begin = chunk * CHUNK
             here = begin * BYTES

@@ -22,22 +22,11 @@ from engine.native.kernels.products import (
     row_tiles,
     vector_tiles,
 )
-from engine.native.lanes.tracing import (
-    BYTES,
-    WIDTH,
-    ZEROS,
-    Int,
-    Variable,
-    cases,
-    fma,
-    load,
-    load_turned,
-    store,
-    times,
-    totals,
-    traced,
-    when,
-)
+from engine.native.lanes.control import cases, times, when
+from engine.native.lanes.memory import Variable, load, load_turned, store
+from engine.native.lanes.traced import traced
+from engine.native.lanes.values import BYTES, LANES, ZEROS, Int
+from engine.native.lanes.vectors import fma, totals
 
 # Columns and sums of the tiles of `by_lanes`, see HEIGHTS.
 COLUMNS, SUMS = (6, 24) if WIDE else (3, 6)
@@ -54,13 +43,13 @@ def weight_gradients(
     """gW += gy·xᵀ, and gbias += the sums of gy unless `bias` is 0.
 
     Where a row of gW has fewer than eight numbers left, zeros are added to what follows, which
-    must be there. `turned` is room for TURNED vectors an example.
+    must be there. `turned` is room for TURNED vectors per example.
     """
     done = Variable(Int.of(0))
     # Timed: with twice as many rows as vectors lanes are still ahead, with four times no more.
     with when(vectors * 3 < rows):
-        by_examples(gw, pitch, gy, x, stride, rows, columns // WIDTH, vectors, turned)
-        done.value = columns // WIDTH * WIDTH
+        by_examples(gw, pitch, gy, x, stride, rows, columns // LANES, vectors, turned)
+        done.value = columns // LANES * LANES
     first = done.value
     by_lanes(
         gw + first * 8, pitch, gy, x + first * stride, stride, rows, columns - first, vectors, bias
@@ -74,11 +63,11 @@ def by_examples(
     """The gradients of whole vectors of columns."""
     step = TURNED * BYTES
     for first, width in vector_tiles(column_vectors, HEIGHTS[0]):
-        turn(turned, step, x + first * WIDTH * stride, stride, width, vectors)
+        turn(turned, step, x + first * LANES * stride, stride, width, vectors)
         for row, height in row_tiles(rows):
             g = [gy + (row + r) * stride for r in range(height)]
             sums = product(
-                [ZEROS] * height, width, g, Int.of(8), turned, Int.of(step), vectors * WIDTH
+                [ZEROS] * height, width, g, Int.of(8), turned, Int.of(step), vectors * LANES
             )
             to = gw + row * pitch + first * BYTES
             for address, result in places(to, pitch, sums):
@@ -89,9 +78,9 @@ def turn(turned: Int, step: int, x: Int, stride: Int, width: int, vectors: Int) 
     """Rows x[i, l] become rows turned[l, i], of `width` vectors each and `step` bytes apart."""
     for vector in times(vectors):
         for v in range(width):
-            square = load_turned(x + v * WIDTH * stride + vector * BYTES, stride)
+            square = load_turned(x + v * LANES * stride + vector * BYTES, stride)
             for example, numbers in enumerate(square):
-                store(turned + (vector * WIDTH + example) * step + v * BYTES, numbers)
+                store(turned + (vector * LANES + example) * step + v * BYTES, numbers)
 
 
 def by_lanes(
@@ -112,7 +101,7 @@ def by_lanes(
     del endings[0]
     for ending in cases((columns - first) * 2 + bias, [*endings]):
         left, b = endings[ending]
-        for row, height in steps(rows, min(WIDTH, SUMS // (left + b))):
+        for row, height in steps(rows, min(LANES, SUMS // (left + b))):
             g = gy + row * stride
             sums = outer_product(g, x + first * stride, height, left, b, stride, vectors)
             to = gw + row * pitch + first * 8
@@ -153,6 +142,6 @@ def outer_product(
 def add_totals(out: Int, pitch: Int, tile: Tile) -> None:
     """Adds the total over the lanes of each result to the number it belongs to."""
     for r, row in enumerate(tile):
-        for first in range(0, len(row), WIDTH):
+        for first in range(0, len(row), LANES):
             at = out + pitch * r + 8 * first
-            store(at, load(at) + totals(row[first : first + WIDTH]))
+            store(at, load(at) + totals(row[first : first + LANES]))

@@ -1,9 +1,9 @@
-"""The gradient checker: finds what is wrong, and says where."""
+"""The gradient checker finds wrong gradients and names their places."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 from hypothesis import given
@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 
 from engine import Value
 from engine.autograd.gradcheck import check_model, check_program, gradcheck
+from engine.networks.activations import ACTIVATIONS
 from engine.networks.losses import LOSSES, l1, l2, reduce
-from engine.networks.modules import ACTIVATIONS, MLP, Layer, Module, build
+from engine.networks.modules import MLP, Layer, Module
+from engine.training.initialise import build
 from engine.training.prepared import prepare
 from tests.engine.specs import job
 
@@ -185,3 +187,20 @@ def test_random_graphs(point: list[float], steps: list[Step]) -> None:
 
     check = gradcheck(graph, *point)
     assert check, str(check)
+
+
+def test_a_module_of_ones_own_may_yield_its_parameters_and_has_places_too() -> None:
+    class Line:
+        def __init__(self) -> None:
+            self.weights = {"slope": Value(2.0)}
+            self.offset = Value(0.5)
+
+        def parameters(self) -> Iterator[Value]:
+            yield self.weights["slope"]
+            yield self.offset
+
+    line = Line()
+    slope = line.weights["slope"]
+    assert check_model(line, lambda: (slope * 3 + line.offset) ** 2).count == 2
+    wrong = check_model(line, lambda: slope.data * 3 + line.offset)
+    assert (bool(wrong), wrong.place) == (False, "weights['slope']")

@@ -1,4 +1,4 @@
-"""What a Value is: numbers, gradients, graphs of any depth, errors that name the operation."""
+"""Values: numbers, gradients, graphs of any depth, errors that name the operation."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_backward_by_hand_as_in_the_lecture() -> None:
     assert (product._op, a._op, a._prev) == ("*", "", ())
 
 
-def test_an_operation_of_ones_own_takes_part() -> None:
+def test_an_operation_of_your_own_takes_part() -> None:
     def cube(x: Value) -> Value:
         out = Value(x.data**3, (x,), "cube")
 
@@ -164,7 +164,7 @@ def test_numpy_numbers_on_the_left() -> None:
 
 
 @pytest.mark.parametrize("other", ["1", None, [1.0], 1j])
-def test_what_is_no_number_is_a_type_error(other: object) -> None:
+def test_what_is_not_a_number_is_a_type_error(other: object) -> None:
     x = Value(1.0)
     with pytest.raises(TypeError):
         x + other  # type: ignore[operator]
@@ -310,3 +310,25 @@ def test_the_same_graph_gives_the_same_bits_in_any_process() -> None:
 
 def test_repr() -> None:
     assert repr(Value(2)) == "Value(data=2.0, grad=0.0)"
+
+
+@pytest.mark.parametrize(
+    ("x", "number", "slope"),
+    [
+        (-1.0, -0.15865525393145705, -0.083315470587686305),
+        (-5.0, -1.4332578593959696e-6, -7.1469460017922946e-6),
+        (-8.0, -4.9767684594174273e-15, -3.979607261086796e-14),
+        (-10.0, -7.6198530241605261e-23, -7.6184000964648141e-22),
+        (-20.0, -5.5072482372124674e-88, -1.1014360483133464e-86),
+        (-36.123456789, -1.7548753110827871e-284, -6.3392088296191488e-283),
+        (-37.4, -7.3067690405672312e-305, -2.7327288376572621e-303),
+        (-50.0, 0.0, 0.0),
+    ],
+)
+def test_gelu_keeps_its_digits_in_the_tail(x: float, number: float, slope: float) -> None:
+    """The numbers come from a continued fraction with 60 digits."""
+    leaf = Value(x)
+    y = leaf.gelu()
+    y.backward()
+    assert y.data == pytest.approx(number, rel=1e-14, abs=0.0)
+    assert leaf.grad == pytest.approx(slope, rel=1e-14, abs=0.0)

@@ -5,15 +5,22 @@ from __future__ import annotations
 import gc
 import itertools
 import random
+import re
 import textwrap
 import time
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from engine import MLP, Value
 from engine.autograd.value import log_sum_exp
-from engine.compiler.program import Field, Op, Program
+from engine.compiler.instructions import Field
+from engine.compiler.operations import Op
+from engine.compiler.program import Program
 from engine.compiler.record import NotRecordable, record
+
+ROOT = Path(__file__).parents[3]
 
 
 def values(*numbers: float) -> list[Value]:
@@ -28,7 +35,7 @@ def described(text: str) -> str:
     return textwrap.dedent(text).strip()
 
 
-def test_a_network_becomes_a_matrix_a_layer() -> None:
+def test_a_network_becomes_one_matrix_per_layer() -> None:
     model = MLP(2, [16, 16, 1])
     x, label = values(0.5, -0.3), Value(1.0)
     score = model(x)
@@ -54,14 +61,14 @@ def test_a_network_becomes_a_matrix_a_layer() -> None:
     assert program.outputs == (35,)
 
 
-def test_what_depends_on_parameters_alone_is_computed_once_a_step() -> None:
+def test_what_depends_on_parameters_alone_is_computed_once_per_step() -> None:
     x, y = values(1.3, 0.2)
     a, b, c, d = values(1.0, 2.0, 3.0, 4.0)
     loss = (a * (b * x).sin() + c * (-d * x**2).exp() - y) ** 2
     assert record(loss, [a, b, c, d], [x, y]).describe() == described(
         """
         2 inputs, 4 parameters, 10 rows, 13 instructions
-        once a step:
+        once per step:
           p0 = slot 3
           p0 = -1·p0
           slot 8 = p0
@@ -85,9 +92,50 @@ def test_what_depends_on_parameters_alone_is_computed_once_a_step() -> None:
 
 def test_constants_are_folded() -> None:
     x, w = values(2.0, 3.0)
-    program = record((x * w + Value(2.0) * Value(3.0) - 5.0).tanh(), [w], [x])
+    program = record((x * w + Value(2.0) * Value(3.0)).tanh(), [w], [x])
     assert operations(program) == ["MATRIX", "LINEAR", "TANH"]
-    assert "r1 = 1 + r1" in program.describe()
+    assert "r1 = 6 + r1" in program.describe()
+
+
+def test_constants_are_added_where_the_graph_adds_them() -> None:
+    x, w = values(2.0, 3.0)
+    text = record(x * w + 6.0 - 5.0, [w], [x]).describe()
+    assert text.index("r1 = 6 + r1") < text.index("r1 = -5 + r1")
+    y, z = values(1.0, 1.0)
+    text = record(((x + y) + 1e16) + z * 2.0, [], [x, y, z]).describe()
+    assert text.endswith("r3 = r0 + r1\n  r3 = 1e+16 + r3\n  r3 = r3 + 2·r2\n  loss = r3")
+
+
+def test_a_zero_in_a_sum_changes_no_program() -> None:
+    x, w = values(2.0, 3.0)
+    y, v = values(4.0, 5.0)
+    plain = record(w * x + v * y, [w, v], [x, y])
+    assert record(w * x + 0.0 + v * y + 0.0, [w, v], [x, y]).describe() == plain.describe()
+
+
+def test_long_sums_with_constants_take_time_in_proportion_to_their_length() -> None:
+    def seconds(length: int, build: Callable[[Value, Value], Value]) -> float:
+        x, w = values(1.0, 2.0)
+        total = x + 1e16
+        for _ in range(length):
+            total = build(total, w * x)
+        return min(time_of(total, w, x) for _ in range(3))
+
+    def time_of(total: Value, w: Value, x: Value) -> float:
+        begun = time.process_time()
+        record(total, [w], [x])
+        return time.process_time() - begun
+
+    shapes: list[Callable[[Value, Value], Value]] = [
+        lambda total, term: total + 1.0,
+        lambda total, term: total + term,
+        lambda total, term: term + total,
+        lambda total, term: term + 3.0 * total,
+        lambda total, term: (total + term) + 1.0,
+    ]
+    for shape in shapes:
+        # Four times the terms: four times as long, not sixteen.
+        assert seconds(4000, shape) < 10 * seconds(1000, shape)
 
 
 def test_sum_may_start_at_zero() -> None:
@@ -154,8 +202,10 @@ def test_a_value_cannot_be_both_parameter_and_input() -> None:
 def test_an_unknown_operation_is_named() -> None:
     x = Value(1.0)
     odd = Value(2.0, (x,), "frobnicate")
-    with pytest.raises(NotRecordable, match="'frobnicate'"):
+    with pytest.raises(NotRecordable, match="'frobnicate'") as error:
         record(odd, [], [x])
+    for file in re.findall(r"engine/[a-z/_]+\.py", str(error.value)):
+        assert (ROOT / file).exists()
 
 
 def test_an_operation_with_a_rule_of_its_own_is_named() -> None:
@@ -164,7 +214,7 @@ def test_an_operation_with_a_rule_of_its_own_is_named() -> None:
     straight_through._backward = lambda: None
     with pytest.raises(NotRecordable, match="'ReLU' has a _backward of its own"):
         record(straight_through * 2.0, [w], [x])
-    # Where no gradient passes nothing is lost.
+    # It does no harm where no gradient passes.
     assert record(straight_through * w, [w], [x, straight_through]).inputs == 2
 
 

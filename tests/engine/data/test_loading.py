@@ -9,6 +9,7 @@ import pytest
 from pydantic import ValidationError
 from sklearn import datasets as sklearn_datasets
 
+from engine.arrays import Array
 from engine.data.loading import InvalidData, load
 from engine.data.playground import BUMPS
 from engine.spec import problems
@@ -16,7 +17,6 @@ from engine.spec.base import MAX_ROWS
 from engine.spec.csv_table import TableError, parse_table
 from engine.spec.datasets import BUNDLED
 from engine.training.prepared import prepare
-from engine.training.state import Array
 from tests.engine.specs import job
 
 REGRESSIONS = [

@@ -35,7 +35,7 @@ def margin(p: Sequence[Value], x: Sequence[Value]) -> Value:
 
 
 def smooth_margin(p: Sequence[Value], x: Sequence[Value]) -> Value:
-    """Rows of every kind: a product and two functions that are no part of a matrix."""
+    """Rows of every kind: a product and two functions that are not part of a matrix."""
     neurons = [(neuron.tanh() * x[0] + 0.5).sigmoid() for neuron in hidden(p, x)]
     return Value.maximum(1 - x[2] * score(p, neurons), Value(0.0))
 
@@ -78,7 +78,7 @@ def rows_with(labels: Sequence[float]) -> list[list[float]]:
 
 def moved_together(function: NativeFunction) -> bool:
     """Whether some pass over the examples has left out those without a gradient."""
-    return len(function.job.values) == 3 and bool(function.job.values[2].any())
+    return len(function.workspace.values) == 3 and bool(function.workspace.values[2].any())
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,9 @@ import math
 import operator
 import pickle
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,11 +18,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine import Value
+from engine.arrays import Array
 from engine.autograd.gradcheck import check_program
 from engine.autograd.value import log_sum_exp
 from engine.native.function import NativeFunction
+from engine.networks.activations import ACTIVATIONS
 from engine.networks.losses import sum_values
-from engine.networks.modules import ACTIVATIONS, Layer
+from engine.networks.modules import Layer
 from tests.engine.native_graphs import native_function, run_both
 
 # Smooth, and none leaves [-2, 2] when its operands do not.
@@ -97,6 +101,62 @@ def test_random_expressions(expression: Drawn, rows: int, seed: int) -> None:
     assert check.error < 1e-5, str(check)
 
 
+def sums_with_constants() -> st.SearchStrategy[Callable[..., Value]]:
+    """Sums of terms that are exact, so that only the constants are rounded."""
+    large = st.sampled_from([1e16, -1e16, 2.0**53, -(2.0**60), 1e300, -1e300])
+    number = st.one_of(large, st.integers(-9, 9).map(float))
+    leaves = st.one_of(
+        st.builds(lambda i: lambda p, x: x[i], st.integers(0, 3)),
+        st.builds(lambda i: lambda p, x: p[i], st.integers(0, 3)),
+        st.builds(lambda i, j: lambda p, x: p[i] * x[j], st.integers(0, 3), st.integers(0, 3)),
+        st.builds(lambda a, b: lambda p, x: Value(a) + Value(b), number, number),
+        st.builds(lambda c: lambda p, x: Value(c), number),
+    )
+
+    def grow(smaller: st.SearchStrategy[Callable[..., Value]]) -> st.SearchStrategy[Any]:
+        return st.one_of(
+            st.builds(lambda a, b: lambda p, x: a(p, x) + b(p, x), smaller, smaller),
+            st.builds(lambda a, b: lambda p, x: a(p, x) - b(p, x), smaller, smaller),
+            st.builds(lambda a, c: lambda p, x: a(p, x) + c, smaller, number),
+            st.builds(lambda a, c: lambda p, x: c - a(p, x), smaller, number),
+            st.builds(lambda a: lambda p, x: 2.0 * a(p, x), smaller),
+            st.builds(lambda a: lambda p, x: a(p, x).relu(), smaller),
+        )
+
+    return st.recursive(leaves, grow, max_leaves=25)
+
+
+@settings(deadline=None, max_examples=300)
+@given(expression=sums_with_constants())
+def test_constants_round_as_in_the_scalar_graph(expression: Callable[..., Value]) -> None:
+    parameters, rows = [1.0, -2.0, 3.0, 5.0], [[1.0, 3.0, -7.0, 2.0], [-4.0, 0.0, 6.0, 1.0]]
+
+    def loss(p: Sequence[Value], x: Sequence[Value]) -> Value:
+        return expression(p, x) * 1.0
+
+    both = run_both(loss, parameters, rows)
+    assert both.native_losses.tolist() == both.losses.tolist()
+    assert both.native_gradient.tolist() == both.gradient.tolist()
+
+
+@pytest.mark.parametrize(
+    ("expression", "expected"),
+    [
+        (lambda p, x: p * x + 1e16 + 1, 1.0),
+        (lambda p, x: (p * x + x + 1e16) - 1e16, -1e16),
+        (lambda p, x: 1e16 + (p * x + x), 0.0),
+        (lambda p, x: Value(2.0) * Value(5e15) + p * x + x + 1.0, 2.0),
+        (lambda p, x: sum_values([p * x, Value(1e16), x, x * p, Value(1e16), x]), 1.0),
+    ],
+)
+def test_large_constants_keep_their_place(
+    expression: Callable[[Value, Value], Value], expected: float
+) -> None:
+    both = run_both(lambda p, x: expression(p[0], x[0]), [-1e16], [[1.0]])
+    assert both.native_losses.tolist() == both.losses.tolist()
+    assert both.losses.tolist() == [expected]
+
+
 def network_of(p: Sequence[Value], sizes: Sequence[int], activations: Sequence[str]) -> list[Layer]:
     """Layers over given parameters, in the order of `MLP.parameters`."""
     taken = iter(p)
@@ -162,7 +222,7 @@ def test_a_loss_that_is_a_leaf() -> None:
 
 
 def test_weight_normalisation() -> None:
-    """Weights that are themselves computed: once a step, then used as a matrix."""
+    """Weights that are themselves computed: once per step, then used as a matrix."""
 
     def expression(p: Sequence[Value], x: Sequence[Value]) -> Value:
         size = (p[0] * p[0] + p[1] * p[1] + p[2] * p[2] + p[3] * p[3]) ** 0.5
@@ -223,7 +283,7 @@ def test_operands_that_are_not_side_by_side() -> None:
 
 
 @pytest.mark.parametrize("rows", [1, 7, 8, 9, 100])
-def test_batches_that_are_no_whole_vector(rows: int) -> None:
+def test_batches_that_do_not_fill_a_vector(rows: int) -> None:
     def network(p: Sequence[Value], x: Sequence[Value]) -> Value:
         hidden, last = network_of(p, [2, 3, 1], ["relu", "linear"])
         return last.outputs(hidden.outputs(list(x)))[0] ** 2
@@ -231,7 +291,7 @@ def test_batches_that_are_no_whole_vector(rows: int) -> None:
     assert run_both(network, numbers(13, 0), [numbers(2, i) for i in range(rows)]).agree()
 
 
-@pytest.mark.parametrize("example", [False, True], ids=["once a step", "for every example"])
+@pytest.mark.parametrize("example", [False, True], ids=["once per step", "for every example"])
 @pytest.mark.parametrize(
     "operation", [operator.mul, operator.add, operator.sub, operator.truediv, Value.maximum]
 )
@@ -258,6 +318,29 @@ def test_the_slope_of_a_root_at_0(root: Callable[[Value], Value]) -> None:
     for factor in (2.0, -2.0):
         both = run_both(expression, [0.0, factor], [[1.0]])
         assert both.native_gradient.tolist() == both.gradient.tolist() == [factor * math.inf, 0.0]
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        lambda x: 0.0 * x.sqrt(),
+        lambda x: (x.sqrt() - 5.0).relu(),
+        lambda x: (x**0.5).maximum(1.0),
+        lambda x: x.sqrt() ** 2,
+        lambda x: x * x**0.5,
+        lambda x: x * x**0.3,
+        lambda x: 0.0 * (x + 0.0) ** (x + 0.5),
+        lambda x: (x**0.3 - 5.0).relu(),
+        lambda x: x.sqrt().abs(),
+    ],
+)
+def test_a_root_at_0_that_nothing_depends_on_has_slope_0(
+    expression: Callable[[Value], Value],
+) -> None:
+    """0 times an infinite slope is 0, as for an example that the loss does not look at."""
+    native = native_function(lambda p, x: expression(p[0]) * x[0], [0.5], [[1.0]])
+    assert native.loss([0.0]) in (0.0, 1.0)
+    assert native.gradient([0.0]).tolist() == [0.0]
 
 
 def wide_relus(p: Sequence[Value], x: Sequence[Value]) -> list[Value]:
@@ -319,9 +402,31 @@ def test_a_copy_of_a_function_has_memory_of_its_own(
     assert native.loss([1.0, 2.0]) == 12.5
     other = copied(native)
     assert other.loss([5.0, 5.0]) == 162.5
-    assert native.job.slots[:2].tolist() == [1.0, 2.0]
+    assert native.workspace.slots[:2].tolist() == [1.0, 2.0]
     del native
     assert other.gradient([5.0, 5.0]).tolist() == [40.0, 25.0]
+
+
+def test_threads_may_share_a_function() -> None:
+    """Kernels run without Python's lock, so two calls would overlap in the same memory."""
+    rng = np.random.default_rng(0)
+    count = 8 * 65
+    program = native_function(
+        lambda p, x: dot(p[:8], x) * sum_values((dot(p[i:], x)).tanh() for i in range(8, 512, 8)),
+        [0.5] * count,
+        rng.normal(size=(512, 8)).tolist(),
+    )
+    points = [rng.normal(size=count) for _ in range(4)]
+    rates = [1e-4] * 3
+
+    def answers(point: Array) -> list[bytes]:
+        last, losses = program.descend(point, rates)
+        return [a.tobytes() for a in (program.losses(point), program.gradient(point), last, losses)]
+
+    expected = [answers(point) for point in points]
+    with ThreadPoolExecutor(4) as threads:
+        found = [list(threads.map(answers, points)) for _ in range(50)]
+    assert found == [expected] * 50
 
 
 @pytest.mark.parametrize("number", [math.inf, math.nan])
@@ -333,7 +438,7 @@ def test_what_is_not_finite_in_one_example_stays_there(number: float) -> None:
     assert np.isnan(native.gradient([2.0])).all()
 
 
-def test_descent_on_a_graph_that_is_no_network() -> None:
+def test_descent_on_a_graph_that_is_not_a_network() -> None:
     """a·sin(b·x) + c·exp(-d·x²), as many steps of the scalar engine."""
 
     def expression(p: Sequence[Value], x: Sequence[Value]) -> Value:

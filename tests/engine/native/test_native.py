@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
+import math
 import os
 import subprocess
 import sys
@@ -18,8 +19,8 @@ import pytest
 from engine.native import executor
 from engine.native.executor import NativeExecutor
 from engine.native.kernels.products import has_wide_registers
-from engine.native.window import make_window
-from engine.networks.modules import ACTIVATIONS
+from engine.native.window import step_arrays
+from engine.networks.activations import ACTIVATIONS
 from engine.spec import JobSpec
 from engine.train import train
 from engine.training.prepared import prepare
@@ -135,6 +136,58 @@ def test_every_option(changes: dict[str, Any]) -> None:
     assert_alike(small(**changes))
 
 
+def line(x: list[float], **changes: Any) -> JobSpec:
+    """One row of targets 0 under the absolute error: the gradient of the weights is ±x."""
+    return JobSpec.model_validate(
+        {
+            "dataset": {"kind": "inline", "x": [x, x], "y": [0.0, 0.0]},
+            "model": {"layers": [{"units": 1}]},
+            "loss": {"kind": "mae"},
+            "optimizer": {"learning_rate": 0.5} | changes,
+            "training": {"steps": 1},
+            "executor": "native",
+        }
+    )
+
+
+def moved(spec: JobSpec) -> tuple[HistoryRow, np.ndarray]:
+    """The only row, and by how much the step changed the parameters."""
+    native = NativeExecutor(prepare(spec))
+    before = native.state().parameters
+    (row,) = [row for rows in native.run(1) for row in rows]
+    return row, native.state().parameters - before
+
+
+@pytest.mark.parametrize(
+    "x", [[1e154], [3e160, 4e160], [1e200, 1e199], [1e300], [1e307, 1e307, -1e307]], ids=str
+)
+def test_the_norm_of_a_gradient_whose_squares_overflow(x: list[float]) -> None:
+    row, _ = moved(line(x, learning_rate=1e-300))
+    assert row.gradient_norm == pytest.approx(math.hypot(*x, 1.0), rel=1e-15)
+    row, step = moved(line(x, clip_norm=0.25))
+    assert row.gradient_norm == pytest.approx(math.hypot(*x, 1.0), rel=1e-15)
+    assert np.abs(step[:-1]) == pytest.approx(0.125 * np.abs(x) / math.hypot(*x), rel=1e-9)
+
+
+def test_a_gradient_whose_length_overflows_is_clipped_in_its_direction() -> None:
+    row, step = moved(line([1.2e308, -1.2e308, 1.2e308], clip_norm=3.0))
+    assert row.gradient_norm is None
+    assert np.abs(step[:3]) == pytest.approx(1.5 / math.sqrt(3.0), rel=1e-9)
+
+
+def test_the_norm_of_a_gradient_whose_squares_vanish() -> None:
+    program = small(
+        dataset={"kind": "inline", "x": [[0.0], [0.0]], "y": [1e-180, 3e-180]},
+        loss={"kind": "mse"},
+        model={"layers": [{"units": 1}]},
+        training={"steps": 1},
+    )
+    for clipped in ({}, {"clip_norm": 1.0}):
+        program["optimizer"] |= clipped
+        row, _ = moved(JobSpec.model_validate(program))
+        assert row.gradient_norm == pytest.approx(4e-180, rel=1e-15)
+
+
 def test_relus_wide_enough_to_leave_zeros_out() -> None:
     layers = [{"units": units, "activation": "relu"} for units in (34, 37)]
     wide = small(
@@ -147,7 +200,7 @@ def test_relus_wide_enough_to_leave_zeros_out() -> None:
     native = NativeExecutor(prepare(JobSpec.model_validate(wide)))
     for _ in native.run(5):
         pass
-    assert native.job.marks.any()
+    assert native.workspace.marks.any()
 
 
 def test_a_regression() -> None:
@@ -168,7 +221,7 @@ def test_batches_are_those_of_the_problem(size: int | None) -> None:
         training={"steps": 100, "batch_size": size, "validation_fraction": 0.1, "seed": 7},
     )
     problem = prepare(spec)
-    window = make_window(problem, 3, 40)
+    window = step_arrays(problem, 3, 40)
     order, starts, sizes = window.order, window.steps["start"], window.steps["examples"]
     assert order[:5].tolist() == list(range(45, 50))
     for i, step in enumerate(range(3, 40)):
@@ -181,7 +234,7 @@ def test_batches_are_those_of_the_problem(size: int | None) -> None:
 @pytest.mark.parametrize("every", [1, 7, 100])
 def test_logged_steps_are_those_of_the_specification(every: int) -> None:
     spec = job(training={"steps": 50, "log_every": every})
-    window = make_window(prepare(spec), 10, 50)
+    window = step_arrays(prepare(spec), 10, 50)
     assert window.steps["logged"].tolist() == [spec.training.logs(step) for step in range(10, 50)]
     assert window.history.shape == (5, window.steps["logged"].sum())
 
@@ -192,7 +245,7 @@ def test_it_takes_no_steps_after_the_last() -> None:
     assert (rows, native.step) == ([0, 1, 2], 3)
 
 
-def test_a_job_is_not_copied_with_its_addresses() -> None:
+def test_a_workspace_is_not_copied_with_its_addresses() -> None:
     native = NativeExecutor(prepare(job()))
     with pytest.raises(TypeError, match="cannot be copied or pickled"):
         copy.deepcopy(native)
@@ -244,7 +297,7 @@ def test_slices_change_no_bit(
     spec: dict[str, Any], slice_seconds: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expected = fingerprint(*run(JobSpec.model_validate(spec)))
-    monkeypatch.setattr(executor, "SLICE", slice_seconds)
+    monkeypatch.setattr(executor, "SLICE_SECONDS", slice_seconds)
     monkeypatch.setattr(executor, "FIRST_BUDGET", 1)
     assert fingerprint(*run(JobSpec.model_validate(spec))) == expected
 
@@ -298,7 +351,7 @@ def test_memory_does_not_grow_with_steps() -> None:
 def test_a_step_longer_than_a_slice_ticks_and_keeps_its_state(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(executor, "SLICE", 0.0)
+    monkeypatch.setattr(executor, "SLICE_SECONDS", 0.0)
     monkeypatch.setattr(executor, "FIRST_BUDGET", 1)
     spec = job(
         dataset={"kind": "gauss", "n_samples": 2000},

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
+import itertools
 import math
 from collections.abc import Callable, Sequence
+from decimal import Decimal, localcontext
 
 import numpy as np
 import pytest
@@ -11,10 +15,11 @@ import pytest
 from engine import Value
 from engine.autograd.gradcheck import check_program
 from engine.autograd.value import log_sum_exp, softmax
-from engine.compiler.program import Op
-from engine.compiler.record import ELEMENTWISE
-from engine.native.kernels.elementwise import TABLE
-from tests.engine.native_graphs import native_function, run_both
+from engine.compiler.instructions import Field
+from engine.compiler.operations import ELEMENTWISE, Op
+from engine.native.kernels import rules
+from engine.native.kernels.elementwise import TABLE, functions_of
+from tests.engine.native_graphs import Expression, native_function, run_both
 
 ANY = np.concatenate(
     [np.linspace(-40.0, 40.0, 37), np.linspace(-1.5, 1.5, 21), [1e-8, -1e-8, 1e-300]]
@@ -33,7 +38,7 @@ UNARY: dict[str, tuple[Callable[[Value], Value], np.ndarray]] = {
     "relu": (Value.relu, ANY),
     "leaky_relu": (lambda x: x.leaky_relu(0.2), ANY),
     "leaky_relu, negative slope": (lambda x: x.leaky_relu(-0.3), ANY),
-    "gelu": (Value.gelu, ANY[ANY > -2]),
+    "gelu": (Value.gelu, ANY[ANY > -2]),  # further left see below
     "abs": (Value.abs, ANY),
     "**2": (lambda x: x**2, ANY),
     "**3": (lambda x: x**3, ANY),
@@ -105,11 +110,58 @@ def test_log_sum_exp_and_softmax(count: int) -> None:
     assert check_program(native_function(lambda p, x: log_sum_exp(terms(p, x)), p, rows[:11]), p)
 
 
-def test_gelu_keeps_its_digits_where_the_tail_is_thin() -> None:
-    numbers = [-0.1 * i for i in range(1, 300)]
+PI = Decimal(
+    "3.14159265358979323846264338327950288419716939937510582097494459230781640628620899862803482534"
+    "2117067982148086513282306647093844609550582231725359408128481117450284102701938521105559644622"
+    "9489549303819644288109756659334461284756482337867831652712019091456485669234603486104543266482"
+    "1339360726024914127372458700660631558817488152092096282925409171536436789259036001133053054882"
+)
+
+
+@pytest.mark.parametrize("offset", [3e3, 1e6, -1e9, 1e12, 1e16, -1e300])
+def test_the_slopes_of_log_sum_exp_at_a_large_common_offset(offset: float) -> None:
+    native = native_function(lambda p, x: log_sum_exp([p[0] + x[0], p[1] + x[0]]), [0.0] * 2, [[0]])
+    slopes = native.gradient([offset, offset]).tolist()
+    assert slopes == pytest.approx([0.5, 0.5], rel=1e-12)
+    assert native.loss([offset, offset]) == pytest.approx(offset + math.log(2.0), rel=1e-15)
+
+
+def exact_gelu(x: float) -> tuple[float, float]:
+    """x·Φ(x) and Φ(x) + x·φ(x) by the series Φ(x) = ½ + φ(x)·Σ x²ⁿ⁺¹/(1·3·5···(2n+1)).
+
+    Where Φ is 1e-320 the two terms cancel to 1e-320 of their size, which takes as many digits.
+    """
+    with localcontext(prec=365):
+        number = Decimal(x)
+        density = (-number * number / 2).exp() / (2 * PI).sqrt()
+        term = total = number
+        for odd in itertools.count(3, 2):
+            term *= number * number / odd
+            total += term
+            if abs(term) < abs(total) * Decimal("1e-365"):
+                break
+        cdf = Decimal("0.5") + density * total
+        return float(number * cdf), float(cdf + number * density)
+
+
+def test_gelu_and_its_slope_keep_their_digits_everywhere() -> None:
+    tails = [-0.73 * i for i in range(2, 52)]
+    numbers = [*tails, -35.862371614739175, -37.7, -38.0, -38.4, -0.3, -1e-9, 1e-9, 0.7, 4.0, 9.0]
+    exact = [exact_gelu(x) for x in numbers]
     native = native_function(lambda p, x: (p[0] * x[0]).gelu(), [1.0], [[x] for x in numbers])
-    expected = [0.5 * x * math.erfc(-x / math.sqrt(2)) for x in numbers]
-    assert native.losses([1.0]).tolist() == pytest.approx(expected, rel=1e-12, abs=1e-300)
+    for got, (right, _) in zip(native.losses([1.0]).tolist(), exact, strict=True):
+        assert abs(got - right) <= 4 * math.ulp(right)
+    slope = native_function(lambda p, x: (p[0] + x[0] * 0.0).gelu(), [1.0], [[1.0]])
+    for x, (_, right) in zip(numbers, exact, strict=True):
+        assert abs(float(slope.gradient([x])[0]) - right) <= 6 * math.ulp(right)
+
+
+def test_gelu_far_out() -> None:
+    native = native_function(lambda p, x: (p[0] + x[0] * 0.0).gelu(), [1.0], [[1.0]])
+    for x, right in ((-1e3, 0.0), (-1e300, 0.0), (1e300, 1e300), (math.inf, math.inf)):
+        assert native.loss([x]) == right
+    assert native.gradient([-1e300]).tolist() == [0.0]
+    assert native.gradient([1e300]).tolist() == [1.0]
 
 
 def test_logarithms_of_numbers_below_the_normal_range() -> None:
@@ -145,7 +197,7 @@ def test_no_overflow_far_out(name: str, number: float) -> None:
 
 @pytest.mark.parametrize("name", sorted(UNARY.keys() - {"**0", "max with a number"}))
 def test_nan_stays_nan(name: str) -> None:
-    """A number that is none must reach the loss, where training looks for it."""
+    """NaN must reach the loss, where training looks for it."""
     function, _ = UNARY[name]
     native = native_function(lambda p, x: function(p[0] * x[0]), [1.0], [[1.0], [math.nan]])
     losses = native.losses([1.0])
@@ -153,6 +205,39 @@ def test_nan_stays_nan(name: str) -> None:
     assert math.isnan(losses[1])
 
 
-def test_every_elementwise_operation_has_a_kernel() -> None:
-    known = {Op.CONSTANT_POWER, *ELEMENTWISE.values()} - {Op.LOG_SUM_EXP}
-    assert known == set(TABLE)
+def recorded(expression: Expression) -> set[int]:
+    return set(native_function(expression, [0.5, 0.7], [[0.4]]).program.code[:, Field.OP].tolist())
+
+
+def test_every_operation_has_a_scalar_and_a_native_half() -> None:
+    """Each is reached from Values by an expression that the tests above run on both sides."""
+    expressions: list[Expression] = [lambda p, x: log_sum_exp([p[0] * x[0], x[0]])]
+    expressions += [lambda p, x, f=f: f(p[0] + x[0]) for f, _ in UNARY.values()]
+    expressions += [lambda p, x, f=f: f(p[0] + x[0], p[1] * x[0]) for f in BINARY.values()]
+    found = set().union(*map(recorded, expressions))
+    assert found >= {Op.LOG_SUM_EXP, *ELEMENTWISE}
+    assert set(TABLE) == set(ELEMENTWISE)
+
+
+def test_an_operation_without_a_native_half_is_named() -> None:
+    odd = int.__new__(Op, 99)
+    odd._name_, odd._value_, odd.operands, odd.constant = "SINH", 99, 1, False
+    with pytest.raises(NotImplementedError, match=r"rules\.py has no sinh and no sinh_rule for"):
+        functions_of(odd)
+
+
+@pytest.mark.parametrize("op", ELEMENTWISE, ids=lambda op: op.name)
+def test_rules_read_what_their_line_says(op: Op) -> None:
+    if op is Op.LEAKY_RELU:
+        return  # reads the operand's sign, which the result has too where it lies over it
+    kinds = ["rule"] if op.operands == 1 else ["left_rule", "right_rule"]
+    read: set[str] = set()
+    for kind in kinds:
+        rule = getattr(rules, f"{op.name.lower()}_{kind}")
+        tree = ast.parse(inspect.getsource(rule)).body[0]
+        assert isinstance(tree, ast.FunctionDef)
+        loaded = [node for statement in tree.body for node in ast.walk(statement)]
+        read |= {node.id for node in loaded if isinstance(node, ast.Name)}
+    # The rule of a constant power passes y on to that of a power, whose base does not need it.
+    reads_result = "y" in read and op is not Op.CONSTANT_POWER
+    assert (bool({"x", "a", "b"} & read), reads_result) == (op.reads_operand, op.reads_result)

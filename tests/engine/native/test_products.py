@@ -9,10 +9,9 @@ import numpy as np
 import pytest
 from numba import njit
 
-from engine.compiler.program import Integers
+from engine.arrays import Array, Integers
 from engine.native.allocation import aligned, row_length
 from engine.native.kernels import plain, products, sparse, sparse_weights, weights
-from engine.training.state import Array
 
 SHAPES = [
     (m, k, n)
@@ -159,7 +158,7 @@ def test_weight_gradients_are_added(bias: int) -> None:
 
 @pytest.mark.parametrize("share", [0.0, 0.02, 0.5, 0.7, 0.9])
 def test_weight_gradients_behind_a_relu(share: float) -> None:
-    """Where enough of gy is 0 they go from one number that is not to the next."""
+    """If enough of gy is 0, they visit only the numbers that are not."""
     masks = np.full(20 * 9, -1)
     for m, k, n in [(1, 32, 64), (5, 63, 65), (13, 64, 512), (20, 100, 131), (3, 200, 100)]:
         for bias in (0, 1):
@@ -197,7 +196,7 @@ class SparseRoom:
 
 
 def covered(count: int) -> int:
-    """What the tiles of the sparse products take of so many results."""
+    """The number of results that the tiles of the sparse products cover."""
     return count // (8 * sparse_weights.WIDTHS[-1]) * 8 * sparse_weights.WIDTHS[-1]
 
 

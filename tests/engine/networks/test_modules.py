@@ -1,16 +1,20 @@
-"""Networks: micrograd's constructors, and the ones that a specification builds."""
+"""Networks: those of micrograd's constructors, and those that a specification builds."""
 
 from __future__ import annotations
 
+import copy
 import math
+import pickle
 import random
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 
 from engine import MLP, Layer, Neuron, Value
-from engine.networks.modules import ACTIVATIONS, build
+from engine.networks.activations import ACTIVATIONS
 from engine.spec import ModelSpec
+from engine.training.initialise import build
 
 
 def test_weights_come_from_the_global_generator_in_micrograds_order() -> None:
@@ -34,7 +38,7 @@ def test_parameters_are_weights_then_bias_neuron_by_neuron() -> None:
     assert model.layers[0].neurons[0].w[0] is model.parameters()[0]
 
 
-def test_calls_answer_as_in_the_lecture() -> None:
+def test_calls_return_a_value_or_a_list_as_in_the_lecture() -> None:
     x = [2.0, 3.0, -1.0]
     assert isinstance(Neuron(3)(x), Value)
     assert isinstance(Layer(3, 1)(x), Value)
@@ -138,3 +142,67 @@ def test_every_activation_of_a_specification_exists() -> None:
         assert isinstance(build(spec, 1).outputs([0.5])[0], Value)
     with pytest.raises(ValueError, match="activation"):
         ModelSpec.model_validate({"layers": [{"units": 1, "activation": "step"}]})
+
+
+@pytest.mark.parametrize("call", [iter, tuple, np.array, lambda xs: (x for x in xs)])
+@pytest.mark.parametrize("model", [Neuron(3), Layer(3, 2), MLP(3, [4, 2])], ids=repr)
+def test_inputs_may_be_any_iterable_of_numbers(
+    model: Callable[..., object], call: Callable[..., object]
+) -> None:
+    inputs = [1.0, -2.0, 0.5]
+    assert model(call(inputs)) == model(inputs)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "words"),
+    [
+        (3.0, "inputs must be a sequence of numbers or Values, not a float"),
+        (Value(3.0), "inputs must be a sequence of numbers or Values, not a Value"),
+        (None, "inputs must be a sequence of numbers or Values, not None"),
+        (np.ones((2, 2)), r"input 0 must be a number .*array of shape \(2,\); .*one row of inputs"),
+        ([[1.0, 2.0], [3.0, 4.0]], "input 0 must be a number or a Value, not a list"),
+        ([1.0, "2"], "input 1 must be a number or a Value, not the text '2'"),
+        ([1.0, 2j], "input 1 must be a number or a Value, not a complex"),
+    ],
+)
+@pytest.mark.parametrize("model", [Neuron(2), Layer(2, 2), MLP(2, [2, 1])], ids=repr)
+def test_inputs_that_are_not_numbers_are_named(
+    model: Callable[..., object], inputs: object, words: str
+) -> None:
+    with pytest.raises(TypeError, match=words):
+        model(inputs)
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "words"),
+    [
+        (lambda: MLP(2, 3), TypeError, "nouts must be a list of layer sizes, not an int"),
+        (lambda: MLP(-1, [1]), ValueError, "at least one input, not -1"),
+        (lambda: MLP(0, [1]), ValueError, "at least one input, not 0"),
+        (lambda: MLP(2.0, [1]), TypeError, "number of inputs must be an int, not a float"),
+        (lambda: MLP("2", [1]), TypeError, "number of inputs must be an int, not the text '2'"),
+        (lambda: MLP(2, [1, 2.5]), TypeError, "number of neurons must be an int, not a float"),
+        (lambda: MLP(2, [None]), TypeError, "number of neurons must be an int, not None"),
+        (lambda: Layer(2, 0), ValueError, "at least one neuron, not 0"),
+        (lambda: Neuron(1.5), TypeError, "number of inputs must be an int, not a float"),
+    ],
+)
+def test_impossible_sizes_are_refused_by_name(
+    make: Callable[[], object], error: type[Exception], words: str
+) -> None:
+    state = random.getstate()
+    with pytest.raises(error, match=words):
+        make()
+    assert random.getstate() == state
+
+
+def test_sizes_may_be_numpys_and_come_from_an_iterator() -> None:
+    assert len(MLP(np.int64(2), iter(np.array([3, 1]))).parameters()) == 13
+
+
+def test_a_model_can_be_copied_and_pickled() -> None:
+    model = MLP(2, [3, 1])
+    for other in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
+        assert other([1.0, 2.0]) == model([1.0, 2.0])
+        other.parameters()[0].data += 1.0
+        assert other.parameters()[0] != model.parameters()[0]

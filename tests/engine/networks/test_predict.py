@@ -1,4 +1,4 @@
-"""The vectorised forward pass answers what the engine's Values answer."""
+"""The forward pass on arrays gives the outputs that Values give."""
 
 import random
 from typing import get_args
@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from engine import MLP, Layer
-from engine.networks.predict import ACTIVATIONS, outputs
+from engine.networks.activations import ACTIVATIONS
+from engine.networks.predict import outputs
 from engine.spec import Activation
 from gradserve.types import Parameters
 
@@ -29,7 +30,7 @@ def test_every_activation_of_a_specification_is_known() -> None:
 
 
 @pytest.mark.parametrize("activation", sorted(ACTIVATIONS))
-def test_a_network_answers_as_on_values(activation: str) -> None:
+def test_a_network_gives_the_outputs_that_values_give(activation: str) -> None:
     rng = random.Random(activation)
     draw = lambda: rng.uniform(-2.0, 2.0)  # noqa: E731
     model = MLP.of(
@@ -40,11 +41,11 @@ def test_a_network_answers_as_on_values(activation: str) -> None:
     )
     points = np.array([[draw() for _ in range(3)] for _ in range(20)])
     expected = [[value.data for value in model(row.tolist())] for row in points]
-    answered = outputs(parameters_of(model, [activation, "linear"]), points)
-    np.testing.assert_allclose(answered, expected, rtol=1e-13, atol=1e-13)
+    found = outputs(parameters_of(model, [activation, "linear"]), points)
+    np.testing.assert_allclose(found, expected, rtol=1e-13, atol=1e-13)
 
 
 @pytest.mark.parametrize("activation", sorted(ACTIVATIONS))
 def test_activations_do_not_overflow_far_out(activation: str) -> None:
     with np.errstate(over="raise", invalid="raise"):
-        assert np.isfinite(ACTIVATIONS[activation](np.array([-1000.0, 1000.0]))).all()
+        assert np.isfinite(ACTIVATIONS[activation].array(np, np.array([-1000.0, 1000.0]))).all()

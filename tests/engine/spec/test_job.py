@@ -219,3 +219,34 @@ def test_the_document_says_that_a_large_batch_is_the_full_one() -> None:
 
 def test_pointers_escape_what_rfc_6901_reserves() -> None:
     assert pointer(["a/b", 0, "m~n"]) == "/a~1b/0/m~0n"
+
+
+@pytest.mark.parametrize(
+    ("training", "kept"),
+    [
+        ({}, "last"),
+        ({"keep": "best"}, "best"),
+        ({"early_stopping": {"patience": 3}, "validation_fraction": 0.2}, "best"),
+        (
+            {"early_stopping": {"patience": 3, "restore_best": False}, "validation_fraction": 0.2},
+            "last",
+        ),
+        (
+            {"keep": "last", "early_stopping": {"patience": 3}, "validation_fraction": 0.2},
+            "last",
+        ),
+    ],
+)
+def test_early_stopping_delivers_the_best_parameters_and_other_trainings_the_last(
+    training: dict[str, Any], kept: str
+) -> None:
+    spec = job(training={"steps": 10} | training)
+    assert spec.training.keep == kept
+    # The normalised specification reads back as itself.
+    assert JobSpec.model_validate_json(spec.model_dump_json()).training.keep == kept
+
+
+def test_contradicting_ways_to_keep_parameters_are_refused() -> None:
+    training = {"steps": 10, "validation_fraction": 0.2, "keep": "last"}
+    training |= {"early_stopping": {"patience": 3, "restore_best": True}}
+    assert "/training/keep" in refusals(vary(SMALL, training=training))

@@ -35,7 +35,21 @@ def test_rates(steps_per_second: float, shown: str) -> None:
     ],
 )
 def test_scores(loss: str, accuracy: float | None, shown: str) -> None:
-    assert formatting.score({"accuracy": accuracy, "spec": {"loss": {"kind": loss}}}) == shown
+    name = formatting.score_name({"spec": {"loss": {"kind": loss}}})
+    assert formatting.score(accuracy, name) == shown
+
+
+def test_figures_of_the_delivered_parameters_come_before_the_last_logged_ones() -> None:
+    logged = {"loss": 0.25, "accuracy": 0.5, "validation_loss": None, "validation_accuracy": None}
+    final = {"step": 9, "loss": 0.125, "accuracy": 1.0}
+    final |= {"validation_loss": 0.5, "validation_accuracy": 0.75}
+    job = {"step": 10, **logged}
+    assert formatting.figures(formatting.delivered(job), "accuracy") == (
+        "loss 0.25, accuracy 50.0 %"
+    )
+    assert formatting.figures(formatting.delivered(job | {"final": final}), "accuracy") == (
+        "loss 0.125, accuracy 100.0 %; validation loss 0.5, accuracy 75.0 %"
+    )
 
 
 def test_a_failed_job_says_why() -> None:
@@ -52,6 +66,21 @@ def test_a_cancelled_job_says_how_far_it_came() -> None:
 @pytest.mark.parametrize("state", ["queued", "running", "paused", "succeeded"])
 def test_any_other_job_has_not_failed(state: str) -> None:
     assert formatting.failure({"id": "job_1", "state": state, "step": 0, "error": None}) is None
+
+
+@pytest.mark.parametrize(
+    ("others", "shown"),
+    [
+        ("Prüfung 训练 👩‍🚀 [b]\\", "Prüfung 训练 👩‍🚀 [b]\\"),
+        ("\x1b[2Ja\tb\n", "\\x1b[2Ja\\x09b\\x0a"),
+        ("\x00\x1f\x7f\x9b31m\x9f", "\\x00\\x1f\\x7f\\x9b31m\\x9f"),
+        ("gnp.\u202eexe\u2066\u200f", "gnp.\\u202eexe\\u2066\\u200f"),
+        ("a\u2028b", "a\\u2028b"),
+    ],
+)
+def test_controls_in_the_text_of_others_are_shown_not_obeyed(others: str, shown: str) -> None:
+    assert formatting.printable(others) == shown
+    assert formatting.printable(shown) == shown
 
 
 def test_controls_in_the_reason_of_a_failure_are_shown() -> None:

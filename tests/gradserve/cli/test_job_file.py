@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from gradserve.cli.job_file import read_spec
-from gradserve.errors import SpecFileError
+from gradserve.cli.job_file import read_job
+from gradserve.errors import JobFileError
 
 JOB = {
     "dataset": {"kind": "xor"},
@@ -26,18 +26,18 @@ def changed(**parts: object) -> str:
 def test_a_job_is_returned_as_it_was_written(tmp_path: Path) -> None:
     file = tmp_path / "job.json"
     file.write_text(json.dumps(JOB))
-    assert read_spec(str(file)) == JOB
+    assert read_job(str(file)) == JOB
 
 
 def test_a_dash_reads_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(json.dumps(JOB).encode())))
-    assert read_spec("-") == JOB
+    assert read_job("-") == JOB
 
 
 def test_a_byte_order_mark_is_no_mistake(tmp_path: Path) -> None:
     file = tmp_path / "job.json"
     file.write_text(json.dumps(JOB), encoding="utf-8-sig")
-    assert read_spec(str(file)) == JOB
+    assert read_job(str(file)) == JOB
 
 
 @pytest.mark.parametrize(
@@ -55,8 +55,8 @@ def test_a_byte_order_mark_is_no_mistake(tmp_path: Path) -> None:
 def test_the_pointer_leads_to_the_place(tmp_path: Path, text: str, pointer: str) -> None:
     file = tmp_path / "job.json"
     file.write_text(text)
-    with pytest.raises(SpecFileError) as caught:
-        read_spec(str(file))
+    with pytest.raises(JobFileError) as caught:
+        read_job(str(file))
     assert pointer in [error.pointer for error in caught.value.errors]
     assert str(caught.value).startswith(f"{file} is not a valid job\n  /")
 
@@ -78,8 +78,8 @@ def test_what_is_no_json_object_is_refused_with_its_place(
 ) -> None:
     file = tmp_path / "job.json"
     file.write_bytes(content)
-    with pytest.raises(SpecFileError) as caught:
-        read_spec(str(file))
+    with pytest.raises(JobFileError) as caught:
+        read_job(str(file))
     assert str(file) in str(caught.value)
     assert sentence in str(caught.value)
 
@@ -87,27 +87,27 @@ def test_what_is_no_json_object_is_refused_with_its_place(
 def test_a_number_beyond_float64_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "job.json"
     file.write_text(changed(optimizer={"learning_rate": 1}).replace(": 1}", ": 1e999}"))
-    with pytest.raises(SpecFileError, match="/optimizer/learning_rate"):
-        read_spec(str(file))
+    with pytest.raises(JobFileError, match="/optimizer/learning_rate"):
+        read_job(str(file))
 
 
 @pytest.mark.parametrize("name", ["missing.json", "."])
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, name: str) -> None:
     path = str(tmp_path / name)
-    with pytest.raises(SpecFileError, match="Cannot read"):
-        read_spec(path)
+    with pytest.raises(JobFileError, match="Cannot read"):
+        read_job(path)
 
 
 def test_an_empty_path_is_no_folder() -> None:
-    with pytest.raises(SpecFileError) as caught:
-        read_spec("")
+    with pytest.raises(JobFileError) as caught:
+        read_job("")
     assert str(caught.value) == "the path of the job file is empty; `-` stands for standard input"
 
 
 def test_controls_in_a_job_file_are_shown_not_obeyed(tmp_path: Path) -> None:
     file = tmp_path / "job.json"
     file.write_text(changed(**{"\x1b[2J\x9b": 1}))
-    with pytest.raises(SpecFileError) as caught:
-        read_spec(str(file))
+    with pytest.raises(JobFileError) as caught:
+        read_job(str(file))
     assert str(caught.value).splitlines()[1].startswith("  /\\x1b[2J\\x9b: ")
     assert caught.value.errors[0].pointer == "/\x1b[2J\x9b"

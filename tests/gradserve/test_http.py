@@ -5,12 +5,9 @@ import socket
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 
-from gradserve.cli.main import main
 from gradserve.client import Gradserve
 from gradserve.errors import ClientError
 
@@ -202,13 +199,3 @@ def test_an_id_cannot_lead_to_another_address(server: Scripted, client: Gradserv
     server.says(job())
     client.get("../x?y#z")
     assert server.requests == ["GET /v1/jobs/..%2Fx%3Fy%23z"]
-
-
-def test_likely_mistakes_are_told_on_standard_error(server: Scripted) -> None:
-    warning = {"pointer": "/model/layers/1", "detail": "a sigmoid \x1b before a loss of logits"}
-    job = {"id": "job_1", "state": "queued", "warnings": [warning]}
-    server.says((201, {}, json.dumps(job)))
-    example = Path(__file__).parents[2] / "examples" / "xor.json"
-    result = CliRunner().invoke(main, ["submit", str(example), "--url", server.url])
-    assert (result.exit_code, result.stdout) == (0, "job_1 is queued\n")
-    assert result.stderr == ("Warning: /model/layers/1: a sigmoid \\x1b before a loss of logits\n")
