@@ -83,7 +83,7 @@ class Gradserve:
         return cast(Job, self._get(_path(id)))
 
     def cancel(self, id: str) -> Job:
-        """Asks for the end of a job; a worker that trains it stops within a second."""
+        """Requests the end of a job; a worker that trains it stops within a second."""
         return self._act(id, "cancel")
 
     def pause(self, id: str) -> Job:

@@ -75,7 +75,7 @@ class Job(JobSummary):
     """A job with its specification, defaults filled in."""
 
     spec: dict[str, Any]
-    environment: NotRequired[list[Environment] | None]
+    environment: NotRequired[list[Environment]]
 
 
 class SubmittedJob(Job):

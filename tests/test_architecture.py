@@ -133,7 +133,7 @@ def paths(text: str) -> list[str]:
 
 
 def table() -> dict[str, list[str]]:
-    """What can be added → the files to open."""
+    """The files to open, per thing that can be added."""
     _, section = PAGE.split("## To add X, open Y\n")
     rows = re.findall(r"^\| (.+?) \| (.+) \|$", section, re.MULTILINE)
     return {thing: paths(files) for thing, files in rows[1:] if thing != "---"}
@@ -148,6 +148,14 @@ def test_what_the_page_names_exists(path: str) -> None:
 def test_what_is_only_planned_does_not_exist(path: str) -> None:
     assert path in PAGE
     assert not (ROOT / path).exists(), "remove it from PLANNED"
+
+
+@pytest.mark.parametrize("page", ["docs/architecture.md", "CONTRIBUTING.md"])
+def test_what_a_page_links_exists(page: str) -> None:
+    links = re.findall(r"\]\(([^)#]+)\)", (ROOT / page).read_text())
+    assert links
+    folder = (ROOT / page).parent
+    assert [link for link in links if not (folder / link).exists()] == []
 
 
 def test_every_package_is_named() -> None:
@@ -195,7 +203,7 @@ def insert(file: Path, before: str, text: str) -> None:
 
 
 def run(folder: Path, program: str) -> str:
-    """What the program prints with the engine in `folder`."""
+    """The output of the program, run with the engine in `folder`."""
     check = f"import engine; assert engine.__file__.startswith({str(folder)!r})\n"
     done = subprocess.run(
         [sys.executable, "-c", check + program],

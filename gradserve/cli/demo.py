@@ -79,7 +79,7 @@ def demonstrate(console: Console) -> None:
 
 
 def write_result(spec: JobSpec, job: Job, history: History, parameters: Parameters) -> list[Path]:
-    # Importing matplotlib takes most of a second; nobody should wait for it at the first step.
+    # Importing matplotlib takes most of a second, which must not delay the first step.
     from service.plots.decision_boundary import draw_decision_boundary
     from service.plots.loss_curve import draw_loss_curve
 

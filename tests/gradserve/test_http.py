@@ -1,4 +1,4 @@
-"""What the client does when the service stumbles, seen from a server that stumbles on purpose."""
+"""The client against a server that fails on purpose."""
 
 import json
 import socket
