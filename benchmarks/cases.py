@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.data.batches import shuffled
-from engine.networks.optimizers import rates
 from engine.spec import JobSpec
+from engine.spec.schedules import rates
 from engine.training.initialise import build
 from engine.training.prepared import prepare
 

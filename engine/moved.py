@@ -20,9 +20,10 @@ from typing import TYPE_CHECKING, cast
 if TYPE_CHECKING:
     from importlib.abc import Loader, MetaPathFinder
 
+DATASET_FILES = ("base", "generated", "scikit", "playground", "bundled", "own")
 MOVED = {
     "batches": ("data.batches",),
-    "datasets": ("spec.datasets",),
+    "datasets": ("spec.datasets", *(f"spec.datasets.{part}" for part in DATASET_FILES)),
     "derivatives": ("autograd.value",),
     "draw": ("autograd.drawing",),
     "emit": ("compiler.emit",),
@@ -30,10 +31,10 @@ MOVED = {
     "gradcheck": ("autograd.gradcheck",),
     "labels": ("spec.target_checks",),
     "layout": ("compiler.rows",),
-    "losses": ("networks.losses",),
+    "losses": ("spec.loss", "networks.batch_loss"),
     "nn": ("networks.modules", "training.initialise", "networks.activations"),
-    "optim": ("networks.optimizers",),
-    "playground": ("data.playground",),
+    "optim": ("networks.optimizers", "spec.schedules"),
+    "playground": ("spec.datasets.playground",),
     "problem": ("training.prepared",),
     "program": ("compiler.program", "compiler.operations", "compiler.instructions"),
     "progress": ("training.state",),

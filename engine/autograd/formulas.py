@@ -11,6 +11,8 @@ from collections.abc import Iterable, Sequence
 from functools import reduce
 from operator import add
 
+FAR = 2.0**12
+"""From here on a log Σ exp has lost so many digits that its slopes do not rely on it."""
 SQRT_HALF = math.sqrt(0.5)
 INVERSE_SQRT_TAU = 1.0 / math.sqrt(2.0 * math.pi)
 

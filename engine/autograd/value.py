@@ -284,8 +284,13 @@ def abs_rule(out: Node) -> None:
 
 
 def log_sum_exp_rule(out: Node) -> None:
+    result, scale = out._data, out._grad
+    if formulas.FAR <= abs(result) < math.inf:
+        # The result has lost digits; the largest number has all of them.
+        result = max(a._data for a in out._prev)
+        scale /= formulas.add_up(formulas.exp(a._data - result) for a in out._prev)
     for a in out._prev:
-        a._grad += formulas.exp(a._data - out._data) * out._grad
+        a._grad += formulas.exp(a._data - result) * scale
 
 
 def maximum_rule(out: Node) -> None:

@@ -63,7 +63,11 @@ def split(
 ) -> tuple[list[int], list[int]]:
     """Training rows and `kept` validation rows, each in ascending order.
 
-    With labels every class gives the same share, rounded by largest remainder.
+    With labels every class gives the same share, rounded by largest remainder, but keeps at least
+    one training row.
+
+    Raises:
+        ValueError: `kept` rows would leave a class without a training row.
     """
     if kept == 0:
         return list(range(rows)), []
@@ -79,13 +83,25 @@ def split(
 
 
 def shares(labels: Sequence[float], kept: int) -> dict[float, int]:
-    """How many of `kept` rows each class gives."""
+    """How many of `kept` rows each class gives: all but one of its rows at most."""
     counts: dict[float, int] = {}
     for label in sorted(labels):
         counts[label] = counts.get(label, 0) + 1
+    if kept > len(labels) - len(counts):
+        raise ValueError(
+            f"{kept} validation rows of {len(labels)} leave no training row for one of "
+            f"{len(counts)} classes"
+        )
     quota = {label: count * kept // len(labels) for label, count in counts.items()}
     # Remainders in whole numbers: count·kept mod rows.
     by_remainder = sorted(counts, key=lambda label: -(counts[label] * kept % len(labels)))
     for label in by_remainder[: kept - sum(quota.values())]:
         quota[label] += 1
+    quota = {label: min(share, counts[label] - 1) for label, share in quota.items()}
+    missing = kept - sum(quota.values())
+    while missing:
+        for label in by_remainder:
+            if missing and quota[label] < counts[label] - 1:
+                quota[label] += 1
+                missing -= 1
     return quota

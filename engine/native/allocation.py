@@ -20,6 +20,7 @@ from engine.native.window import spread
 from engine.networks.modules import MLP
 from engine.training.prepared import Problem
 
+SCORINGS = {"distance": batch.ERROR, "sign": batch.SIGN, "largest": batch.LARGEST}
 BLOCK = 256
 """The most examples that are worked on at once."""
 
@@ -152,9 +153,7 @@ class Room(dict[str, Array]):
 
 def scoring(problem: Problem) -> int:
     """How `Problem.score` compares outputs with targets."""
-    if not problem.spec.classifies():
-        return batch.ERROR
-    return batch.LARGEST if problem.spec.loss.kind == "cross_entropy" else batch.SIGN
+    return SCORINGS[problem.spec.loss.COMPARISON]
 
 
 def columns(problem: Problem) -> Array:

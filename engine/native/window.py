@@ -29,7 +29,7 @@ from engine.native.records import (
     no_progress,
 )
 from engine.native.training_loop import run
-from engine.networks.optimizers import rates
+from engine.spec.schedules import rates
 from engine.training.prepared import Problem
 from engine.training.state import HistoryRow
 

@@ -1,67 +1,13 @@
-"""Learning-rate schedules and stochastic gradient descent.
-
-Every formula of a schedule stands here once, for both executors: they must take exactly the
-same steps. Products are formed left to right, (end - start)·k/steps and not
-(end - start)·(k/steps), which rounds differently.
-"""
+"""Stochastic gradient descent."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING
-
-import numpy as np
+from collections.abc import Iterable, Sequence
 
 from engine.autograd.coercion import described
 from engine.autograd.formulas import add_up
 from engine.autograd.value import Value
-
-if TYPE_CHECKING:
-    from engine.arrays import Array
-    from engine.spec import LearningRate
-
-Schedule = Callable[[int], float]
-
-
-def schedule(rate: LearningRate, steps: int) -> Schedule:
-    """The learning rate of each step k = 0 … steps-1."""
-    match rate.kind:
-        case "constant":
-            value = rate.value
-            return lambda k: value
-        case "linear":
-            start, end = rate.start, rate.end
-            return lambda k: start + (end - start) * k / steps
-        case "step":
-            start, factor, every = rate.start, rate.factor, rate.every
-            return lambda k: start * factor ** (k // every)
-        case "exponential":
-            start, factor = rate.start, rate.factor
-            return lambda k: start * factor**k
-        case "cosine":
-            start, end = rate.start, rate.end
-            return lambda k: end + (start - end) * (1.0 + math.cos(math.pi * k / steps)) / 2.0
-        case "warmup":
-            length = rate.steps
-            after = schedule(rate.then, steps - length)
-            peak = after(0)
-            return lambda k: peak * (k + 1) / length if k < length else after(k - length)
-
-
-def rates(rate: LearningRate, steps: int, first: int, last: int) -> Array:
-    """The learning rates of steps first … last-1 as float64, the same bits as `schedule`.
-
-    Constant and linear schedules are computed as arrays: the same operations in the same
-    order, which IEEE 754 rounds the same.
-    """
-    if rate.kind == "constant":
-        return np.full(last - first, rate.value)
-    if rate.kind == "linear":
-        k = np.arange(first, last, dtype=np.float64)
-        return rate.start + (rate.end - rate.start) * k / steps
-    return np.fromiter(map(schedule(rate, steps), range(first, last)), np.float64, last - first)
-
 
 SMALLEST_NORMAL = 2.0**-1022
 FAR_SMALLER = 2.0**-100

@@ -2,24 +2,19 @@
 
 from engine.moved import attributes_from
 from engine.spec.base import problems
-from engine.spec.job import (
-    Activation,
-    EarlyStoppingSpec,
-    InitSpec,
-    JobSpec,
-    LearningRate,
-    LossSpec,
-    ModelSpec,
-    OptimizerSpec,
-    TrainingSpec,
-    validation_rows,
-)
+from engine.spec.job import JobSpec
+from engine.spec.loss import LossSpec
+from engine.spec.model import Activation, InitSpec, LayerSpec, ModelSpec
+from engine.spec.optimizer import OptimizerSpec
+from engine.spec.schedules import LearningRate
+from engine.spec.training import EarlyStoppingSpec, TrainingSpec, validation_rows
 
 __all__ = [
     "Activation",
     "EarlyStoppingSpec",
     "InitSpec",
     "JobSpec",
+    "LayerSpec",
     "LearningRate",
     "LossSpec",
     "ModelSpec",
@@ -29,4 +24,4 @@ __all__ = [
     "validation_rows",
 ]
 
-__getattr__ = attributes_from("engine.spec", "engine.spec.job")
+__getattr__ = attributes_from("engine.spec", "engine.spec.schedules")

@@ -10,8 +10,9 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 MAX_ROWS = 100_000
 MAX_INPUTS = 4_096
 MAX_CELLS = 10_000_000
+MAX_STEPS = 100_000_000
 
-UNIONS = {"dataset", "learning_rate", "then"}
+UNIONS = {"dataset", "loss", "learning_rate", "then"}
 """Fields whose model is chosen by `kind`: pydantic puts the kind into an error's location."""
 
 Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
@@ -48,6 +49,9 @@ def error_location(details: ErrorDetails) -> list[str | int]:
         if not union:
             location.append(part)
         union = not union and part in UNIONS
+    if location == ["loss"] and details["type"].startswith("union_tag_"):
+        # Version 0.1 named the field, as losses were one model then; clients may rely on it.
+        location.append("kind")
     return location + list(details.get("ctx", {}).get("location", ()))
 
 

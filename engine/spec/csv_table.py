@@ -33,12 +33,14 @@ class Table:
             empty cell, or one that says NaN, is no class but a gap, and refused; so are the
             other ways to write one, such as NA, where another target is a number.
         not_a_number: then a sentence about the first that is none.
+        infinite: a sentence about the first infinite one among targets that are numbers.
     """
 
     x: list[list[float]]
     y: list[float]
     names: tuple[str, ...] | None = None
     not_a_number: str = ""
+    infinite: str = ""
 
 
 def parse_table(text: str, header: bool, target: str | int | None) -> Table:
@@ -79,7 +81,8 @@ def parse_table(text: str, header: bool, target: str | int | None) -> Table:
         for (line, _), cell in zip(lines, targets, strict=True):
             if cell.lower() in gaps:
                 raise TableError(f"line {line}, column {last + 1}: the target is missing") from None
-        return Table(x, *_classes(targets), str(error))
+        infinite = _infinite_label(targets, [line for line, _ in lines], last + 1)
+        return Table(x, *_classes(targets), str(error), infinite)
     return Table(x, y)
 
 
@@ -146,9 +149,30 @@ def _position(target: str | int | None, columns: list[str], width: int) -> int:
 
 
 def _classes(cells: list[str]) -> tuple[list[float], tuple[str, ...]]:
-    names = tuple(sorted(set(cells)))
+    # Equal numbers are one class however they are written; the first way to write it names it.
+    keys = [cell if (number := _parse(cell)) is None else number for cell in cells]
+    first: dict[str | float, str] = {}
+    for key, cell in zip(keys, cells, strict=True):
+        first.setdefault(key, cell)
+    names = tuple(sorted(first.values()))
     positions = {name: float(i) for i, name in enumerate(names)}
-    return [positions[cell] for cell in cells], names
+    return [positions[first[key]] for key in keys], names
+
+
+def _infinite_label(targets: list[str], lines: list[int], column: int) -> str:
+    """Beside numbers, `inf` or `1e400` is a number that went wrong and not the name of a class."""
+    if any(_parse(cell) is not None for cell in targets):
+        for line, cell in zip(lines, targets, strict=True):
+            if _is_infinite(cell):
+                return f"line {line}, column {column}: the label {cell[:40]!r} is not finite"
+    return ""
+
+
+def _is_infinite(cell: str) -> bool:
+    try:
+        return math.isinf(float(cell))
+    except ValueError:
+        return False
 
 
 def _gaps(targets: list[str]) -> frozenset[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,9 +9,9 @@ import numpy as np
 from engine.arrays import Array
 from engine.data import loading
 from engine.data.batches import Batches, split
-from engine.networks import optimizers
-from engine.networks.losses import ExampleLoss, example_loss
+from engine.data.scaling import Scaling
 from engine.spec import JobSpec, validation_rows
+from engine.spec.loss import ExampleLoss
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,26 +35,23 @@ class Problem:
         scaling: what standardisation did to inputs and targets.
         loss: the loss of one example on Values.
         batches: which training rows each step sees.
-        learning_rate: the rate of step k; `optim.rates` gives those of many steps.
     """
 
     spec: JobSpec
     training: Rows
     validation: Rows | None
-    scaling: loading.Scaling
+    scaling: Scaling
     loss: ExampleLoss
     batches: Batches
-    learning_rate: optimizers.Schedule
 
     def score(self, outputs: Array, targets: Array) -> float | None:
         """Accuracy of `outputs` (rows × units), or R² in a regression."""
-        if not self.spec.classifies():
-            return r_squared(outputs, targets)
-        if self.spec.loss.kind == "cross_entropy":
-            right = outputs.argmax(axis=1) == targets.argmax(axis=1)
-        else:
-            right = (outputs > 0.0) == (targets > 0.0)
-        return float(right.mean())
+        return self.spec.loss.score(outputs, targets)
+
+    def learning_rate(self, step: int) -> float:
+        """The rate of a step; `engine.spec.schedules.rates` returns those of many steps."""
+        rate: float = self.spec.optimizer.learning_rate.rate(step, self.spec.training.steps)
+        return rate
 
 
 def prepare(spec: JobSpec) -> Problem:
@@ -63,31 +59,28 @@ def prepare(spec: JobSpec) -> Problem:
     x, y = loading.load(spec.dataset)
     kept = validation_rows(len(x), spec.training.validation_fraction)
     labels = y.tolist() if spec.classifies() else None
-    chosen, apart = split(len(x), kept, spec.training.seed, labels)
-    scaling = loading.Scaling.of(spec.dataset, x[chosen], y[chosen])
-    rows = Rows(scaling.inputs(x), loading.encode(spec, scaling.targets(y)))
+    if labels is not None and len(set(labels)) < 2:
+        raise loading.InvalidData(
+            f"all {len(labels)} rows of {spec.dataset.kind} are of class {labels[0]:g}; "
+            "choose another seed or more samples"
+        )
+    try:
+        chosen, apart = split(len(x), kept, spec.training.seed, labels)
+    except ValueError as error:
+        raise loading.InvalidData(f"{error}; lower the validation fraction") from None
+    scaling = Scaling.of(spec.dataset, x[chosen], y[chosen])
+    rows = Rows(
+        scaling.inputs(x), spec.loss.encode(scaling.targets(y), spec.model.layers[-1].units)
+    )
     return Problem(
         spec=spec,
         training=take(rows, chosen),
         validation=take(rows, apart) if kept else None,
         scaling=scaling,
-        loss=example_loss(spec.loss),
+        loss=spec.loss.example(),
         batches=Batches(len(chosen), spec.training.batch_size, spec.training.seed),
-        learning_rate=optimizers.schedule(spec.optimizer.learning_rate, spec.training.steps),
     )
 
 
 def take(rows: Rows, indices: list[int]) -> Rows:
     return Rows(np.ascontiguousarray(rows.x[indices]), rows.targets[indices])
-
-
-def r_squared(predictions: Array, targets: Array) -> float | None:
-    """1 - residual / total sum of squares; None where all targets are the same."""
-    with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is no score
-        total = float(np.sum((targets - targets.mean()) ** 2))
-        residual = float(np.sum((targets - predictions) ** 2))
-    # The mean of equal numbers may be rounded to another, squares of small ones to 0.
-    if targets.max() == targets.min() or total == 0.0:
-        return None
-    score = 1.0 - residual / total
-    return score if math.isfinite(score) else None

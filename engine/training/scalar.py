@@ -18,7 +18,7 @@ import numpy as np
 from engine.arrays import Array
 from engine.autograd.formulas import add_up
 from engine.autograd.value import Value
-from engine.networks import losses
+from engine.networks import batch_loss
 from engine.training.early_stopping import Patience
 from engine.training.initialise import build, optimizer
 from engine.training.prepared import Problem, Rows
@@ -132,7 +132,7 @@ class ScalarExecutor:
         penalties = self._penalties()
         for penalty in reversed(penalties):
             penalty.backward()
-        weight = losses.example_weight(len(chosen), spec.loss.reduction)
+        weight = batch_loss.example_weight(len(chosen), spec.loss.reduction)
         found, outputs = [], []
         for i in reversed(chosen):
             answers = self.model.outputs(self._training.inputs(i))
@@ -154,7 +154,7 @@ class ScalarExecutor:
             found.append(self.problem.loss(answers, examples.targets[i]).data)
             outputs.append([answer.data for answer in answers])
             yield
-        weight = losses.example_weight(len(rows), self.problem.spec.loss.reduction)
+        weight = batch_loss.example_weight(len(rows), self.problem.spec.loss.reduction)
         loss = total(found, weight, self._penalties())
         return loss, self.problem.score(np.array(outputs), rows.targets)
 
@@ -162,7 +162,7 @@ class ScalarExecutor:
         spec = self.problem.spec.loss
         return [
             penalty(self.parameters, strength)
-            for penalty, strength in ((losses.l2, spec.l2), (losses.l1, spec.l1))
+            for penalty, strength in ((batch_loss.l2, spec.l2), (batch_loss.l1, spec.l1))
             if strength > 0.0
         ]
 

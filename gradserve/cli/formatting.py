@@ -21,7 +21,6 @@ STATE_STYLES = {
     "failed": "red",
 }
 UNKNOWN = "-"
-REGRESSIONS = ("mse", "mae", "huber")
 
 
 def number(value: float | None, digits: int = 6) -> str:
@@ -31,7 +30,9 @@ def number(value: float | None, digits: int = 6) -> str:
 
 def score_name(job: Job) -> str:
     """What `accuracy` measures: the share of right predictions, or R² in a regression."""
-    return "R²" if job["spec"]["loss"]["kind"] in REGRESSIONS else "accuracy"
+    from engine.spec.loss import score_name  # takes a while, and help needs none of it
+
+    return score_name(job["spec"]["loss"]["kind"])
 
 
 def score(value: float | None, name: str) -> str:

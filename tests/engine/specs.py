@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from engine.spec import JobSpec
+import pytest
+from pydantic import ValidationError
+
+from engine.spec import JobSpec, problems
 
 MOONS: dict[str, Any] = {
     "name": "moons",
@@ -113,3 +116,10 @@ def vary(base: dict[str, Any], **changes: Any) -> dict[str, Any]:
 
 def job(base: dict[str, Any] = SMALL, **changes: Any) -> JobSpec:
     return JobSpec.model_validate(vary(base, **changes))
+
+
+def refusals(document: dict[str, Any]) -> dict[str, str]:
+    """The pointer and the sentence of each reason why a specification is refused."""
+    with pytest.raises(ValidationError) as caught:
+        JobSpec.model_validate(document)
+    return dict(problems(caught.value))

@@ -12,13 +12,13 @@ from engine import moved
 
 OLD_NAMES = {
     "batches": "Batches",
-    "data": "InvalidData encode load",
+    "data": "InvalidData load",
     "datasets": "Csv DatasetSpec Inline Moons",
     "draw": "draw_dot trace",
     "gradcheck": "check_model gradcheck",
     "losses": "binary_cross_entropy cross_entropy huber l1 l2 mae max_margin mse reduce",
     "nn": "MLP Layer Module Neuron build weight_limit",
-    "optim": "SGD norm rates schedule",
+    "optim": "SGD norm rates",
     "problem": "Problem Rows prepare",
     "program": "Op Program",
     "progress": "Diverged Executor HistoryRow Progress State",
@@ -55,8 +55,8 @@ def test_every_old_module_has_a_new_place(old: str) -> None:
 
 def test_an_old_module_holds_the_same_objects() -> None:
     same = (
-        "from engine import losses, Value; import engine.value, engine.networks.losses; "
-        "assert engine.value.Value is Value; assert losses.mse is engine.networks.losses.mse"
+        "from engine import losses, Value; import engine.value, engine.spec.loss; "
+        "assert engine.value.Value is Value; assert losses.mse is engine.spec.loss.mse"
     )
     assert fresh(same).returncode == 0
 

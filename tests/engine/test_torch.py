@@ -9,8 +9,7 @@ import pytest
 
 from engine import Value
 from engine.autograd.value import log_sum_exp, softmax
-from engine.networks.losses import LOSSES, huber
-from engine.networks.optimizers import schedule
+from engine.spec.loss import FORMULAS, huber
 from engine.train import train
 from engine.training.initialise import build
 from engine.training.prepared import prepare
@@ -75,11 +74,11 @@ def test_operations_ties_and_edges(name: str) -> None:
 @pytest.mark.parametrize("label", [0.0, 1.0])
 def test_losses(output: float, label: float) -> None:
     pairs: list[tuple[Any, Any]] = [
-        (LOSSES["mse"], F.mse_loss),
-        (LOSSES["mae"], F.l1_loss),
-        (LOSSES["huber"], F.huber_loss),
+        (FORMULAS["mse"], F.mse_loss),
+        (FORMULAS["mae"], F.l1_loss),
+        (FORMULAS["huber"], F.huber_loss),
         (lambda o, t: huber(o, t, delta=0.3), lambda o, t: F.huber_loss(o, t, delta=0.3)),
-        (LOSSES["binary_cross_entropy"], F.binary_cross_entropy_with_logits),
+        (FORMULAS["binary_cross_entropy"], F.binary_cross_entropy_with_logits),
     ]
     for ours, theirs in pairs:
         leaf, logit = Value(output), tensor(output)
@@ -96,7 +95,7 @@ def test_cross_entropy() -> None:
     numbers = [0.3, -1.2, 2.0]
     leaves, logits = [Value(x) for x in numbers], torch.tensor(numbers, dtype=torch.float64)
     logits.requires_grad = True
-    loss = LOSSES["cross_entropy"](leaves, [0.0, 0.0, 1.0])
+    loss = FORMULAS["cross_entropy"](leaves, [0.0, 0.0, 1.0])
     expected = F.cross_entropy(logits, torch.tensor(2))
     loss.backward()
     expected.backward()
@@ -133,11 +132,11 @@ def test_twenty_steps_of_sgd(options: dict[str, Any]) -> None:
         momentum=spec.optimizer.momentum,
         nesterov=spec.optimizer.nesterov,
     )
-    rate = schedule(spec.optimizer.learning_rate, 20)
+    rate = spec.optimizer.learning_rate
     x, y = torch.tensor(problem.training.x), torch.tensor(problem.training.targets)
     losses = []
     for k in range(20):
-        optimizer.param_groups[0]["lr"] = rate(k)
+        optimizer.param_groups[0]["lr"] = rate.rate(k, 20)
         optimizer.zero_grad()
         loss = F.binary_cross_entropy_with_logits(net(x), y)
         loss.backward()

@@ -18,12 +18,13 @@ import pytest
 
 from engine.native import allocation
 from engine.native import executor as native
-from engine.networks.losses import example_weight, l1, l2, reduce
+from engine.networks.batch_loss import example_weight, l1, l2, reduce
 from engine.spec import JobSpec
+from engine.spec.loss import r_squared
 from engine.train import Diverged, HistoryRow, InvalidData, State, train
 from engine.training import scalar
 from engine.training.initialise import build
-from engine.training.prepared import prepare, r_squared
+from engine.training.prepared import prepare
 from tests.engine import published, specs
 from tests.engine.specs import IRIS, MOONS, job
 

@@ -2,7 +2,7 @@
 
 Parameters lie side by side from the first slot on, padded with zeros to whole vectors; every
 number here is the address of such a row or a setting of the optimizer. Formulas are those of
-`engine.networks.losses` and `engine.networks.optimizers`.
+`engine.networks.batch_loss` and `engine.networks.optimizers`.
 """
 
 from __future__ import annotations

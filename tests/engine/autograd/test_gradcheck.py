@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from engine import Value
 from engine.autograd.gradcheck import check_model, check_program, gradcheck
 from engine.networks.activations import ACTIVATIONS
-from engine.networks.losses import LOSSES, l1, l2, reduce
+from engine.networks.batch_loss import l1, l2, reduce
 from engine.networks.modules import MLP, Layer, Module
+from engine.spec.loss import FORMULAS
 from engine.training.initialise import build
 from engine.training.prepared import prepare
 from tests.engine.specs import job
@@ -97,7 +98,7 @@ def test_where_no_difference_exists_nothing_is_confirmed() -> None:
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
-@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("loss", FORMULAS)
 def test_whole_models_and_losses(activation: str, loss: str) -> None:
     classes = 2 if loss == "cross_entropy" else 1
     spec = job(

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from engine import Value, log_sum_exp, softmax
-from engine.networks.losses import LOSSES
+from engine.spec.loss import FORMULAS
 
 OPERATORS = [operator.add, operator.sub, operator.mul, operator.truediv, operator.pow]
 COMPARISONS = [operator.lt, operator.le, operator.gt, operator.ge, operator.eq, operator.ne]
@@ -55,15 +55,15 @@ def test_any_number_can_be_compared(x: Any) -> None:
     assert Value(2.0).maximum(x).data == max(2.0, float(x))
 
 
-@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("loss", FORMULAS)
 @pytest.mark.parametrize("number", [np.uint8, np.uint64, np.int8, np.bool_, np.float32, bool, int])
 def test_losses_read_labels_of_any_kind_of_number(loss: str, number: Callable[..., Any]) -> None:
     for label in (0, 1):
         outputs, targets = [Value(0.25)], [float(label)]
         if loss == "cross_entropy":
             outputs, targets = [Value(0.25), Value(-1.0)], [float(label), float(1 - label)]
-        expected = LOSSES[loss](outputs, targets)
-        found = LOSSES[loss](outputs, [number(target) for target in targets])
+        expected = FORMULAS[loss](outputs, targets)
+        found = FORMULAS[loss](outputs, [number(target) for target in targets])
         assert found.data == expected.data
 
 
@@ -118,7 +118,11 @@ def test_what_is_not_one_real_number_is_refused_by_name(wrong: Any) -> None:
 
 
 @pytest.mark.parametrize("operation", OPERATORS)
-@pytest.mark.parametrize("wrong", [None, "a", [1.0], (1.0,), b"a", 1j, {}, object()], ids=kind)
+@pytest.mark.parametrize(
+    "wrong",
+    [None, "a", [1.0], (1.0,), b"a", 1j, {}, object()],
+    ids=lambda wrong: type(wrong).__name__,
+)
 def test_operators_name_both_types(operation: Callable[[Any, Any], Any], wrong: Any) -> None:
     with pytest.raises(TypeError, match=r"unsupported operand.*Value"):
         operation(Value(1.0), wrong)

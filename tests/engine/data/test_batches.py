@@ -69,7 +69,32 @@ def test_a_split_is_stratified() -> None:
 
 def test_shares_are_rounded_by_largest_remainder() -> None:
     assert shares([0.0] * 5 + [1.0] * 3 + [2.0] * 2, 3) == {0.0: 1, 1.0: 1, 2.0: 1}
-    assert sum(shares([0.0, 1.0, 2.0], 1).values()) == 1
+    assert sum(shares([0.0, 1.0, 1.0, 2.0, 2.0], 1).values()) == 1
+
+
+@pytest.mark.parametrize(
+    ("labels", "kept", "expected"),
+    [
+        ([0.0] + [1.0] * 9, 5, {0.0: 0, 1.0: 5}),
+        ([0.0, 0.0, 1.0], 1, {0.0: 1, 1.0: 0}),
+        ([0.0] * 2 + [1.0] * 2 + [2.0] * 6, 7, {0.0: 1, 1.0: 1, 2.0: 5}),
+    ],
+)
+def test_every_class_keeps_a_training_row(
+    labels: list[float], kept: int, expected: dict[float, int]
+) -> None:
+    assert shares(labels, kept) == expected
+    training, validation = split(len(labels), kept, seed=3, labels=labels)
+    assert {labels[i] for i in training} == set(labels)
+    assert len(validation) == kept
+
+
+@pytest.mark.parametrize(("labels", "kept"), [([0.0, 1.0], 1), ([0.0, 1.0, 2.0, 2.0], 2)])
+def test_a_split_that_would_take_all_rows_of_a_class_is_refused(
+    labels: list[float], kept: int
+) -> None:
+    with pytest.raises(ValueError, match="leave no training row for one of"):
+        split(len(labels), kept, seed=3, labels=labels)
 
 
 def test_without_labels_rows_are_drawn_from_all() -> None:

@@ -11,11 +11,12 @@ from sklearn import datasets as sklearn_datasets
 
 from engine.arrays import Array
 from engine.data.loading import InvalidData, load
-from engine.data.playground import BUMPS
 from engine.spec import problems
 from engine.spec.base import MAX_ROWS
 from engine.spec.csv_table import TableError, parse_table
-from engine.spec.datasets import BUNDLED
+from engine.spec.datasets import DATASETS
+from engine.spec.datasets.bundled import Bundled
+from engine.spec.datasets.playground import BUMPS
 from engine.training.prepared import prepare
 from tests.engine.specs import job
 
@@ -60,7 +61,7 @@ def made(kind: str, **parameters: Any) -> tuple[Array, Array]:
 
 @pytest.mark.parametrize("kind", [*CLASSES, *REGRESSIONS])
 def test_shape_and_classes_are_what_the_specification_says(kind: str) -> None:
-    sized = {} if kind in BUNDLED else {"n_samples": 61}
+    sized = {} if issubclass(DATASETS[kind], Bundled) else {"n_samples": 61}
     spec = job(
         dataset={"kind": kind, **sized},
         loss={"kind": "cross_entropy" if kind in CLASSES else "mse"},
@@ -388,3 +389,15 @@ def test_numbers_that_overflow_while_scaling_are_invalid_data() -> None:
     dataset = {"kind": "inline", "x": [[1e308], [-1e308]], "y": [0.0, 1.0], "standardise": True}
     with pytest.raises(InvalidData, match="too large to standardise"):
         prepare(job(dataset=dataset))
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_generated_set_of_one_class_is_refused(seed: int) -> None:
+    dataset = {"kind": "hastie_10_2", "n_samples": 2, "seed": seed}
+    spec = job(dataset=dataset)
+    labels = load(spec.dataset)[1].tolist()
+    if len(set(labels)) == 2:
+        assert len(prepare(spec).training) == 2
+        return
+    with pytest.raises(InvalidData, match="choose another seed or more samples"):
+        prepare(spec)

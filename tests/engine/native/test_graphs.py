@@ -23,7 +23,7 @@ from engine.autograd.gradcheck import check_program
 from engine.autograd.value import log_sum_exp
 from engine.native.function import NativeFunction
 from engine.networks.activations import ACTIVATIONS
-from engine.networks.losses import sum_values
+from engine.networks.batch_loss import sum_values
 from engine.networks.modules import Layer
 from tests.engine.native_graphs import native_function, run_both
 

@@ -6,21 +6,24 @@ import math
 from collections.abc import Callable
 from functools import partial
 
+import numpy as np
 import pytest
 
 from engine import Value
 from engine.autograd.gradcheck import gradcheck
-from engine.networks.losses import (
+from engine.compiler.record import record
+from engine.native.function import NativeFunction
+from engine.networks.batch_loss import l1, l2, reduce
+from engine.spec.loss import (
+    FORMULAS,
     LOSSES,
     binary_cross_entropy,
     cross_entropy,
     huber,
-    l1,
-    l2,
     mae,
     max_margin,
     mse,
-    reduce,
+    score_name,
 )
 
 
@@ -70,23 +73,23 @@ def test_cross_entropies_stay_finite(logit: float) -> None:
     assert cross_entropy([Value(logit), Value(-logit)], [1.0, 0.0]).data == max(0.0, -2 * logit)
 
 
-@pytest.mark.parametrize("kind", LOSSES)
+@pytest.mark.parametrize("kind", FORMULAS)
 def test_gradients_agree_with_finite_differences(kind: str) -> None:
     targets = [1.0] if kind != "cross_entropy" else [0.0, 1.0, 0.0]
     points = ([-1.3, 0.4, 2.6], [0.2, 3.0, -0.1])
     for point in points:
         inputs = point[: len(targets)]
-        check = gradcheck(lambda *outputs: LOSSES[kind](outputs, targets), *inputs)
+        check = gradcheck(lambda *outputs: FORMULAS[kind](outputs, targets), *inputs)
         assert check, f"{kind}: {check}"
 
 
-@pytest.mark.parametrize("kind", LOSSES)
+@pytest.mark.parametrize("kind", FORMULAS)
 def test_targets_may_be_values(kind: str) -> None:
     """A recorded graph has its targets as leaves."""
     targets = [1.0] if kind != "cross_entropy" else [0.0, 1.0, 0.0]
     outputs = [Value(0.4 + i) for i in range(len(targets))]
-    plain = LOSSES[kind](outputs, targets)
-    recorded = LOSSES[kind](outputs, [Value(t) for t in targets])
+    plain = FORMULAS[kind](outputs, targets)
+    recorded = FORMULAS[kind](outputs, [Value(t) for t in targets])
     assert plain.data == recorded.data
 
 
@@ -109,3 +112,36 @@ def test_what_cannot_be_reduced_is_refused() -> None:
 def test_a_loss_of_one_output_refuses_two() -> None:
     with pytest.raises(ValueError, match="too many values"):
         mse([Value(1.0), Value(2.0)], [1.0, 2.0])
+
+
+@pytest.mark.parametrize("offset", [0.0, 1e6, -1e9, 1e12, 1e15, -1e16])
+@pytest.mark.parametrize("classes", [2, 5])
+def test_cross_entropy_keeps_its_digits_under_a_common_offset(offset: float, classes: int) -> None:
+    marks = [1.0] + [0.0] * (classes - 1)
+    logits = [Value(offset) for _ in range(classes)]
+    loss = cross_entropy(logits, marks)
+    loss.backward()
+    uniform = 1.0 / classes
+    assert loss.data == pytest.approx(math.log(classes), rel=1e-14)
+    assert [x.grad for x in logits] == pytest.approx(
+        [uniform - 1.0] + [uniform] * (classes - 1), rel=1e-14
+    )
+    parameters, targets = [Value(0.5 * i) for i in range(classes)], [Value(m) for m in marks]
+    program = record(cross_entropy(parameters, targets), parameters, targets)
+    native = NativeFunction(program, np.array([marks]))
+    numbers = [offset] * classes
+    assert native.loss(numbers) == pytest.approx(loss.data, rel=1e-14)
+    assert native.gradient(numbers).tolist() == pytest.approx([x.grad for x in logits], rel=1e-14)
+
+
+def test_every_loss_is_registered_with_its_score() -> None:
+    names = {kind: loss(kind=kind).score_name for kind, loss in LOSSES.items()}
+    assert names == {
+        "mse": "R²",
+        "mae": "R²",
+        "huber": "R²",
+        "max_margin": "accuracy",
+        "binary_cross_entropy": "accuracy",
+        "cross_entropy": "accuracy",
+    }
+    assert {kind: score_name(kind) for kind in LOSSES} == names

@@ -5,17 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from pydantic import ValidationError
 
-from engine.spec import JobSpec, problems
+from engine.spec import JobSpec
 from engine.spec.base import MAX_ROWS, pointer
-from tests.engine.specs import MOONS, SMALL, job, vary
-
-
-def refusals(document: dict[str, Any]) -> dict[str, str]:
-    with pytest.raises(ValidationError) as caught:
-        JobSpec.model_validate(document)
-    return dict(problems(caught.value))
+from tests.engine.specs import MOONS, SMALL, job, refusals, vary
 
 
 def test_the_demo_is_accepted_and_normalised() -> None:
@@ -250,3 +243,35 @@ def test_contradicting_ways_to_keep_parameters_are_refused() -> None:
     training = {"steps": 10, "validation_fraction": 0.2, "keep": "last"}
     training |= {"early_stopping": {"patience": 3, "restore_best": True}}
     assert "/training/keep" in refusals(vary(SMALL, training=training))
+
+
+@pytest.mark.parametrize("y", [[0.0, 1.0], [0.0, 1.0, 0.0, 1.0]])
+def test_a_validation_set_that_takes_all_rows_of_a_class_is_refused(y: list[float]) -> None:
+    dataset = {"kind": "inline", "x": [[float(i)] for i in range(len(y))], "y": y}
+    small = vary(SMALL, dataset=dataset, training={"validation_fraction": 0.7})
+    reason = refusals(small)["/training/validation_fraction"]
+    assert "leave no training row for one of 2 classes" in reason
+
+
+def test_labels_are_refused_with_their_row_and_what_is_allowed() -> None:
+    dataset = {"kind": "inline", "x": [[0.0], [1.0], [2.0]], "y": [0.0, 1.0, 3.0]}
+    model = {"layers": [{"units": 2}]}
+    wrong = vary(SMALL, dataset=dataset, model=model, loss={"kind": "cross_entropy"})
+    assert refusals(wrong) == {
+        "/dataset/y/2": "row 2 has label 3, but 2 output units allow only the labels 0 and 1"
+    }
+
+
+@pytest.mark.parametrize("label", ["inf", "-Infinity", "1e400", "+INF"])
+def test_an_infinite_label_among_numbers_is_not_the_name_of_a_class(label: str) -> None:
+    dataset = {"kind": "csv", "text": f"a,y\n1,0\n2,1\n3,{label}\n4,1"}
+    model = {"layers": [{"units": 3}]}
+    reasons = refusals(vary(SMALL, dataset=dataset, model=model, loss={"kind": "cross_entropy"}))
+    assert reasons == {"/dataset/text": f"line 4, column 2: the label {label!r} is not finite"}
+
+
+def test_equal_numbers_among_names_are_one_class() -> None:
+    dataset = {"kind": "csv", "text": "a,y\n1,1\n2,1.0\n3,other\n4,1e0"}
+    spec = job(dataset=dataset)
+    assert spec.dataset.table.names == ("1", "other")  # type: ignore[attr-defined]
+    assert spec.dataset.table.y == [0.0, 0.0, 1.0, 0.0]  # type: ignore[attr-defined]
