@@ -185,6 +185,14 @@ def test_what_the_page_names_exists(path: str) -> None:
     assert (ROOT / path).exists()
 
 
+def test_each_lock_is_where_the_page_says() -> None:
+    locks = re.findall(r"^\| [\w ]+ \| `([\w/]+\.py)`, `(\w+)` \|", PAGE, re.MULTILINE)
+    assert len(locks) == 5
+    for path, name in locks:
+        code = (ROOT / path).read_text()
+        assert re.search(rf"^ *(def|class) {name}\b|^{name} = ", code, re.MULTILINE), (path, name)
+
+
 @pytest.mark.parametrize("page", ["docs/architecture.md", "CONTRIBUTING.md"])
 def test_what_a_page_links_exists(page: str) -> None:
     links = re.findall(r"\]\(([^)#]+)\)", (ROOT / page).read_text())
