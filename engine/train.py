@@ -34,17 +34,27 @@ from engine.data.loading import InvalidData
 from engine.spec import JobSpec
 from engine.training.prepared import Problem, prepare
 from engine.training.scalar import ScalarExecutor
-from engine.training.state import Diverged, Executor, HistoryRow, Progress, State
+from engine.training.state import Diverged, Executor, HistoryRow, Progress, Scores, State
 
-__all__ = ["Diverged", "HistoryRow", "InvalidData", "Progress", "State", "train"]
+__all__ = [
+    "Diverged",
+    "HistoryRow",
+    "InvalidData",
+    "Progress",
+    "Scores",
+    "State",
+    "state_at",
+    "train",
+]
 
 
 def train(spec: JobSpec, start: State | None = None) -> Iterator[Progress]:
     """Trains, from the beginning or from `start`, and yields about every 50 ms.
 
-    Also yields at every multiple of `training.checkpoint_every`, so that a caller can keep
-    exactly that step. Where the slices fall changes no bit of the result, and a run that goes
-    on from any snapshot ends with the bits of an undisturbed one.
+    A training from the beginning first yields step 0, before any update. Every multiple of
+    `training.checkpoint_every` is yielded too, so that a caller can keep exactly that step. Where
+    the slices fall changes no bit of the result, and a run that resumes from any snapshot ends
+    with the bits of an undisturbed one.
 
     Raises:
         InvalidData: the data set cannot be made, or `start` is no state of this training.
@@ -54,11 +64,34 @@ def train(spec: JobSpec, start: State | None = None) -> Iterator[Progress]:
     executor = make_executor(prepare(spec), start)
     steps, every = spec.training.steps, spec.training.checkpoint_every
     finished = False
+    if start is None:
+        yield Progress(0, [], executor.state, finished, executor.evaluate)
     while not finished:
         until = min(steps, (executor.step // every + 1) * every)
         for rows in executor.run(until):
             finished = executor.step == steps or executor.stopped
-            yield Progress(executor.step, rows, executor.state, finished)
+            yield Progress(executor.step, rows, executor.state, finished, executor.evaluate)
+
+
+def state_at(spec: JobSpec, step: int, start: State | None = None) -> State:
+    """The state after exactly `step` updates, replayed from `start` or from the beginning.
+
+    It has the bits that the training itself had there.
+
+    Raises:
+        InvalidData: as `train`; or the training never is at `step`, or is beyond it at `start`.
+        Diverged: the training diverges before `step`.
+    """
+    executor = make_executor(prepare(spec), start)
+    if not executor.step <= step <= spec.training.steps:
+        raise InvalidData(
+            f"step {step} cannot be replayed from step {executor.step} of {spec.training.steps}"
+        )
+    for _ in executor.run(step):
+        pass
+    if executor.step < step:
+        raise InvalidData(f"early stopping ends the training at step {executor.step}")
+    return executor.state()
 
 
 EXECUTORS: dict[str, Callable[[Problem, State | None], Executor]] = {

@@ -14,9 +14,10 @@ from engine.native.allocation import program_of, workspace_of
 from engine.native.records import VALIDATION_LOSS
 from engine.native.window import Window
 from engine.training.early_stopping import Patience
+from engine.training.evaluation import full_batch, scores_of_first_step
 from engine.training.initialise import build
 from engine.training.prepared import Problem
-from engine.training.state import Diverged, HistoryRow, State
+from engine.training.state import Diverged, HistoryRow, Scores, State
 
 SLICE_SECONDS = 0.05
 """Seconds between two ticks, when the caller gets control."""
@@ -30,11 +31,16 @@ UNLIMITED = 2**62
 class NativeExecutor:
     """Takes steps with compiled kernels; see `engine.training.state.Executor`."""
 
-    def __init__(self, problem: Problem, start: State | None = None) -> None:
+    def __init__(
+        self, problem: Problem, start: State | None = None, program: Program | None = None
+    ) -> None:
+        """`program` is the problem's where it was recorded before; it needs a `start`."""
         spec = problem.spec
         self.problem = problem
-        model = build(spec.model, problem.training.x.shape[1])
-        self.program: Program = program_of(problem, model)
+        if start is None or program is None:
+            model = build(spec.model, problem.training.x.shape[1])
+            program = program_of(problem, model)
+        self.program = program
         self.workspace = workspace_of(problem, self.program)
         self.step = 0
         self.patience: Patience | None = None
@@ -67,6 +73,10 @@ class NativeExecutor:
             gradient=None if spec.training.zero_grad else self._get(self.workspace.kept),
             patience=None if self.patience is None else self.patience.memory,
         )
+
+    def evaluate(self, parameters: Array) -> Scores:
+        start = State(step=0, parameters=parameters)
+        return scores_of_first_step(NativeExecutor(full_batch(self.problem), start, self.program))
 
     def _put(self, slots: Array, numbers: Array | None) -> None:
         """Lays numbers in the model's order down in the program's."""

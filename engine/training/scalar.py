@@ -20,9 +20,10 @@ from engine.autograd.formulas import add_up
 from engine.autograd.value import Value
 from engine.networks import batch_loss
 from engine.training.early_stopping import Patience
+from engine.training.evaluation import full_batch, scores_of_first_step
 from engine.training.initialise import build, optimizer
 from engine.training.prepared import Problem, Rows
-from engine.training.state import Diverged, HistoryRow, State
+from engine.training.state import Diverged, HistoryRow, Scores, State
 
 SLICE = 0.05
 """Seconds between two looks outside."""
@@ -75,6 +76,10 @@ class ScalarExecutor:
             gradient=None if self._gradient is None else np.array(self._gradient),
             patience=None if self.patience is None else self.patience.memory,
         )
+
+    def evaluate(self, parameters: Array) -> Scores:
+        start = State(step=0, parameters=parameters)
+        return scores_of_first_step(ScalarExecutor(full_batch(self.problem), start))
 
     def run(self, until: int) -> Iterator[list[HistoryRow]]:
         due = time.monotonic() + SLICE

@@ -70,6 +70,19 @@ class State:
         )
 
 
+class Scores(NamedTuple):
+    """Loss and score of some parameters over all training rows and all validation rows.
+
+    Accuracy is the fraction of right predictions, or R² in a regression. None stands for what is
+    not finite or not defined, and for the validation rows where there are none.
+    """
+
+    loss: float | None
+    accuracy: float | None
+    validation_loss: float | None
+    validation_accuracy: float | None
+
+
 class Progress(NamedTuple):
     """A slice of training.
 
@@ -78,12 +91,15 @@ class Progress(NamedTuple):
         rows: steps logged since the last Progress.
         snapshot: copies the state of exactly this step; call it before asking for the next.
         finished: True in the last Progress.
+        evaluate: the scores of any parameters of this network (one number per parameter, in the
+            order of the state); the training is not disturbed.
     """
 
     step: int
     rows: list[HistoryRow]
     snapshot: Callable[[], State]
     finished: bool
+    evaluate: Callable[[Array], Scores]
 
 
 class Diverged(Exception):
@@ -111,6 +127,9 @@ class Executor(Protocol):
         a step that takes longer, and once at the end. Raises Diverged after the rows before
         it were yielded.
         """
+
+    def evaluate(self, parameters: Array) -> Scores:
+        """The scores of any parameters of this network; the training is not disturbed."""
 
     def state(self) -> State:
         """A copy of the state after `step` finished updates, also in the middle of the next."""

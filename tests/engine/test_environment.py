@@ -1,0 +1,41 @@
+"""What made a training's bits is known without loading it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numba
+import numpy as np
+import pytest
+
+from engine import environment
+
+
+def test_versions_and_processor_are_named() -> None:
+    found = environment.environment()
+    assert set(found) == {"engine", "numpy", "numba", "processor"}
+    assert (found["numpy"], found["numba"]) == (np.__version__, numba.__version__)
+
+
+def test_neither_numpy_nor_numba_is_loaded() -> None:
+    code = (
+        "import sys; from engine.environment import environment; environment(); print(*sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not set(done.stdout.split()) & {"numpy", "numba"}
+
+
+@pytest.mark.parametrize(
+    ("features", "vectors"),
+    [("+sse2,+avx2,+avx512f", "AVX-512"), ("+avx,+avx2,+fma", "AVX2"), ("+sse2", "")],
+)
+def test_a_processor_that_numba_is_told_counts(
+    monkeypatch: pytest.MonkeyPatch, features: str, vectors: str
+) -> None:
+    monkeypatch.setenv("NUMBA_CPU_FEATURES", features)
+    assert environment.processor().partition(" ")[2] == vectors
+
+
+def test_a_missing_package_is_unknown() -> None:
+    assert environment.installed("no-such-package") == "unknown"
