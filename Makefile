@@ -1,9 +1,9 @@
 # gradserve. A bare `make` lists the targets.
 #
-# Needs Python 3.11 or newer and nothing else: the packages of uv.lock go into .venv.
+# Needs only Python 3.11 or newer: the packages of uv.lock go into .venv.
 # PYTHON=/path/to/python3.12 chooses the interpreter that .venv is made with, ARGS="…" adds
 # arguments to `make up`, `make test` and `make bench-engine`. TORCH_INDEX is the index of
-# PyTorch without CUDA, for `make bench-engine` and `make test-torch` where pip finds none itself.
+# PyTorch without CUDA, for `make bench-engine` and `make test-torch` where pip does not find one itself.
 
 export TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 
@@ -15,7 +15,7 @@ RECENT := import sys; sys.exit(sys.version_info < (3, 11))
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
 
-setup: ## make .venv, or bring it up to date with uv.lock
+setup: ## create .venv, or bring it up to date with uv.lock
 	@for python in $(PYTHON) python3 python3.14 python3.13 python3.12 python3.11; do \
 	  if "$$python" -c '$(RECENT)' 2>/dev/null; then exec "$$python" .ci/setup.py; fi; \
 	done; \
@@ -28,8 +28,8 @@ demo: setup ## start the service, train a network over HTTP, draw what it has le
 up: setup ## run the whole service on this machine until Ctrl-C
 	@exec .venv/bin/gradserve up $(ARGS)
 
-env: ## write .env with random passwords for docker compose; one that is there stays
-	@if [ -e .env ]; then echo ".env is there already and stays as it is"; exit; fi; \
+env: ## write .env with random passwords for docker compose; an existing one is kept
+	@if [ -e .env ]; then echo ".env exists already and is kept"; exit; fi; \
 	umask 077; \
 	random() { LC_ALL=C tr -dc A-Za-z0-9 </dev/urandom | head -c 32; }; \
 	sed -e "s/^POSTGRES_PASSWORD=$$/&$$(random)/" -e "s/^REDIS_PASSWORD=$$/&$$(random)/" \
@@ -51,7 +51,7 @@ bench-engine: setup ## measure the engine against its peers, write docs/benchmar
 	@.venv/bin/python benchmarks/environment.py
 	@.venv-bench/bin/python -m benchmarks.engine $(ARGS)
 
-compose-test: setup ## build the image and try docker-compose.yml in a real engine
+compose-test: setup ## build the image and test docker-compose.yml in a real engine
 	@.venv/bin/python -m tests.compose
 
 lint: setup ## check style, types and import contracts
@@ -71,7 +71,7 @@ format: setup ## rewrite the code in the project's style
 docs: setup ## write the table of settings in docs/operations.md anew
 	@.venv/bin/python -m docs.settings
 
-clean: ## remove everything that make has made; the service's data in var/ stays
+clean: ## remove everything that make created; the service's data in var/ is kept
 	rm -rf .venv .venv-bench demo dist
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

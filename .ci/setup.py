@@ -1,9 +1,9 @@
-"""Makes .venv, or brings it up to date with uv.lock.
+"""Creates .venv, or brings it up to date with uv.lock.
 
-`make setup` runs this with any Python >= 3.11; it uses the standard library alone. A second run
-finds the stamp and does nothing. An installation that was interrupted, a project that was moved
-and an environment whose Python is gone are made again from nothing. Several runs at once wait
-for each other.
+`make setup` runs this with any Python >= 3.11; it uses only the standard library. A second
+run finds the stamp and does nothing. After an interrupted installation, a move of the project or
+the removal of its Python the environment is created again from nothing. Concurrent runs wait for
+each other.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def main() -> None:
     try:
         install()
     except subprocess.CalledProcessError as error:
-        # uv and pip have said what went wrong, and left whole packages behind them.
+        # uv and pip have printed the reason, and installed only whole packages.
         STAMP.unlink()
         sys.exit(
             f"Installing the locked packages failed: {Path(error.cmd[0]).name} ended with "
@@ -50,7 +50,7 @@ def main() -> None:
 
 
 def fingerprint() -> str:
-    """Changes with what is to be installed."""
+    """A hash of everything that decides what is installed."""
     digest = hashlib.sha256()
     for name in ("uv.lock", "pyproject.toml"):
         digest.update((ROOT / name).read_bytes())
@@ -58,7 +58,7 @@ def fingerprint() -> str:
 
 
 def usable() -> bool:
-    """Whether .venv has a Python that runs, and commands that start it and no other."""
+    """Whether the Python in .venv runs, and the commands there start that Python."""
     command = VENV / "bin" / "gradserve"
     if command.exists() and str(VENV) not in command.read_text():
         return False

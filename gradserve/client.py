@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import time
 import uuid
+import warnings
 from collections.abc import Iterator, Mapping
 from types import TracebackType
 from typing import Any, Self, cast
@@ -82,7 +83,7 @@ class Gradserve:
         return cast(Job, self._get(_path(id)))
 
     def cancel(self, id: str) -> Job:
-        """Asks for the end of a job; a worker that trains it stops within a second."""
+        """Requests the end of a job; a worker that trains it stops within a second."""
         return self._act(id, "cancel")
 
     def pause(self, id: str) -> Job:
@@ -141,8 +142,13 @@ class Gradserve:
         return document(self._http.send("GET", path, params=query))
 
 
-Gradserve = Gradserve
-"""The name of the version before; it disappears with the next one."""
+class Client(Gradserve):
+    """The old name of `Gradserve`; deprecated, kept for one version."""
+
+    def __init__(self, url: str = DEFAULT_URL, *, timeout: float = 10.0) -> None:
+        message = "gradserve.client.Client is now called Gradserve: from gradserve import Gradserve"
+        warnings.warn(message, DeprecationWarning, stacklevel=2)
+        super().__init__(url, timeout=timeout)
 
 
 def _path(id: str, *rest: str) -> str:

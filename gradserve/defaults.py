@@ -1,3 +1,3 @@
-"""What the client and the command assume where nothing else is said."""
+"""Defaults of the client and the command."""
 
 DEFAULT_URL = "http://127.0.0.1:8000"

@@ -8,7 +8,7 @@ from gradserve.printable import printable
 
 
 class FieldError(NamedTuple):
-    """What is wrong with one place of a request; `pointer` is a JSON pointer (RFC 6901)."""
+    """A mistake in one place of a request; `pointer` is a JSON pointer (RFC 6901)."""
 
     pointer: str
     detail: str

@@ -1,7 +1,7 @@
-"""Whether somebody's own module hides one of ours.
+"""A check that a module of the user's does not hide one of our packages.
 
-Our packages `engine`, `service` and `worker` have names that a notebook's folder may have too.
-Python imports whichever it finds first, and the wrong one fails in ways that do not tell why.
+The folder of a notebook may hold a module called `engine`, `service` or `worker`, as our packages
+are. Python imports the first that it finds, and the wrong one fails without telling why.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ def hidden(*names: str) -> str | None:
         except ValueError:  # a module made by hand, without a specification
             found = None
         origin = found.origin if found else None
-        if origin is None or Path(origin).resolve().parents[1] != HOME:
-            place = origin or f"a module named {name} that is no file"
+        if origin is None or Path(origin).resolve() != HOME / name / "__init__.py":
+            place = origin or f"a module named {name} that is not a file"
             return (
                 f"{place} hides gradserve's own package {name!r}: rename it, "
                 "or start Python in another folder"

@@ -1,6 +1,6 @@
 """The objects that the service sends, as JSON has them. Times are RFC 3339 texts in UTC."""
 
-from __future__ import annotations
+# Without `from __future__ import annotations`, which hides NotRequired from __required_keys__.
 
 from typing import Any, NotRequired, TypedDict
 
@@ -33,7 +33,7 @@ class Environment(TypedDict):
     processor: str
 
 
-class Warning(TypedDict):
+class SubmissionWarning(TypedDict):
     """A likely mistake in a specification that is trained all the same."""
 
     pointer: str
@@ -75,13 +75,13 @@ class Job(JobSummary):
     """A job with its specification, defaults filled in."""
 
     spec: dict[str, Any]
-    environment: NotRequired[list[Environment] | None]
+    environment: NotRequired[list[Environment]]
 
 
 class SubmittedJob(Job):
     """The response to a submission."""
 
-    warnings: NotRequired[list[Warning]]
+    warnings: NotRequired[list[SubmissionWarning]]
 
 
 class HistoryRow(TypedDict):

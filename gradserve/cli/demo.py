@@ -79,15 +79,16 @@ def demonstrate(console: Console) -> None:
 
 
 def write_result(spec: JobSpec, job: Job, history: History, parameters: Parameters) -> list[Path]:
-    # Importing matplotlib takes most of a second; nobody should wait for it at the first step.
-    from service.plots.images import draw_decision_boundary, draw_loss
+    # Importing matplotlib takes most of a second, which must not delay the first step.
+    from service.plots.decision_boundary import draw_decision_boundary
+    from service.plots.loss_curve import draw_loss_curve
 
     result, loss, boundary = (
         OUTPUT / name for name in ("result.json", "loss.png", "decision_boundary.png")
     )
     document = {"job": job, "history": history, "parameters": parameters}
     result.write_text(json.dumps(document, indent=2) + "\n")
-    draw_loss(history, f"{spec.name}: loss and accuracy over {len(history)} steps", loss)
+    draw_loss_curve(history, f"{spec.name}: loss and accuracy over {len(history)} steps", loss)
     x, y = loading.load(spec.dataset)
     draw_decision_boundary(parameters, x, y, f"{spec.name}: what the network learned", boundary)
     return [result, loss, boundary]

@@ -36,7 +36,7 @@ class Commands(click.Group):
 def main() -> None:
     """Train small neural networks as jobs over HTTP."""
     for stream in (sys.stdout, sys.stderr):
-        # A name that the terminal's encoding cannot write is no reason to print nothing.
+        # A name is printed even where the terminal's encoding cannot write all of it.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
 

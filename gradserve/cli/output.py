@@ -1,4 +1,4 @@
-"""What commands print: tables and JSON on standard output, everything else on standard error."""
+"""The output of commands: results on standard output, everything else on standard error."""
 
 from __future__ import annotations
 

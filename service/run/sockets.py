@@ -18,7 +18,7 @@ def listen(host: str, port: int) -> socket.socket:
     """A listening socket.
 
     Raises:
-        StartFailed: the port is in use, or the host is none of this machine's addresses.
+        StartFailed: the port is in use, or the host is not an address of this machine.
     """
     if not 0 <= port <= 65535:
         raise StartFailed(f"port {port} does not exist: choose one from 0 to 65535")
@@ -52,6 +52,6 @@ def reachable(listener: socket.socket) -> tuple[str, int]:
 
 
 def public_url(listener: socket.socket) -> str:
-    """Where a person on this machine reaches the listener."""
+    """The address that a person on this machine types to reach the listener."""
     host, port = reachable(listener)
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

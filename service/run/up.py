@@ -1,11 +1,11 @@
 """The whole service from one command: the parent process of `gradserve up`.
 
 It migrates the database, starts a private Valkey, the API (gunicorn), one Celery worker and
-the sweeper, keeps them running and stops them. GRADSERVE_DATABASE_URL and
-GRADSERVE_BROKER_URL replace the embedded SQLite file and the private Valkey one by one.
+the recovery, keeps them running and stops them. GRADSERVE_DATABASE_URL and
+GRADSERVE_BROKER_URL replace the embedded SQLite file and the private Valkey, each on its own.
 
-The parent binds the API's port itself and hands the socket down: a port in use is known before
-anything starts, and while the API is restarted its callers wait instead of being refused.
+The parent binds the API's port itself and passes the socket on: a port in use is known before
+anything starts, and while the API restarts its callers wait instead of being refused.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ def run(host: str, port: int, data_dir: str | Path, workers: int | None = None) 
 
     Args:
         host, port: where the API listens; port 0 takes a free one.
-        data_dir: folder of the database, the logs and the broker's socket; made when missing.
-        workers: jobs trained at the same time, as many as cores when None.
+        data_dir: folder of the database, the logs and the broker's socket; created when missing.
+        workers: number of jobs trained at the same time, one per core when None.
 
     Returns:
-        The exit code: 0 after a stop that was asked for, 1 after one sentence on stderr.
+        The exit code: 0 after a requested stop, 1 after one sentence on stderr.
     """
     try:
         if not str(data_dir):
@@ -84,7 +84,7 @@ def _run(host: str, port: int, data_dir: Path, workers: int) -> None:
         )
         cleanup.callback(supervisor.close)
         cleanup.callback(supervisor.stop)
-        # Runs first at the end: callers are refused, not kept waiting for an API that stops.
+        # Runs first at the end: callers are refused and do not wait for an API that stops.
         cleanup.callback(listener.close)
 
         if own_broker:
@@ -97,7 +97,7 @@ def _run(host: str, port: int, data_dir: Path, workers: int) -> None:
             supervisor.start(programs.worker(workers))
         _await_api(supervisor, listener)
         if not supervisor.stopping:
-            # Last, so that its start does not slow down those that a person waits for.
+            # Last, so that its start does not delay the parts that a person waits for.
             supervisor.start(programs.sweeper())
             url = public_url(listener)
             print(
@@ -109,7 +109,7 @@ def _run(host: str, port: int, data_dir: Path, workers: int) -> None:
 
 
 def _settings(data_dir: Path) -> Settings:
-    """The environment's settings with the embedded parts put in where it names no others.
+    """The environment's settings, with the embedded parts where it names no others.
 
     Paths become absolute, because the children run in the data folder: a folder named
     `worker` where `gradserve up` was typed would otherwise hide our package from them.
@@ -147,7 +147,7 @@ def _answers(path: Path) -> bool:
 
 
 def _await_api(supervisor: Supervisor, listener: socket.socket) -> None:
-    """Waits until /readyz says yes. The kernel takes the request before the API runs."""
+    """Waits until /readyz succeeds. The kernel accepts the request before the API runs."""
     deadline = time.monotonic() + READY_SECONDS
     while not supervisor.stopping:
         if time.monotonic() > deadline:

@@ -98,7 +98,7 @@ def test_make_env_writes_random_passwords_once(bare: Path) -> None:
 
     assert (said, again) == (
         "wrote .env with random passwords\n",
-        ".env is there already and stays as it is\n",
+        ".env exists already and is kept\n",
     )
     assert first == second
     assert set(first) == {"POSTGRES_PASSWORD", "REDIS_PASSWORD"}

@@ -16,7 +16,7 @@ class Block(NamedTuple):
     language: str
     code: str
     output: str | None
-    """What the page shows; … stands for anything, each line as a whole may go on."""
+    """The shown output, in which … stands for any text."""
 
 
 def blocks(heading: str) -> list[Block]:

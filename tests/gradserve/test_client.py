@@ -109,7 +109,7 @@ def test_lists_can_be_of_one_state(service: Gradserve) -> None:
     assert service.list(state="failed", name=job["name"]) == []
 
 
-def test_a_job_can_rest_go_on_and_be_cancelled(service: Gradserve) -> None:
+def test_a_job_can_be_paused_resumed_and_cancelled(service: Gradserve) -> None:
     id = service.submit(xor(training={"steps": 100_000_000}))["id"]
     states = []
     for job in service.watch(id):
@@ -145,7 +145,7 @@ def test_parameters_of_a_job_without_any_are_refused(service: Gradserve) -> None
     assert caught.value.status in (404, 409)
 
 
-def test_what_the_service_refuses_is_told_with_the_place(service: Gradserve) -> None:
+def test_a_refusal_names_the_place(service: Gradserve) -> None:
     with pytest.raises(ClientError) as caught:
         service.submit(xor(training={"steps": 0}))
     assert caught.value.status == 422

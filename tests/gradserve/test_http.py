@@ -1,13 +1,16 @@
-"""What the client does when the service stumbles, seen from a server that stumbles on purpose."""
+"""The client against a server that fails on purpose."""
 
 import json
 import socket
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from gradserve.cli.main import main
 from gradserve.client import Gradserve
 from gradserve.errors import ClientError
 
@@ -83,7 +86,7 @@ def problem(status: int, **fields: object) -> Answer:
 HANG_UP: Answer = (0, {}, "")
 
 
-def test_a_read_is_repeated_while_the_service_is_busy_or_away(
+def test_a_read_is_repeated_while_the_service_is_busy_or_unavailable(
     server: Scripted, client: Gradserve
 ) -> None:
     server.says(problem(503), HANG_UP, job())
@@ -106,7 +109,7 @@ def test_two_submissions_have_two_keys(server: Scripted, client: Gradserve) -> N
     assert len(set(server.keys)) == 2
 
 
-def test_patience_ends_with_the_services_own_sentence(server: Scripted, client: Gradserve) -> None:
+def test_retries_end_with_the_services_own_sentence(server: Scripted, client: Gradserve) -> None:
     server.says(problem(503, detail="the database is locked"))
     with pytest.raises(ClientError, match="the database is locked") as caught:
         client.get("job_1")
@@ -121,7 +124,7 @@ def test_a_refused_read_is_not_repeated(server: Scripted, client: Gradserve) -> 
     assert len(server.requests) == 1
 
 
-def test_watching_goes_on_over_a_restart(server: Scripted, client: Gradserve) -> None:
+def test_watching_continues_over_a_restart(server: Scripted, client: Gradserve) -> None:
     server.says(job(step=1), HANG_UP, problem(503), job(step=2), job(step=3, terminal=True))
     assert [seen["step"] for seen in client.watch("job_1")] == [1, 2, 3]
 
@@ -199,3 +202,25 @@ def test_an_id_cannot_lead_to_another_address(server: Scripted, client: Gradserv
     server.says(job())
     client.get("../x?y#z")
     assert server.requests == ["GET /v1/jobs/..%2Fx%3Fy%23z"]
+
+
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_likely_mistakes_are_printed_on_standard_error(
+    server: Scripted, options: list[str]
+) -> None:
+    warning = {"pointer": "/model/layers/1", "detail": "a sigmoid \x1b before a loss of logits"}
+    server.says((201, {}, json.dumps({"id": "job_1", "state": "queued", "warnings": [warning]})))
+    example = Path(__file__).parents[2] / "examples" / "xor.json"
+    result = CliRunner().invoke(main, ["submit", str(example), "--url", server.url, *options])
+    assert result.exit_code == 0
+    assert result.stderr == "warning: /model/layers/1: a sigmoid \\x1b before a loss of logits\n"
+
+
+@pytest.mark.parametrize("fields", [{}, {"warnings": []}])
+def test_a_submission_without_mistakes_warns_of_nothing(
+    server: Scripted, fields: dict[str, object]
+) -> None:
+    server.says((201, {}, json.dumps({"id": "job_1", "state": "queued"} | fields)))
+    example = Path(__file__).parents[2] / "examples" / "xor.json"
+    result = CliRunner().invoke(main, ["submit", str(example), "--url", server.url])
+    assert (result.exit_code, result.stdout, result.stderr) == (0, "job_1 is queued\n", "")

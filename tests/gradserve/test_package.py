@@ -5,10 +5,14 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
 import gradserve
+from gradserve.client import Client, Gradserve
+
+ROOT = Path(__file__).parents[2]
 
 
 def python(code: str, folder: Path) -> subprocess.CompletedProcess[str]:
@@ -73,3 +77,36 @@ def test_the_command_names_what_hides_a_package_of_ours(tmp_path: Path, name: st
         f"Error: {path} hides gradserve's own package {name!r}: rename it, "
         "or start Python in another folder\n"
     )
+
+
+@pytest.mark.parametrize("inside_of_ours", [False, True])
+@pytest.mark.parametrize("kind", ["module", "package"])
+def test_whatever_hides_the_engine_is_named(
+    tmp_path: Path, kind: str, inside_of_ours: bool
+) -> None:
+    with TemporaryDirectory(dir=ROOT if inside_of_ours else tmp_path) as folder:
+        path = Path(folder) / ("engine.py" if kind == "module" else "engine/__init__.py")
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("raise RuntimeError('somebody else was imported')\n")
+        done = python("from gradserve import MLP", Path(folder))
+    assert f"ImportError: {path} hides gradserve's own package 'engine'" in done.stderr
+
+
+def test_an_engine_of_the_users_that_is_already_imported_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "engine.py"
+    path.write_text("power = 90\n")
+    done = python("import engine; from gradserve import Value", tmp_path)
+    assert f"ImportError: {path} hides gradserve's own package 'engine'" in done.stderr
+
+
+def test_a_folder_without_a_module_hides_nothing(tmp_path: Path) -> None:
+    (tmp_path / "engine").mkdir()
+    done = python("from gradserve import Value; print(Value(3.0).data)", tmp_path)
+    assert (done.stdout, done.stderr) == ("3.0\n", "")
+
+
+def test_the_old_name_of_the_client_works_and_says_the_new_one() -> None:
+    with pytest.warns(DeprecationWarning, match="from gradserve import Gradserve"):
+        client = Client("http://127.0.0.1:1")
+    with client:
+        assert isinstance(client, Gradserve)

@@ -34,7 +34,7 @@ def test_a_dash_reads_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
     assert read_job("-") == JOB
 
 
-def test_a_byte_order_mark_is_no_mistake(tmp_path: Path) -> None:
+def test_a_byte_order_mark_is_accepted(tmp_path: Path) -> None:
     file = tmp_path / "job.json"
     file.write_text(json.dumps(JOB), encoding="utf-8-sig")
     assert read_job(str(file)) == JOB

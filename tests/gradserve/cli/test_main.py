@@ -259,7 +259,7 @@ def test_no_service_is_one_sentence(arguments: list[str]) -> None:
 def test_ctrl_c_stops_watching_but_not_the_job(
     gradserve: Command, tmp_path: Path, service: Gradserve
 ) -> None:
-    file = job_file(tmp_path, name="goes on", training={"steps": 100_000_000})
+    file = job_file(tmp_path, name="continues", training={"steps": 100_000_000})
     process = subprocess.Popen(
         [*GRADSERVE, "submit", file, "--watch"], stderr=subprocess.PIPE, text=True
     )
@@ -289,7 +289,7 @@ def test_up_ends_with_one_sentence_where_the_port_is_taken(
     port = service_url.rpartition(":")[2]
     done = subprocess.run(
         [*GRADSERVE, "up", "--port", port, "--data-dir", str(tmp_path)],
-        # The client's own variable is no setting of the service, and no mistake either.
+        # The client's own variable is not a setting of the service, and is not refused.
         env={"GRADSERVE_URL": service_url},
         capture_output=True,
         text=True,

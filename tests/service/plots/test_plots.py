@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from gradserve.types import HistoryRow, Parameters
-from service.plots.images import draw_decision_boundary, draw_loss
+from service.plots.decision_boundary import draw_decision_boundary
+from service.plots.loss_curve import draw_loss_curve
 
 # The score of this network is x1: blue to the left of the middle, vermilion to its right.
 LEFT_AND_RIGHT: Parameters = {
@@ -69,7 +70,7 @@ def test_the_same_result_is_the_same_picture(tmp_path: Path) -> None:
 )
 def test_any_history_can_be_drawn(tmp_path: Path, history: list[HistoryRow]) -> None:
     path = tmp_path / "loss.png"
-    draw_loss(history, "loss", path)
+    draw_loss_curve(history, "loss", path)
     image = pixels(path)
     ink = image[:, :, 2] - image[:, :, 0]
     assert (ink > 0.4).sum() > 50, "the curve is blue"
