@@ -7,7 +7,7 @@ from typing import Any
 from flask.json.provider import DefaultJSONProvider
 from flask_openapi3.openapi import OpenAPI
 
-from service.api import context, metrics, openapi, problems, request_log
+from service.api import context, metrics, openapi, problems, query_parameters, request_log
 from service.api.json_bodies import StrictRequest
 from service.api.resources import health, history, jobs
 from service.common.settings import Settings
@@ -45,5 +45,5 @@ def create_app(settings: Settings) -> OpenAPI:
     problems.register(app)
     for resource in (jobs, history, health):
         app.register_api(resource.blueprint)
-    openapi.register(app)
+    query_parameters.register(app, openapi.register(app))
     return app

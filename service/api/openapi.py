@@ -32,8 +32,11 @@ def answers(models: Mapping[int, type[BaseModel]], *problems: HTTPStatus) -> Res
     return made
 
 
-def register(app: OpenAPI) -> None:
-    """Adds the document and the page. Call it when every resource is registered."""
+def register(app: OpenAPI) -> dict[str, Any]:
+    """Adds the document and the page; returns the document.
+
+    Call it when every resource is registered.
+    """
     # The plugin's page lives at /swagger and finds its files relative to the folder of the
     # address that it is called by, so the same page works at /docs.
     app.register_blueprint(RegisterPlugin.register(doc_url="openapi.json"))
@@ -51,17 +54,19 @@ def register(app: OpenAPI) -> None:
     def openapi() -> Response:
         return jsonify(made)
 
+    return made
+
 
 def document(app: OpenAPI) -> dict[str, Any]:
-    """flask-openapi3's document without what is not so.
+    """flask-openapi3's document, corrected.
 
-    It adds an answer 422 where none was declared, and a null where security schemes would be.
+    It has a null where security schemes would be, and a 422 of its own where none was declared.
+    Every operation can refuse a query parameter, so each of them has the problem instead.
     """
     made: dict[str, Any] = app.api_doc
+    refused = answers({}, HTTPStatus.UNPROCESSABLE_ENTITY)[HTTPStatus.UNPROCESSABLE_ENTITY]
     del made["components"]["securitySchemes"]
     for operations in made["paths"].values():
         for operation in operations.values():
-            answers = operation["responses"]
-            if MEDIA_TYPE not in answers["422"]["content"]:
-                del answers["422"]
+            operation["responses"]["422"] = refused
     return made

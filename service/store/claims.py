@@ -2,6 +2,8 @@
 
 Each statement names the claim's fence. A worker that was thought dead and comes back finds that
 its fence is no longer the job's, changes nothing and gets `LeaseLost`.
+
+docs/architecture.md lists the five locks that keep a history row from being there twice.
 """
 
 from __future__ import annotations

@@ -47,9 +47,13 @@ def submit(sessions: sessionmaker[Session], spec: JobSpec) -> Callable[[], str]:
 def claim(sessions: sessionmaker[Session], submit: Callable[[], str]) -> Callable[..., Claim]:
     """Claims a job, a new one unless it is told which."""
 
-    def claim(id: str | None = None, *, worker: str = "w1", lease: float = LEASE) -> Claim:
+    def claim(
+        id: str | None = None, *, worker: str = "w1", lease: float = LEASE, **options: Any
+    ) -> Claim:
         with sessions.begin() as session:
-            made = claims.claim(session, id or submit(), worker=worker, lease_seconds=lease)
+            made = claims.claim(
+                session, id or submit(), worker=worker, lease_seconds=lease, **options
+            )
         assert made is not None
         return made
 

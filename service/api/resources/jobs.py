@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http import HTTPStatus as Status
+from typing import Any
 
 from flask import Response, current_app, jsonify, url_for
 from flask_openapi3.blueprint import APIBlueprint
@@ -23,9 +25,11 @@ from service.api.resources.wire import (
     PageQuery,
     SubmitHeader,
     SubmitQuery,
+    SubmittedJob,
     Validated,
     summary,
     validated,
+    warning_list,
 )
 from service.common import messages
 from service.common.errors import InvalidRequest, JobNotFound
@@ -50,7 +54,7 @@ blueprint = APIBlueprint(
     operation_id="submit_job",
     summary="Submit a job",
     responses=answers(
-        {200: Validated, 201: JobView},
+        {200: Validated, 201: SubmittedJob},
         Status.BAD_REQUEST,
         Status.REQUEST_ENTITY_TOO_LARGE,
         Status.UNSUPPORTED_MEDIA_TYPE,
@@ -69,7 +73,7 @@ def submit(header: SubmitHeader, query: SubmitQuery, body: NewJob) -> Response:
     job, replayed = _store(body, header.idempotency_key)
     if not replayed:
         messages.ring(current().publisher, job.id)
-    answer = _view(job)
+    answer = _view(job, warnings=warning_list(body.spec()))
     answer.status_code = 201
     answer.headers["Location"] = url_for("jobs.show", id=job.id)
     if replayed:
@@ -186,9 +190,11 @@ def _blaming_parent() -> Iterator[None]:
         raise InvalidRequest([("/parent_id", str(error))]) from None
 
 
-def _view(job: Job) -> Response:
+def _view(job: Job, **more: Any) -> Response:
     """A `JobView`. The specification goes in as it is stored: it may be megabytes."""
-    head = current_app.json.dumps(summary(job), separators=(",", ":")).removesuffix("}")
+    known = json.loads(job.environment) if job.environment else []
+    view = summary(job) | more | {"environment": known}
+    head = current_app.json.dumps(view, separators=(",", ":")).removesuffix("}")
     return Response(f'{head},"spec":{job.spec}}}\n', mimetype="application/json")
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from engine.spec import JobSpec
+from engine.spec.warnings import warnings
+from service.store.claims import StepFigures
 from service.store.jobs import ShownState, shown_state
 from service.store.tables import TERMINAL, ErrorCode, Event, Job, State
 
@@ -131,6 +133,29 @@ class JobError(BaseModel):
     step: int | None
 
 
+class Scores(BaseModel):
+    """Loss and score of the parameters after `step` updates; null where it is not defined."""
+
+    step: int
+    loss: float | None
+    accuracy: float | None = Field(description="share of right predictions; R² in a regression")
+    validation_loss: float | None
+    validation_accuracy: float | None
+
+
+class Environment(BaseModel):
+    """The software and the kind of processor that computed the steps from `from_step` on.
+
+    Where all of it is equal, a job gives the same bits.
+    """
+
+    from_step: int
+    engine: str
+    numpy: str
+    numba: str
+    processor: str
+
+
 class JobSummary(BaseModel):
     """A job without its specification, as it stands in lists."""
 
@@ -142,10 +167,21 @@ class JobSummary(BaseModel):
     step: int = Field(description="finished updates")
     steps: int
     progress: float = Field(description="0 to 1; a job that succeeded is at 1")
-    loss: float | None = Field(description="of the newest logged step")
+    loss: float | None = Field(
+        description="of the newest logged step: that of the parameters before this step's update. "
+        "`final` has the loss of the delivered parameters"
+    )
     accuracy: float | None
     validation_loss: float | None
     validation_accuracy: float | None
+    best: Scores | None = Field(
+        description="the logged step with the lowest validation loss, or training loss without a "
+        "validation set; the earliest where several are equal"
+    )
+    final: Scores | None = Field(
+        description="of the delivered parameters, over all training rows; null until the job has "
+        "succeeded"
+    )
     eta_seconds: float | None = Field(description="while it runs, once a step has been timed")
     attempt: int
     error: JobError | None
@@ -159,7 +195,24 @@ class JobSummary(BaseModel):
 class JobView(JobSummary):
     """A job as it is now."""
 
+    environment: list[Environment] = Field(
+        description="what made the job's bits; empty before the first claim, and for jobs of "
+        "version 0.1"
+    )
     spec: dict[str, Any] = Field(description="the specification with its defaults filled in")
+
+
+class Warning(BaseModel):
+    """A likely mistake in a specification that is trained all the same."""
+
+    pointer: str = Field(description="JSON pointer (RFC 6901) of its place")
+    detail: str
+
+
+class SubmittedJob(JobView):
+    """A job as it was stored, and likely mistakes in its specification."""
+
+    warnings: list[Warning]
 
 
 class Validated(BaseModel):
@@ -168,6 +221,7 @@ class Validated(BaseModel):
     spec: dict[str, Any] = Field(description="the specification with its defaults filled in")
     parameters: int = Field(description="weights and biases of the network")
     work: int = Field(description="about how many multiplications training takes")
+    warnings: list[Warning] = Field(description="likely mistakes that are trained all the same")
 
 
 class JobPage(BaseModel):
@@ -187,6 +241,10 @@ class HistoryItem(BaseModel):
     validation_accuracy: float | None
     learning_rate: float | None
     gradient_norm: float | None
+    elapsed_seconds: float | None = Field(
+        description="seconds of training up to the end of this step, pauses left out; measured at "
+        "each progress commit and interpolated between two"
+    )
 
 
 class HistoryPage(BaseModel):
@@ -255,6 +313,8 @@ def summary(job: Job) -> dict[str, Any]:
         "accuracy": job.accuracy,
         "validation_loss": job.validation_loss,
         "validation_accuracy": job.validation_accuracy,
+        "best": _scores(job, "best"),
+        "final": _scores(job, "final"),
         "eta_seconds": _eta_seconds(job),
         "attempt": job.attempt,
         "error": _error(job),
@@ -272,7 +332,13 @@ def validated(spec: JobSpec) -> dict[str, Any]:
         "spec": spec.model_dump(mode="json"),
         "parameters": spec.parameters(),
         "work": spec.work(),
+        "warnings": warning_list(spec),
     }
+
+
+def warning_list(spec: JobSpec) -> list[dict[str, str]]:
+    """The `Warning`s of a specification."""
+    return [warning._asdict() for warning in warnings(spec)]
 
 
 def event_view(event: Event) -> dict[str, Any]:
@@ -295,6 +361,12 @@ def rfc3339(seconds: float) -> str:
 
 def _maybe_rfc3339(seconds: float | None) -> str | None:
     return None if seconds is None else rfc3339(seconds)
+
+
+def _scores(job: Job, which: Literal["best", "final"]) -> dict[str, Any] | None:
+    if getattr(job, f"{which}_step") is None:
+        return None
+    return {name: getattr(job, f"{which}_{name}") for name in StepFigures._fields}
 
 
 def _eta_seconds(job: Job) -> float | None:

@@ -20,7 +20,7 @@ from engine.spec import JobSpec
 from service.api.app import create_app
 from service.common.messages import QUEUE
 from service.common.settings import Settings
-from service.store import claims, controls
+from service.store import claims, controls, parameters
 from service.store.claims import Claim
 from tests.service.lifecycle import advance, finish
 
@@ -55,6 +55,8 @@ def test_a_job_is_stored_whole_and_its_id_is_all_that_the_workers_get(
     (message,) = messages(broker)
     assert message["headers"]["task"] == "gradserve.train_job"
     assert message["properties"]["body_encoding"] == "base64"
+    assert job.pop("warnings") == []
+    assert (job["best"], job["final"], job["environment"]) == (None, None, [])
     assert client.get(job["links"]["self"]).json == job
 
 
@@ -179,6 +181,7 @@ def test_history_is_paged(
         "validation_accuracy": None,
         "learning_rate": 0.1,
         "gradient_norm": 2.0,
+        "elapsed_seconds": pytest.approx(0.1),
     }
     page = client.get(f"{here}?limit=4").json
     assert page == {"items": whole["items"][:4], "next_after_step": 3}
@@ -279,6 +282,7 @@ def test_a_job_can_be_checked_without_being_stored(
         "spec": spec.model_dump(mode="json"),
         "parameters": spec.parameters(),
         "work": spec.work(),
+        "warnings": [],
     }
     wrong = moons | {"training": {"steps": -1}}
     assert client.post("/v1/jobs?validate_only=true", json=wrong).status_code == 422
@@ -292,3 +296,35 @@ def test_a_parameter_that_posting_does_not_know_stores_nothing(
 ) -> None:
     assert client.post(f"/v1/jobs?{query}", json=moons).status_code == 422
     assert client.get("/v1/jobs").json["items"] == []
+
+
+def test_a_job_shows_its_best_step_what_it_delivers_and_what_made_it(
+    client: FlaskClient, sessions: Sessions, claim: Callable[..., Claim], spec: JobSpec
+) -> None:
+    environment = {"engine": "0.1", "numpy": "2", "numba": "0.68", "processor": "x86_64 AVX2"}
+    held = claim(environment=environment)
+    best = claims.StepFigures(3, 0.25, 0.75, None, None)
+    advance(sessions, held, 0, 10, best=best)
+    running = client.get(f"/v1/jobs/{held.id}").json
+    assert running["best"] == best._asdict()
+    assert running["final"] is None
+    assert running["environment"] == [{"from_step": 0, **environment}]
+    final = claims.StepFigures(3, 0.25, 0.75, 0.5, 1.0)
+    packed = parameters.pack(spec.sizes(), np.zeros(spec.parameters()))
+    with sessions.begin() as session:
+        claims.succeed(session, held, step=10, packed=packed, final=final)
+    job = client.get(f"/v1/jobs/{held.id}").json
+    assert (job["best"], job["final"]) == (best._asdict(), final._asdict())
+    (listed,) = client.get("/v1/jobs").json["items"]
+    assert (listed["best"], listed["final"]) == (job["best"], job["final"])
+    assert client.get(f"/v1/jobs/{held.id}/parameters").json["step"] == 3
+
+
+def test_likely_mistakes_come_with_the_answer(client: FlaskClient, moons: Spec) -> None:
+    moons["model"]["layers"][-1]["activation"] = "sigmoid"
+    place = f"/model/layers/{len(moons['model']['layers']) - 1}/activation"
+    for address in ("/v1/jobs", "/v1/jobs?validate_only=true"):
+        answer = client.post(address, json=moons)
+        (warning,) = answer.json["warnings"]
+        assert warning["pointer"] == place
+        assert "reads logits" in warning["detail"]

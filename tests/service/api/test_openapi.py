@@ -84,12 +84,12 @@ def test_parameters_are_documented_by_the_names_that_are_read(document: dict[str
     [
         ("post", "/v1/jobs", "200 201 400 413 415 422 503"),
         ("get", "/v1/jobs", "200 422 503"),
-        ("get", "/v1/jobs/{id}", "200 404 503"),
-        ("post", "/v1/jobs/{id}/cancel", "200 404 409 503"),
+        ("get", "/v1/jobs/{id}", "200 404 422 503"),
+        ("post", "/v1/jobs/{id}/cancel", "200 404 409 422 503"),
         ("get", "/v1/jobs/{id}/history", "200 404 422 503"),
-        ("get", "/v1/jobs/{id}/parameters", "200 404 409 503"),
-        ("get", "/healthz", "200"),
-        ("get", "/readyz", "200 503"),
+        ("get", "/v1/jobs/{id}/parameters", "200 404 409 422 503"),
+        ("get", "/healthz", "200 422"),
+        ("get", "/readyz", "200 422 503"),
     ],
 )
 def test_every_answer_is_documented(

@@ -1,0 +1,56 @@
+"""Query parameters that a route does not have, or that are given twice, are refused everywhere.
+
+A misspelt parameter would otherwise be ignored without a word, and of two equal ones one would
+win. Every request passes here, so no route can forget it; what a route has is read from the same
+document that describes it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from flask import Flask, request
+
+from service.common.errors import InvalidRequest
+
+# `<string:id>` in a rule of Flask is `{id}` in the document.
+CONVERTER = re.compile(r"<(?:\w+:)?(\w+)>")
+
+
+def register(app: Flask, document: Mapping[str, Any]) -> None:
+    """Checks every request of the app against the OpenAPI document."""
+    known = {
+        (path, method.upper()): [
+            parameter["name"]
+            for parameter in operation.get("parameters", ())
+            if parameter["in"] == "query"
+        ]
+        for path, operations in document["paths"].items()
+        for method, operation in operations.items()
+    }
+
+    @app.before_request
+    def check() -> None:
+        """Raises InvalidRequest with every parameter that is wrong."""
+        if request.url_rule is None or not request.args:
+            return
+        path = CONVERTER.sub(r"{\1}", request.url_rule.rule)
+        method = "GET" if request.method == "HEAD" else request.method
+        names = known.get((path, method), [])
+        errors = [
+            (f"/{name}", reason)
+            for name in request.args
+            if (reason := problem(name, names, len(request.args.getlist(name))))
+        ]
+        if errors:
+            raise InvalidRequest(errors)
+
+
+def problem(name: str, known: list[str], times: int) -> str:
+    """What is wrong with a parameter; empty where nothing is."""
+    if name not in known:
+        there_are = f"there are {', '.join(known)}" if known else "there are none"
+        return f"this address has no query parameter of this name; {there_are}"
+    return f"given {times} times; give it once" if times > 1 else ""
