@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 BATCH = 100
 LONGEST_PAUSE_SECONDS = 10.0
 # One sweep may wait this long for database and broker.
-LONGEST_SWEEP_SECONDS = 30.0
+LONGEST_RECOVERY_SECONDS = 30.0
 
 
 class Sweeper:
@@ -81,7 +81,7 @@ class Sweeper:
             return []
         with self._sessions.begin() as session:
             ids = recovery.to_ring(
-                session, ring_seconds=self._settings.ring_seconds, limit=BATCH - already
+                session, republish_seconds=self._settings.republish_seconds, limit=BATCH - already
             )
         rung = [id for id in ids if self._send(id)]
         if rung:
@@ -90,7 +90,7 @@ class Sweeper:
 
     def beat(self, pause: float) -> None:
         """Says that the loop goes on, for longer than a pause and a slow sweep."""
-        beat(self._settings.heartbeat_file, pause + LONGEST_SWEEP_SECONDS)
+        beat(self._settings.heartbeat_file, pause + LONGEST_RECOVERY_SECONDS)
 
     def _send(self, id: str) -> bool:
         try:
@@ -140,8 +140,8 @@ def main() -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     sessions = make_sessions(make_engine(settings, "sweeper"))
-    log.info("sweeper started", extra={"every": settings.sweep_seconds})
-    run(Sweeper(settings, sessions, make_publisher(settings)), settings.sweep_seconds, stop)
+    log.info("sweeper started", extra={"every": settings.recovery_seconds})
+    run(Sweeper(settings, sessions, make_publisher(settings)), settings.recovery_seconds, stop)
     log.info("sweeper stopped")
     return 0
 

@@ -10,6 +10,7 @@ import dataclasses
 import difflib
 import math
 import re
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
@@ -25,6 +26,11 @@ PREFIX = "GRADSERVE_"
 # the `gradserve` command inherits them.
 TEST_PREFIX = "GRADSERVE_TEST_"
 CLIENT_NAME = "GRADSERVE_URL"
+RENAMED = {
+    "GRADSERVE_SWEEP_SECONDS": "GRADSERVE_RECOVERY_SECONDS",
+    "GRADSERVE_RING_SECONDS": "GRADSERVE_REPUBLISH_SECONDS",
+}
+"""Names of version 0.1, accepted for one version, and the names that took their place."""
 
 BROKER_SCHEMES = ("redis", "rediss", "redis+socket")
 # How kombu spells the three ways to look at a server's certificate.
@@ -65,8 +71,8 @@ class Settings:
     lease_seconds: float = _field(
         20.0, "A worker that has not been heard of for this long has lost its job."
     )
-    sweep_seconds: float = _field(2.0, "How often the sweeper looks for lost leases.")
-    ring_seconds: float = _field(
+    recovery_seconds: float = _field(2.0, "How often recovery looks for lost leases.")
+    republish_seconds: float = _field(
         15.0, "A job still queued this long after its message was sent gets another one."
     )
     progress_seconds: float = _field(
@@ -87,7 +93,7 @@ class Settings:
         url = self.database_url or f"sqlite:///{self.data_dir}/gradserve.db"
         object.__setattr__(self, "database_url", _database_url(url))
         object.__setattr__(self, "broker_url", _broker_url(self.broker_url))
-        for name in ("lease_seconds", "sweep_seconds", "ring_seconds", "progress_seconds"):
+        for name in ("lease_seconds", "recovery_seconds", "republish_seconds", "progress_seconds"):
             seconds = getattr(self, name)
             if not (math.isfinite(seconds) and seconds > 0):
                 raise ConfigError(
@@ -106,6 +112,7 @@ class Settings:
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Self:
         """Reads every GRADSERVE_* variable; a name that is no setting is an error, not a typo."""
+        environ = _with_new_names(environ)
         fields = {env_name(field.name): field for field in dataclasses.fields(cls)}
         values: dict[str, Any] = {}
         for name, text in environ.items():
@@ -143,6 +150,26 @@ def table() -> list[Row]:
 
 def env_name(field: str) -> str:
     return PREFIX + field.upper()
+
+
+def _with_new_names(environ: Mapping[str, str]) -> dict[str, str]:
+    """The variables with old names replaced; each that is used is reported on standard error.
+
+    Raises:
+        ConfigError: a setting has different values under its old and its new name.
+    """
+    found = dict(environ)
+    for old, new in RENAMED.items():
+        text = found.pop(old, "")
+        if not text:
+            continue
+        if found.get(new, text) not in ("", text):
+            raise ConfigError(
+                f"{old} is {text!r}, but {new}, its new name, is {found[new]!r}: remove {old}"
+            )
+        print(f"gradserve: {old} is now called {new}; please rename it", file=sys.stderr)
+        found[new] = text
+    return found
 
 
 def _parse(name: str, text: str, kind: type[Any]) -> Any:

@@ -58,7 +58,7 @@ def free_lost_leases(
 def to_ring(
     session: Session,
     *,
-    ring_seconds: float,
+    republish_seconds: float,
     limit: int = 100,
     now: ColumnElement[float] = DATABASE_TIME,
 ) -> list[str]:
@@ -66,7 +66,9 @@ def to_ring(
 
     The caller publishes their messages after the commit.
     """
-    rows = session.execute(_ring(now), {"ring_seconds": ring_seconds, "at_most": limit}).all()
+    rows = session.execute(
+        _ring(now), {"republish_seconds": republish_seconds, "at_most": limit}
+    ).all()
     return [row.id for row in sorted(rows, key=lambda row: row.pk)]
 
 
@@ -117,7 +119,7 @@ def _free(now: ColumnElement[float]) -> Statement:
 def _ring(now: ColumnElement[float]) -> Statement:
     quiet = or_(
         jobs.rung_at.is_(None),
-        jobs.rung_at < now - bindparam("ring_seconds"),
+        jobs.rung_at < now - bindparam("republish_seconds"),
         jobs.rung_at > now + CLOCK_SLACK_SECONDS,
     )
     return _oldest("queued", quiet).values(rung_at=now).returning(jobs.pk, jobs.id)

@@ -25,7 +25,12 @@ from tests.faults.soak import Blow, Soak
 from tests.faults.world import World, make_audited_database
 from tests.processes import until
 
-SHORT = {"lease_seconds": 3.0, "sweep_seconds": 0.3, "ring_seconds": 2.0, "progress_seconds": 0.25}
+SHORT = {
+    "lease_seconds": 3.0,
+    "recovery_seconds": 0.3,
+    "republish_seconds": 2.0,
+    "progress_seconds": 0.25,
+}
 WORKERS = 4
 SLOTS = 8
 # More than twenty run at once, and a slot is free for one that lost its own.

@@ -57,7 +57,7 @@ MOST_JOBS = 2
 STEPS = 12
 KEEP_EVERY = 5
 LEASE_SECONDS = 20.0
-RING_SECONDS = 15.0
+REPUBLISH_SECONDS = 15.0
 SLACK_SECONDS = recovery.CLOCK_SLACK_SECONDS
 
 # The clock that all functions are given: a number in a table, set by the test.
@@ -368,7 +368,7 @@ class Service(RuleBasedStateMachine):
         quiet = [job for job in self.known if job.state == "queued" and self.is_quiet(job)][:limit]
         done = self.commit(
             lambda session: recovery.to_ring(
-                session, ring_seconds=RING_SECONDS, limit=limit, now=NOW
+                session, republish_seconds=REPUBLISH_SECONDS, limit=limit, now=NOW
             ),
             crash=crash,
         )
@@ -380,7 +380,7 @@ class Service(RuleBasedStateMachine):
     def is_quiet(self, job: Known) -> bool:
         if job.rung_at is None:
             return True
-        return not self.now - RING_SECONDS <= job.rung_at <= self.now + SLACK_SECONDS
+        return not self.now - REPUBLISH_SECONDS <= job.rung_at <= self.now + SLACK_SECONDS
 
     @invariant()
     def tables_are_what_the_model_says(self) -> None:
@@ -408,7 +408,7 @@ class Service(RuleBasedStateMachine):
         for job in self.known:
             if job.state == "paused":
                 self.request(job, "queued", False)
-        self.now += RING_SECONDS + 1
+        self.now += REPUBLISH_SECONDS + 1
         self.ring(10_000, False)
         for job in self.known:
             if job.state == "queued":

@@ -38,7 +38,12 @@ from tests.faults.clusters import Cluster
 from tests.faults.points import Points
 from tests.processes import alive, until
 
-QUICK = {"lease_seconds": 2.0, "sweep_seconds": 0.2, "ring_seconds": 1.0, "progress_seconds": 0.1}
+QUICK = {
+    "lease_seconds": 2.0,
+    "recovery_seconds": 0.2,
+    "republish_seconds": 1.0,
+    "progress_seconds": 0.1,
+}
 DEFAULTS: Mapping[str, float] = {}
 
 START_SECONDS = 90.0

@@ -207,7 +207,7 @@ def test_the_process_sweeps_and_ends_at_once_when_told(
     environ = {
         "GRADSERVE_DATABASE_URL": bench.settings.database_url,
         "GRADSERVE_BROKER_URL": bench.settings.broker_url,
-        "GRADSERVE_SWEEP_SECONDS": "60",
+        "GRADSERVE_RECOVERY_SECONDS": "60",
     }
     id = bench.submit(spec)
     claim_and_die(bench, id)
@@ -239,7 +239,7 @@ def test_the_process_sweeps_and_ends_at_once_when_told(
 def test_a_wrong_setting_is_one_sentence() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "worker.recovery"],
-        env=os.environ | {"GRADSERVE_SWEEP_SECONDS": "often"},
+        env=os.environ | {"GRADSERVE_RECOVERY_SECONDS": "often"},
         capture_output=True,
         text=True,
         timeout=30,
@@ -248,4 +248,4 @@ def test_a_wrong_setting_is_one_sentence() -> None:
 
     assert done.returncode == 1
     assert len(done.stderr.splitlines()) == 1
-    assert "GRADSERVE_SWEEP_SECONDS" in done.stderr
+    assert "GRADSERVE_RECOVERY_SECONDS" in done.stderr

@@ -50,8 +50,8 @@ def test_postgres_addresses_get_the_driver_that_is_installed(scheme: str) -> Non
         ("COLOUR", "blue", "is no setting of gradserve"),
         ("LEASE_SECONDS", "soon", "GRADSERVE_LEASE_SECONDS is 'soon': it must be a number"),
         ("LEASE_SECONDS", "nan", "must be a number of seconds above 0"),
-        ("SWEEP_SECONDS", "0", "GRADSERVE_SWEEP_SECONDS is 0.0"),
-        ("RING_SECONDS", "-1", "GRADSERVE_RING_SECONDS is -1.0"),
+        ("RECOVERY_SECONDS", "0", "GRADSERVE_RECOVERY_SECONDS is 0.0"),
+        ("REPUBLISH_SECONDS", "-1", "GRADSERVE_REPUBLISH_SECONDS is -1.0"),
         ("PROGRESS_SECONDS", "inf", "GRADSERVE_PROGRESS_SECONDS is inf"),
         ("LEASE_SECONDS", "0.5", "must be longer than"),
         ("MAX_BODY_BYTES", "1e6", "it must be a whole number"),
@@ -107,3 +107,28 @@ def test_the_table_tells_of_every_field() -> None:
     assert len(rows) == len(dataclasses.fields(Settings))
     assert rows["GRADSERVE_LEASE_SECONDS"].default == "20.0"
     assert all(row.help.endswith(".") for row in rows.values())
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "field"),
+    [
+        ("GRADSERVE_SWEEP_SECONDS", "GRADSERVE_RECOVERY_SECONDS", "recovery_seconds"),
+        ("GRADSERVE_RING_SECONDS", "GRADSERVE_REPUBLISH_SECONDS", "republish_seconds"),
+    ],
+)
+def test_old_names_are_accepted_and_the_new_one_is_named(
+    old: str, new: str, field: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert getattr(Settings.from_env({old: "7"}), field) == 7.0
+    assert capsys.readouterr().err == f"gradserve: {old} is now called {new}; please rename it\n"
+    assert getattr(Settings.from_env({old: "7", new: "7"}), field) == 7.0
+    assert getattr(Settings.from_env({old: "7", new: ""}), field) == 7.0
+    capsys.readouterr()
+    assert getattr(Settings.from_env({old: "", new: "8"}), field) == 8.0
+    assert capsys.readouterr().err == ""
+
+
+def test_an_old_and_a_new_name_that_disagree_are_refused() -> None:
+    environ = {"GRADSERVE_SWEEP_SECONDS": "1", "GRADSERVE_RECOVERY_SECONDS": "2"}
+    with pytest.raises(ConfigError, match="remove GRADSERVE_SWEEP_SECONDS"):
+        Settings.from_env(environ)

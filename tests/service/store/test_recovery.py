@@ -40,7 +40,7 @@ def free(sessions: Sessions, seconds: float) -> list[str]:
 
 def to_ring(sessions: Sessions, seconds: float, limit: int = 100) -> list[str]:
     with sessions.begin() as session:
-        return recovery.to_ring(session, ring_seconds=RING, limit=limit, now=at(seconds))
+        return recovery.to_ring(session, republish_seconds=RING, limit=limit, now=at(seconds))
 
 
 def test_a_lease_that_lasts_is_left_alone(
