@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from docs.settings import PAGE, with_table
-from service.common.settings import Row, table
+from service.common.settings import RENAMED, Row, table
 
 ROOT = Path(__file__).parents[2]
 COMPOSE = (ROOT / "docker-compose.yml").read_text()
