@@ -48,7 +48,7 @@ except ConfigError as error:
 app = make_celery(settings)
 app.conf.include = ["worker.tasks"]
 # A message that waits in a busy worker could be taken by another one, and after a stop it would
-# be lost until the sweeper rings again.
+# be lost until recovery publishes it again.
 app.conf.worker_disable_prefetch = True
 heartbeat.install(app, settings.heartbeat_file)
 
@@ -101,7 +101,7 @@ def let_go(**kwargs: Any) -> None:
 def leave(*_: Any) -> None:
     """Ends the worker although a process of it hangs: frozen, or waiting for a locked database.
 
-    The kernel ends the pool with its parent, and the sweeper frees what it held.
+    The kernel ends the pool with its parent, and recovery frees what it held.
     """
     log.error("a job did not let go in time", extra={"seconds": STOP_SECONDS})
     os._exit(1)

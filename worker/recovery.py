@@ -1,10 +1,10 @@
-"""The sweeper: frees jobs whose worker is gone and rings again for those that wait.
+"""Recovery: frees jobs whose worker is gone and rings again for those that wait.
 
     python -m worker.recovery
 
 A small loop in a process of its own, so that it never waits behind hour-long jobs. Two of them
 do no harm. It keeps no state: whatever it misses while the database or the broker is away, the
-next sweep finds.
+next pass finds.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ from worker.retries import UNREACHABLE, reason
 
 log = logging.getLogger(__name__)
 
-# Jobs freed or rung in one sweep. As long as this many messages wait, the workers have enough.
+# Jobs freed or rung at one time. As long as this many messages wait, the workers have enough.
 BATCH = 100
 LONGEST_PAUSE_SECONDS = 10.0
-# One sweep may wait this long for database and broker.
+# One pass may wait this long for database and broker.
 LONGEST_RECOVERY_SECONDS = 30.0
 
 
-class Sweeper:
+class RecoveryLoop:
     """One look at the tables after the other."""
 
     def __init__(
@@ -49,7 +49,7 @@ class Sweeper:
         self._broker_away = False
         self._broker_refuses = False
 
-    def sweep(self) -> None:
+    def recover(self) -> None:
         """Frees what is lost, then rings for what waits.
 
         Raises:
@@ -57,7 +57,7 @@ class Sweeper:
                 answer.
         """
         self.free()
-        self.ring()
+        self.publish_again()
 
     def free(self) -> list[str]:
         """Takes jobs from workers that were not heard of for a lease; returns their ids."""
@@ -69,7 +69,7 @@ class Sweeper:
             log.warning("lease lost", extra={"job_id": id})
         return freed
 
-    def ring(self) -> list[str]:
+    def publish_again(self) -> list[str]:
         """Sends messages for queued jobs whose last one seems lost; returns their ids.
 
         Jobs count as rung only when the broker was there a moment ago: an outage costs no job
@@ -89,7 +89,7 @@ class Sweeper:
         return rung
 
     def beat(self, pause: float) -> None:
-        """Says that the loop goes on, for longer than a pause and a slow sweep."""
+        """Says that the loop goes on, for longer than a pause and a slow pass."""
         beat(self._settings.heartbeat_file, pause + LONGEST_RECOVERY_SECONDS)
 
     def _send(self, id: str) -> bool:
@@ -115,17 +115,17 @@ class Sweeper:
                 log.info("broker answers again")
 
 
-def run(sweeper: Sweeper, seconds: float, stop: threading.Event) -> None:
-    """Sweeps every `seconds` until told to stop, less often while the database is away."""
+def run(loop: RecoveryLoop, seconds: float, stop: threading.Event) -> None:
+    """Looks every `seconds` until told to stop, less often while the database is away."""
     pause = seconds
     while not stop.is_set():
         try:
-            sweeper.sweep()
+            loop.recover()
             pause = seconds
         except UNREACHABLE as error:
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
             log.warning("database does not answer", extra={"reason": reason(error)})
-        sweeper.beat(pause)
+        loop.beat(pause)
         stop.wait(pause)
 
 
@@ -133,16 +133,16 @@ def main() -> int:
     try:
         settings = Settings.from_env(os.environ)
     except ConfigError as error:
-        print(f"gradserve sweeper: {error}", file=sys.stderr)
+        print(f"gradserve recovery: {error}", file=sys.stderr)
         return 1
     logs.configure()
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
-    sessions = make_sessions(make_engine(settings, "sweeper"))
-    log.info("sweeper started", extra={"every": settings.recovery_seconds})
-    run(Sweeper(settings, sessions, make_publisher(settings)), settings.recovery_seconds, stop)
-    log.info("sweeper stopped")
+    sessions = make_sessions(make_engine(settings, "recovery"))
+    log.info("recovery started", extra={"every": settings.recovery_seconds})
+    run(RecoveryLoop(settings, sessions, make_publisher(settings)), settings.recovery_seconds, stop)
+    log.info("recovery stopped")
     return 0
 
 

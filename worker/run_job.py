@@ -70,7 +70,7 @@ def train_job(context: Context, job_id: str) -> None:
     except LeaseLost as error:
         log.warning("job lost to another worker", extra={"reason": str(error)})
     except UNREACHABLE as error:
-        # Nothing is lost: the sweeper frees the job or rings for it again.
+        # Nothing is lost: recovery frees the job or rings for it again.
         log.error("job let go", extra={"reason": reason(error)})
 
 

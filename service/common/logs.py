@@ -1,4 +1,4 @@
-"""Logs of the API, the workers and the sweeper: one JSON object a line, one line an event.
+"""Logs of the API, the workers and recovery: one JSON object a line, one line an event.
 
     {"time": "2026-01-31T12:00:00.000Z", "level": "INFO", "message": "job claimed",
      "request_id": "…", "job_id": "job_…", "worker": "host:42", "attempt": 1}

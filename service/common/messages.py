@@ -30,7 +30,7 @@ COMMON: dict[str, Any] = {
     # Results are read from the tables; a result backend would be a second truth.
     "task_ignore_result": True,
     # Acknowledged on arrival. With late acks a job longer than the visibility timeout is handed
-    # out again while it runs; what is lost in between, the sweeper rings again.
+    # out again while it runs; what is lost in between, recovery publishes it again.
     "task_acks_late": False,
     # Put back on the death of its process, a job that kills its worker would never stop doing so.
     "task_reject_on_worker_lost": False,
@@ -61,7 +61,7 @@ WORKER: dict[str, Any] = {
 }
 
 PUBLISHER: dict[str, Any] = {
-    # A request does not wait for a broker: the job is stored, and the sweeper rings later.
+    # A request does not wait for a broker: the job is stored, and recovery publishes it later.
     "task_publish_retry": False,
     # As many connections as the API has threads: none waits for another's publish.
     "broker_pool_limit": 64,
@@ -80,7 +80,7 @@ def make_celery(settings: Settings) -> Celery:
 
 
 def make_publisher(settings: Settings) -> Celery:
-    """The API's and the sweeper's application: publishes at once or gives up at once."""
+    """The API's and recovery's application: publishes at once or gives up at once."""
     return _celery(settings, COMMON | PUBLISHER)
 
 
@@ -96,13 +96,13 @@ def send(publisher: Celery, job_id: str) -> None:
 
 
 def ring(publisher: Celery, job_id: str) -> bool:
-    """Sends the message of a job, or leaves that to the sweeper; whether it was sent."""
+    """Sends the message of a job, or leaves that to recovery; whether it was sent."""
     try:
         send(publisher, job_id)
     except OperationalError as error:
         # Only this: a broader except would hide a publish that can never succeed.
         facts = {"job_id": job_id, "reason": str(error)}
-        log.warning("message not sent, the sweeper will ring", extra=facts)
+        log.warning("message not sent, recovery will publish it", extra=facts)
         return False
     return True
 

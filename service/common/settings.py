@@ -79,7 +79,7 @@ class Settings:
         0.5, "How often a worker writes progress, history and a checkpoint."
     )
     heartbeat_file: str = _field(
-        "", "File that a worker or the sweeper touches while it works, for health checks."
+        "", "File that a worker or recovery touches while it works, for health checks."
     )
     max_body_bytes: int = _field(
         8 * 2**20,

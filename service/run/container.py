@@ -32,7 +32,9 @@ from service.store.connections import make_engine
 
 log = logging.getLogger("gradserve")
 
-ROLES = ("api", "worker", "sweeper", "migrate")
+ROLES = ("api", "worker", "recovery", "migrate")
+# Roles of version 0.1, accepted for one version, so that its compose file still starts.
+RENAMED = {"sweeper": "recovery"}
 # What Postgres says when it is there and will not let this service in, however long it waits.
 REFUSALS = ("authentication failed", "no password supplied", "no pg_hba.conf", "does not exist")
 
@@ -40,6 +42,10 @@ REFUSALS = ("authentication failed", "no password supplied", "no pg_hba.conf", "
 def main(argv: Sequence[str]) -> int:
     arguments = _arguments(argv)
     logs.configure()
+    if arguments.role in RENAMED:
+        new = RENAMED[arguments.role]
+        log.warning("the role has another name now", extra={"role": arguments.role, "new": new})
+        arguments.role = new
     try:
         settings = _settings()
         if arguments.role == "migrate":
@@ -122,7 +128,7 @@ def _refusal(error: BaseException | None) -> ConfigError | None:
 
 def _arguments(argv: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="gradserve container", description=__doc__)
-    parser.add_argument("role", choices=ROLES)
+    parser.add_argument("role", choices=(*ROLES, *RENAMED), metavar="{" + ",".join(ROLES) + "}")
     parser.add_argument(
         "--processes",
         type=int,
@@ -145,8 +151,8 @@ def _settings() -> Settings:
 def _command(role: str, processes: int) -> Sequence[str]:
     if role == "worker":
         return programs.worker(processes).argv
-    if role == "sweeper":
-        return programs.sweeper().argv
+    if role == "recovery":
+        return programs.recovery().argv
     listener = listen("0.0.0.0", PORT)
     command = programs.api(listener).argv
     os.set_inheritable(listener.detach(), True)

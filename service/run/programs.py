@@ -24,7 +24,7 @@ PYTHON = (sys.executable, "-P", "-m")
 
 def broker(folder: DataFolder) -> Part:
     """A private Valkey on a socket in the data folder; no port, no files."""
-    # Messages are only hints that a job waits, and the sweeper sends them again: nothing of
+    # Messages are only hints that a job waits, and recovery sends them again: nothing of
     # them is written to disk. Without eviction a full memory refuses messages, it drops none.
     options = {
         "port": "0",
@@ -68,6 +68,6 @@ def worker(workers: int) -> Part:
     return Part("worker", argv, stage=1, grace_seconds=WORKER_GRACE_SECONDS)
 
 
-def sweeper() -> Part:
+def recovery() -> Part:
     """Frees the jobs of lost workers and rings for waiting ones."""
-    return Part("sweeper", [*PYTHON, "worker.recovery"], stage=1, grace_seconds=3)
+    return Part("recovery", [*PYTHON, "worker.recovery"], stage=1, grace_seconds=3)

@@ -98,7 +98,7 @@ def _run(host: str, port: int, data_dir: Path, workers: int) -> None:
         _await_api(supervisor, listener)
         if not supervisor.stopping:
             # Last, so that its start does not delay the parts that a person waits for.
-            supervisor.start(programs.sweeper())
+            supervisor.start(programs.recovery())
             url = public_url(listener)
             print(
                 f"gradserve is up at {url} (docs at {url}/docs), data in {data_dir}, "

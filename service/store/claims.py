@@ -237,7 +237,7 @@ def fail(
 def release(session: Session, claim: Claim, *, now: ColumnElement[float] = DATABASE_TIME) -> State:
     """Gives the job back to where its wish points: `cancelled`, `paused`, else `queued`.
 
-    An orderly release is no attempt. A job that is queued again is the next for the sweeper to
+    An orderly release is no attempt. A job that is queued again is the next for recovery to
     ring.
 
     Raises:

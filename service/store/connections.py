@@ -24,14 +24,14 @@ from sqlalchemy.types import Double
 from service.common.errors import DatabaseUnavailable
 from service.common.settings import Settings
 
-Role = Literal["api", "worker", "sweeper", "migrate"]
+Role = Literal["api", "worker", "recovery", "migrate"]
 
 # How long a writer waits for SQLite's one write lock. A request must answer soon; a worker
 # has a lease to wait with, but must renew it in time.
-SQLITE_BUSY_SECONDS: dict[Role, float] = {"api": 3, "worker": 15, "sweeper": 15, "migrate": 15}
+SQLITE_BUSY_SECONDS: dict[Role, float] = {"api": 3, "worker": 15, "recovery": 15, "migrate": 15}
 
 # A worker runs one job at a time; the API has one connection for each thread that needs one.
-POOL_SIZE: dict[Role, int] = {"api": 32, "worker": 2, "sweeper": 1, "migrate": 1}
+POOL_SIZE: dict[Role, int] = {"api": 32, "worker": 2, "recovery": 1, "migrate": 1}
 POOL_TIMEOUT_SECONDS = 3
 
 CONNECT_TIMEOUT_SECONDS = 3

@@ -1,6 +1,6 @@
-"""What the sweeper does: frees jobs whose worker is gone, and finds those to ring again.
+"""What recovery does: frees jobs whose worker is gone, and finds those to ring again.
 
-Each is one statement that compares and sets, so two sweepers at once do no harm.
+Each is one statement that compares and sets, so two of them at once do no harm.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def free_lost_leases(
                 "lease_lost",
                 "running",
                 row.state,
-                "sweeper",
+                "recovery",
                 f"attempt {row.attempt} by {row.worker} was not heard of any more",
             )
             for row in rows
@@ -76,7 +76,7 @@ def _oldest(state: State, condition: ColumnElement[bool]) -> Update:
     """An update of the oldest `at_most` jobs in `state` that meet the condition.
 
     On Postgres it skips rows that somebody else is changing right now, and asks again for what
-    it had to wait for; the next sweep finds what is left.
+    it had to wait for; the next pass finds what is left.
     """
     chosen = (
         select(jobs.pk)

@@ -99,7 +99,7 @@ class Job(Base):
         ),
         CheckConstraint("(state = 'running') = (lease_until IS NOT NULL)", name="lease"),
         CheckConstraint("step BETWEEN 0 AND steps", name="step"),
-        # The sweeper looks through these two; both stay small however many jobs have ended.
+        # Recovery looks through these two; both stay small however many jobs have ended.
         # No index holds a column that a progress commit changes, so that Postgres can update
         # the row in place (heap-only tuples).
         Index("ix_jobs_queued", "pk", "rung_at", **_where("state = 'queued'")),
@@ -200,7 +200,7 @@ class Event(Base):
     """What happened to a job, when, and who did it: the audit trail.
 
     `kind` says what was done; `from_state` and `to_state` are equal for a wish, which changes
-    `desired_state` only. `actor` is `api`, `sweeper` or a worker's name.
+    `desired_state` only. `actor` is `api`, `recovery` or a worker's name.
     """
 
     __tablename__ = "events"

@@ -20,8 +20,8 @@ services:
 """
 UNKNOWN_SETTING = """
 services:
-  sweeper:
-    environment: {GRADSERVE_SWEEP_SECOND: "1"}
+  recovery:
+    environment: {GRADSERVE_RECOVERY_SECOND: "1"}
 """
 
 
@@ -49,7 +49,7 @@ def wrong_broker_password(world: World) -> str:
 
 
 def unknown_setting(world: World) -> str:
-    return _ends(world.stack, "sweeper", "GRADSERVE_SWEEP_SECOND is", override=UNKNOWN_SETTING)
+    return _ends(world.stack, "recovery", "GRADSERVE_RECOVERY_SECOND is", override=UNKNOWN_SETTING)
 
 
 def wrong_database_password(world: World) -> str:

@@ -18,7 +18,7 @@ from tests.engine.published import LOSSES
 MASS = 200
 LONG_ROUNDS = 2
 LONG_JOBS = LONG_ROUNDS * len(SEEDS)
-SERVICES = ("api", "worker", "sweeper", "redis", "postgres")
+SERVICES = ("api", "worker", "recovery", "redis", "postgres")
 FOLDERS = "/ /app /bin /etc /home /opt /opt/venv /root /sbin /usr /usr/local /var /var/lib"
 
 
@@ -108,7 +108,7 @@ def followed(world: World) -> str:
         messages = {line["message"] for line in found}
         expect(message in messages, f"{service} has lost the request's id: {messages}")
     expect({line.get("job_id") for line in found} == {answer.json()["id"]}, "lines of other jobs")
-    lines = stack.logs("api", "worker", "sweeper", "migrate")
+    lines = stack.logs("api", "worker", "recovery", "migrate")
     plain = [line for line in lines if not line.startswith("{")]
     expect(not plain, f"not JSON: {plain[:3]}")
     expect(_metric(stack, 'gradserve_jobs{state="succeeded"}') == 2, "the metrics count wrong")
@@ -153,10 +153,10 @@ def servers_restarted(world: World) -> str:
     started = time.monotonic()
     until(stack.client().ready, 60, "the API is ready again")
     ready = time.monotonic() - started
-    for service in ("api", "sweeper"):
+    for service in ("api", "recovery"):
         restarts = stack.inspect(stack.containers(service)[0])["RestartCount"]
         expect(restarts == 0, f"{service} was restarted {restarts} times")
-    return f"api and sweeper went on; ready again {ready:.1f} s after both were up"
+    return f"api and recovery went on; ready again {ready:.1f} s after both were up"
 
 
 def all_succeeded(world: World) -> str:

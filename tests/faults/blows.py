@@ -40,7 +40,7 @@ POOL_POINTS = (
     "succeed.after",
     "succeed.committed",
 )
-SWEEPER_POINTS = ("free.before", "free.after", "free.committed", "mark.after", "mark.committed")
+RECOVERY_POINTS = ("free.before", "free.after", "free.committed", "mark.after", "mark.committed")
 ANSWERS = ("claim.committed", "progress.committed", "succeed.committed", "create.committed")
 
 HOUR = 3600.0
@@ -50,7 +50,7 @@ POINT_SECONDS = 30.0
 
 Blows = dict[str, tuple[str, Callable[[Soak], None]]]
 
-_points = itertools.cycle(POOL_POINTS + SWEEPER_POINTS)
+_points = itertools.cycle(POOL_POINTS + RECOVERY_POINTS)
 _answers = itertools.cycle(ANSWERS)
 _odd = itertools.cycle((True, False))
 _ends = itertools.cycle((signal.SIGINT, signal.SIGQUIT))
@@ -76,12 +76,12 @@ def kill_at_point(soak: Soak) -> None:
 
 
 def kill_at(soak: Soak, point: str) -> None:
-    # The sweeper comes to its points when there is something to sweep up.
-    before = partial(_kill_someone, soak) if point in SWEEPER_POINTS else None
+    # Recovery comes to its points when there is something to recover.
+    before = partial(_kill_someone, soak) if point in RECOVERY_POINTS else None
     pid = _at(soak, point, "kill", before)
     _await_death([pid])
     soak.struck("F3", soak.owned_by([pid]))
-    soak.world.start()  # the sweeper, if it was
+    soak.world.start()  # recovery, if it was
 
 
 def freeze_beyond_lease(soak: Soak) -> None:
@@ -283,7 +283,7 @@ def _at(soak: Soak, point: str, action: str, provoke: Callable[[], object] | Non
 
 
 def _kill_someone(soak: Soak) -> None:
-    """Whoever trains a job, if anybody does: without a sweeper it may be nobody for long."""
+    """Whoever trains a job, if anybody does: without recovery it may be nobody for long."""
     for job in soak.victims()[:1]:
         _kill(soak.process_of(job))
 

@@ -35,7 +35,7 @@ def flood(kind: str, jobs: int) -> Outcome:
         for start in range(0, jobs, BATCH):
             world.put(*(make_tiny_spec(seed % 12) for seed in range(start, start + BATCH)))
         queued = waiting(world.publisher) or 0
-        world.start_sweeper()
+        world.start_recovery()
         worker = world.start_worker()
         blows: list[Blow] = []
         longest_queue = 0
@@ -60,7 +60,7 @@ def flood(kind: str, jobs: int) -> Outcome:
         figures = {
             "queued before the start": f"{queued:,} messages",
             "longest queue after": f"{longest_queue:,} messages",
-            "rung again by the sweeper": f"{rung_again(world):,}",
+            "rung again by recovery": f"{rung_again(world):,}",
             "claims": f"{claims:,}",
             "time": f"{took:.0f} s, {jobs / took:.0f} jobs/s",
         }
@@ -78,7 +78,7 @@ def unfinished(world: World) -> int:
 
 
 def rung_again(world: World) -> int:
-    """How many messages the sweeper has sent, by its log."""
-    log = world.sweeper.log.read_text().splitlines()
+    """How many messages recovery has sent, by its log."""
+    log = world.recovery.log.read_text().splitlines()
     events = [json.loads(text) for text in log if text.startswith("{")]
     return sum(event["jobs"] for event in events if event["message"] == "rang again")

@@ -137,7 +137,7 @@ def _of_events(session: Session, job: Job) -> Iterator[Complaint]:
 
 
 def _of_actors(job: Job, told: Sequence[Event]) -> Iterator[Complaint]:
-    """Only the newest claim may end or leave a running job, besides the sweeper."""
+    """Only the newest claim may end or leave a running job, besides recovery."""
     claims = 0
     owner = None
     for event in told:
@@ -145,7 +145,7 @@ def _of_actors(job: Job, told: Sequence[Event]) -> Iterator[Complaint]:
             claims += 1
             owner = event.actor
         elif event.from_state == "running" and event.to_state != "running":
-            if event.actor not in (owner, "sweeper"):
+            if event.actor not in (owner, "recovery"):
                 why = f"was {owner}'s when {event.actor} made it {event.to_state}"
                 yield Complaint("unordered", job.id, why)
             owner = None

@@ -44,10 +44,10 @@ def test_f7_a_frozen_broker_hurts_neither_a_post_nor_a_poll(world: World) -> Non
 
 def test_f8_a_service_starts_without_its_broker(world: World) -> None:
     world.broker.kill()
-    for program in (world.api, world.sweeper, world.worker):
+    for program in (world.api, world.recovery, world.worker):
         program.end()
     world.start_worker()
-    world.start_sweeper()
+    world.start_recovery()
     world.start_api()
     world.await_api()
 

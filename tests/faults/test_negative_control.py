@@ -16,7 +16,7 @@ def test_without_the_fence_a_process_that_wakes_up_does_harm(
     audited: str, tmp_path: Path, without: str
 ) -> None:
     with World(tmp_path, audited, unfenced=without) as world:
-        world.start_sweeper()
+        world.start_recovery()
         world.start_worker()
         let_two_claims_meet(world)
 

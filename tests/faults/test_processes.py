@@ -24,7 +24,7 @@ POINTS = (
     "succeed.committed",
 )
 
-SWEEPER_POINTS = (
+RECOVERY_POINTS = (
     "free.after",
     "free.committed",
     "mark.after",
@@ -64,14 +64,14 @@ def test_f3_a_process_may_die_anywhere(world: World) -> None:
     world.assert_kept()
 
 
-def test_f3_the_sweeper_may_die_anywhere(world: World) -> None:
-    for point in SWEEPER_POINTS:
+def test_f3_recovery_may_die_anywhere(world: World) -> None:
+    for point in RECOVERY_POINTS:
         [id] = world.put(make_spec(1))
         world.await_steps(id)
-        sweeper = world.sweeper
+        recovery = world.recovery
         world.points.arm(point, "kill")
         world.strike(id, signal.SIGKILL)
-        sweeper.process.wait(20)
+        recovery.process.wait(20)
         world.start()
 
     world.assert_kept()

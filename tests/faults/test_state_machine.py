@@ -1,4 +1,4 @@
-"""Jobs, workers, sweepers and people in any order, against a model that fits on a few pages.
+"""Jobs, workers, recovery and people in any order, against a model of a few pages.
 
 Hypothesis chooses who does what next, at what time, with which claim, old ones included, and
 whether the transaction commits or its process dies. After each action the tables must be what
@@ -402,7 +402,7 @@ class Service(RuleBasedStateMachine):
             assert not audit.faults(session)
 
     def teardown(self) -> None:
-        """However it stands, time, the sweeper and workers that live bring every job to an end."""
+        """However it stands, time, recovery and workers that live bring every job to an end."""
         self.now += 2 * LEASE_SECONDS + 7200
         self.free(10_000, False)
         for job in self.known:

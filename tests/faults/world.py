@@ -1,8 +1,8 @@
 """The whole service as processes, small and quick, to be broken by tests.
 
-API, worker and sweeper run with the command lines of
+API, worker and recovery run with the command lines of
 `service.run.programs`, through the saboteur; the
-broker is a real Valkey, the database a real SQLite file or Postgres. Lease, sweep and ring
+broker is a real Valkey, the database a real SQLite file or Postgres. Lease, recovery and publish
 periods are a tenth of the defaults, unless a test is about the defaults.
 """
 
@@ -180,12 +180,12 @@ class World:
     # Programs
 
     def start(self) -> None:
-        """Starts what does not run: database server, broker, sweeper, worker, API."""
+        """Starts what does not run: database server, broker, recovery, worker, API."""
         if self.cluster is not None:
             self.cluster.start()
         self.broker.start()
         for role, start in (
-            ("sweeper", self.start_sweeper),
+            ("recovery", self.start_recovery),
             ("worker", self.start_worker),
             ("api", self.start_api),
         ):
@@ -211,14 +211,14 @@ class World:
         return self.running("api")[0]
 
     @property
-    def sweeper(self) -> Program:
-        return self.running("sweeper")[0]
+    def recovery(self) -> Program:
+        return self.running("recovery")[0]
 
     def start_worker(self) -> Program:
         return self._start("worker", programs.worker(self._slots).argv)
 
-    def start_sweeper(self) -> Program:
-        return self._start("sweeper", programs.sweeper().argv)
+    def start_recovery(self) -> Program:
+        return self._start("recovery", programs.recovery().argv)
 
     def start_api(self) -> Program:
         part = programs.api(self._listener)

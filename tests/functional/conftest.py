@@ -64,7 +64,7 @@ class Up:
             "broker": "valkey-server",
             "api": "gunicorn",
             "worker": "celery",
-            "sweeper": "worker.recovery",
+            "recovery": "worker.recovery",
             "watchdog": "service.run.watchdog",
         }[name]
         for pid, command in running_in(self.folder).items():

@@ -147,7 +147,7 @@ def test_a_folder_too_long_for_a_socket(
     until(lambda: not broker.parent.exists(), GONE_SECONDS, "the socket's folder is gone")
 
 
-@pytest.mark.parametrize("part", ["broker", "api", "worker", "sweeper"])
+@pytest.mark.parametrize("part", ["broker", "api", "worker", "recovery"])
 def test_a_part_that_dies_is_started_again(up: Up, part: str) -> None:
     before = up.part(part)
 
@@ -163,7 +163,7 @@ def test_a_part_that_dies_is_started_again(up: Up, part: str) -> None:
 def test_five_deaths_within_a_minute_end_it(up: Up) -> None:
     killed: set[int] = set()
     for _ in range(5):
-        pid = until(lambda: {up.part("sweeper")} - {0} - killed, 30, "a sweeper").pop()
+        pid = until(lambda: {up.part("recovery")} - {0} - killed, 30, "recovery").pop()
         killed.add(pid)
         os.kill(pid, signal.SIGKILL)
 
@@ -171,8 +171,8 @@ def test_five_deaths_within_a_minute_end_it(up: Up) -> None:
 
     *restarts, last = up.err.splitlines()
     assert len(restarts) == 4
-    assert "the sweeper ended 5 times within a minute" in last
-    assert str(up.data / "logs" / "sweeper.log") in last
+    assert "recovery ended 5 times within a minute" in last
+    assert str(up.data / "logs" / "recovery.log") in last
     assert up.leftovers() == []
 
 

@@ -213,7 +213,7 @@ def test_a_killed_pool_process_is_replaced(
         ring_for(bench.settings, id)
     for id in ids:
         wait_for_state(bench, id, "succeeded")
-    assert bench.job(lost).state == "running"  # until the sweeper frees it
+    assert bench.job(lost).state == "running"  # until recovery frees it
 
 
 def test_a_broker_that_comes_back_is_used_again(

@@ -1,4 +1,4 @@
-"""The sweeper: lost jobs come free, quiet ones are rung again, and nothing is flooded."""
+"""Recovery: lost jobs come free, quiet ones are rung again, and nothing is flooded."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ from service.store.connections import make_engine, make_sessions
 from tests import servers
 from tests.processes import until
 from tests.worker.conftest import Bench
-from worker import recovery as sweepers
-from worker.recovery import Sweeper
+from worker import recovery
+from worker.recovery import RecoveryLoop
 
 
 @pytest.fixture
@@ -38,8 +38,8 @@ def publisher(settings: Settings) -> Iterator[Celery]:
 
 
 @pytest.fixture
-def sweeper(settings: Settings, sessions: sessionmaker[Session], publisher: Celery) -> Sweeper:
-    return Sweeper(settings, sessions, publisher)
+def loop(settings: Settings, sessions: sessionmaker[Session], publisher: Celery) -> RecoveryLoop:
+    return RecoveryLoop(settings, sessions, publisher)
 
 
 def make_quiet(bench: Bench) -> None:
@@ -53,35 +53,35 @@ def claim_and_die(bench: Bench, id: str) -> None:
     bench.change("UPDATE jobs SET lease_until = lease_until - 3600 WHERE id = :id", id=id)
 
 
-def test_a_lost_job_is_freed_and_rung_in_one_sweep(
-    bench: Bench, spec: JobSpec, sweeper: Sweeper, publisher: Celery
+def test_a_lost_job_is_freed_and_published_in_one_pass(
+    bench: Bench, spec: JobSpec, loop: RecoveryLoop, publisher: Celery
 ) -> None:
     id = bench.submit(spec)
     claim_and_die(bench, id)
 
-    sweeper.sweep()
+    loop.recover()
 
     assert bench.job(id).state == "queued"
     assert waiting(publisher) == 1
 
 
-def test_a_job_that_is_worked_on_is_let_be(bench: Bench, spec: JobSpec, sweeper: Sweeper) -> None:
+def test_a_job_that_is_worked_on_is_let_be(bench: Bench, spec: JobSpec, loop: RecoveryLoop) -> None:
     id = bench.submit(spec)
     with bench.sessions.begin() as session:
         claims.claim(session, id, worker="alive:1", lease_seconds=5)
 
-    assert sweeper.free() == []
+    assert loop.free() == []
     assert bench.job(id).state == "running"
 
 
 def test_a_job_that_kills_its_workers_fails_and_its_neighbour_does_not(
-    bench: Bench, spec: JobSpec, sweeper: Sweeper
+    bench: Bench, spec: JobSpec, loop: RecoveryLoop
 ) -> None:
     killer, neighbour = bench.submit(spec), bench.submit(spec)
 
     for _ in range(3):
         claim_and_die(bench, killer)
-        sweeper.sweep()
+        loop.recover()
 
     job = bench.job(killer)
     assert (job.state, job.error_code, job.attempt) == ("failed", "worker_lost", 3)
@@ -89,30 +89,30 @@ def test_a_job_that_kills_its_workers_fails_and_its_neighbour_does_not(
 
 
 def test_a_job_rung_a_moment_ago_is_not_rung_again(
-    bench: Bench, spec: JobSpec, sweeper: Sweeper
+    bench: Bench, spec: JobSpec, loop: RecoveryLoop
 ) -> None:
     id = bench.submit(spec)
-    assert sweeper.ring() == []
+    assert loop.publish_again() == []
 
     make_quiet(bench)
 
-    assert sweeper.ring() == [id]
-    assert sweeper.ring() == []
+    assert loop.publish_again() == [id]
+    assert loop.publish_again() == []
 
 
 def test_the_queue_is_not_flooded(
     bench: Bench,
     spec: JobSpec,
-    sweeper: Sweeper,
+    loop: RecoveryLoop,
     publisher: Celery,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(sweepers, "BATCH", 5)
+    monkeypatch.setattr(recovery, "BATCH", 5)
     ids = [bench.submit(spec) for _ in range(12)]
     make_quiet(bench)
 
-    assert sweeper.ring() == ids[:5]
-    assert sweeper.ring() == []
+    assert loop.publish_again() == ids[:5]
+    assert loop.publish_again() == []
     assert waiting(publisher) == 5
 
 
@@ -122,15 +122,15 @@ def test_a_broker_that_is_away_costs_no_job_its_turn(
     with servers.server_folder() as folder:
         server = servers.start_valkey(folder)
         publisher = make_publisher(replace(bench.settings, broker_url=server.url))
-        sweeper = Sweeper(bench.settings, sessions, publisher)
+        loop = RecoveryLoop(bench.settings, sessions, publisher)
         id = bench.submit(spec)
         make_quiet(bench)
         server.stop(signal.SIGKILL)
 
-        assert sweeper.ring() == []
+        assert loop.publish_again() == []
 
         server = servers.start_valkey(folder)
-        assert sweeper.ring() == [id]
+        assert loop.publish_again() == [id]
         publisher.close()
         server.stop()
 
@@ -144,17 +144,17 @@ def test_a_broker_that_takes_no_messages_is_in_the_log_once_an_outage(
     caplog.set_level(logging.INFO)
     with servers.valkey() as server:
         publisher = make_publisher(replace(bench.settings, broker_url=server.url))
-        sweeper = Sweeper(bench.settings, sessions, publisher)
+        loop = RecoveryLoop(bench.settings, sessions, publisher)
         ids = [bench.submit(spec) for _ in range(3)]
 
-        def sweep() -> list[str]:
+        def look() -> list[str]:
             make_quiet(bench)
-            return sweeper.ring()
+            return loop.publish_again()
 
         for _ in range(2):
             with servers.full(server):
-                assert [sweep(), sweep(), sweeper.ring()] == [[], [], []]
-            assert sweep() == ids
+                assert [look(), look(), loop.publish_again()] == [[], [], []]
+            assert look() == ids
         publisher.close()
 
     told = [record for record in caplog.records if "messages" in record.message]
@@ -165,14 +165,16 @@ def test_a_broker_that_takes_no_messages_is_in_the_log_once_an_outage(
     assert "maxmemory" in told[0].reason  # type: ignore[attr-defined]
 
 
-def test_two_sweepers_ring_each_job_once(
-    bench: Bench, spec: JobSpec, sweeper: Sweeper, publisher: Celery
+def test_two_at_once_publish_each_job_once(
+    bench: Bench, spec: JobSpec, loop: RecoveryLoop, publisher: Celery
 ) -> None:
     ids = [bench.submit(spec) for _ in range(20)]
     make_quiet(bench)
-    other = Sweeper(bench.settings, bench.sessions, publisher)
+    other = RecoveryLoop(bench.settings, bench.sessions, publisher)
     rung: list[str] = []
-    threads = [threading.Thread(target=lambda s=s: rung.extend(s.ring())) for s in (sweeper, other)]
+    threads = [
+        threading.Thread(target=lambda s=s: rung.extend(s.publish_again())) for s in (loop, other)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -186,10 +188,10 @@ def test_the_loop_outlives_an_outage_of_the_database(
     settings: Settings, publisher: Celery, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     gone = tmp_path / "missing" / "gradserve.db"
-    engine = make_engine(replace(settings, database_url=f"sqlite:///{gone}"), "sweeper")
-    sweeper = Sweeper(settings, make_sessions(engine), publisher)
+    engine = make_engine(replace(settings, database_url=f"sqlite:///{gone}"), "recovery")
+    loop = RecoveryLoop(settings, make_sessions(engine), publisher)
     stop = threading.Event()
-    thread = threading.Thread(target=sweepers.run, args=(sweeper, 0.01, stop))
+    thread = threading.Thread(target=recovery.run, args=(loop, 0.01, stop))
 
     thread.start()
     until(lambda: caplog.text.count("database does not answer") > 2, 10)
@@ -200,10 +202,10 @@ def test_the_loop_outlives_an_outage_of_the_database(
     engine.dispose()
 
 
-def test_the_process_sweeps_and_ends_at_once_when_told(
+def test_the_process_recovers_and_ends_at_once_when_told(
     bench: Bench, spec: JobSpec, publisher: Celery, tmp_path: Path
 ) -> None:
-    log = tmp_path / "sweeper.log"
+    log = tmp_path / "recovery.log"
     environ = {
         "GRADSERVE_DATABASE_URL": bench.settings.database_url,
         "GRADSERVE_BROKER_URL": bench.settings.broker_url,
@@ -213,13 +215,13 @@ def test_the_process_sweeps_and_ends_at_once_when_told(
     claim_and_die(bench, id)
     with log.open("wb") as output:
         process = subprocess.Popen(
-            programs.sweeper().argv,
+            programs.recovery().argv,
             env=os.environ | environ,
             stderr=output,
             preexec_fn=servers.die_with_parent(signal.SIGKILL),
         )
     try:
-        until(lambda: waiting(publisher) == 1, 20, "the first sweep")
+        until(lambda: waiting(publisher) == 1, 20, "the first pass")
         process.send_signal(signal.SIGTERM)
         assert process.wait(5) == 0
     finally:
@@ -229,10 +231,10 @@ def test_the_process_sweeps_and_ends_at_once_when_told(
     events = [json.loads(line) for line in log.read_text().splitlines()]
     assert all(event.pop("time") for event in events)
     assert events == [
-        {"level": "INFO", "message": "sweeper started", "every": 60.0},
+        {"level": "INFO", "message": "recovery started", "every": 60.0},
         {"level": "WARNING", "message": "lease lost", "job_id": id},
         {"level": "INFO", "message": "rang again", "jobs": 1, "first": id},
-        {"level": "INFO", "message": "sweeper stopped"},
+        {"level": "INFO", "message": "recovery stopped"},
     ]
 
 

@@ -281,7 +281,9 @@ class EventView(BaseModel):
     kind: str
     from_state: State | None
     to_state: State
-    actor: str = Field(description="api, sweeper, or the worker's name")
+    actor: str = Field(
+        description="api, recovery (in events of version 0.1: sweeper), or the worker's name"
+    )
     detail: str | None
 
 

@@ -90,7 +90,7 @@ def test_the_log_says_why_a_message_was_not_sent(caplog: pytest.LogCaptureFixtur
         publisher.close()
 
     full, gone = (record for record in caplog.records if record.name == messages.__name__)
-    assert full.message == gone.message == "message not sent, the sweeper will ring"
+    assert full.message == gone.message == "message not sent, recovery will publish it"
     assert (full.job_id, gone.job_id) == ("job_1", "job_3")  # type: ignore[attr-defined]
     assert "maxmemory" in full.reason  # type: ignore[attr-defined]
     assert "connecting" in gone.reason  # type: ignore[attr-defined]

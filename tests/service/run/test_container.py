@@ -41,10 +41,10 @@ def locked_broker() -> Iterator[str]:
         yield server.url
 
 
-def refusal(role: str, environ: Mapping[str, str]) -> str:
-    """The one line that the container logs before it ends."""
+def container(role: str, environ: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+    """A container that cannot start, after it has ended."""
     inherited = {name: text for name, text in os.environ.items() if "GRADSERVE" not in name}
-    done = subprocess.run(
+    return subprocess.run(
         [sys.executable, "-m", "service.run.container", role],
         env=inherited | environ,
         capture_output=True,
@@ -52,6 +52,11 @@ def refusal(role: str, environ: Mapping[str, str]) -> str:
         timeout=60,
         check=False,
     )
+
+
+def refusal(role: str, environ: Mapping[str, str]) -> str:
+    """The one line that the container logs before it ends."""
+    done = container(role, environ)
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
     (event,) = [json.loads(line) for line in done.stderr.splitlines()]
@@ -59,9 +64,16 @@ def refusal(role: str, environ: Mapping[str, str]) -> str:
     return str(event["message"])
 
 
-@pytest.mark.parametrize("role", ["api", "worker", "sweeper", "migrate"])
+@pytest.mark.parametrize("role", ["api", "worker", "recovery", "migrate"])
 def test_an_address_has_to_be_given(role: str) -> None:
     assert "GRADSERVE_DATABASE_URL is not set" in refusal(role, {})
+
+
+def test_the_old_name_of_a_role_is_accepted_with_a_warning() -> None:
+    done = container("sweeper", {})
+    warning, refused = [json.loads(line) for line in done.stderr.splitlines()]
+    assert (warning["level"], warning["role"], warning["new"]) == ("WARNING", "sweeper", "recovery")
+    assert (refused["level"], refused["role"]) == ("CRITICAL", "recovery")
 
 
 def test_an_unknown_setting_is_refused(sqlite_database: str) -> None:
@@ -125,7 +137,7 @@ def test_migrating_waits_for_nobody_and_says_why() -> None:
     assert refusal("migrate", environ).startswith("the database cannot be used: ")
 
 
-def test_a_sweeper_starts_while_its_servers_are_away(tmp_path: Path) -> None:
+def test_recovery_starts_while_its_servers_are_away(tmp_path: Path) -> None:
     heartbeat = tmp_path / "alive"
     environ = {
         "GRADSERVE_DATABASE_URL": "postgresql://nobody@127.0.0.1:1/gradserve",
@@ -133,7 +145,7 @@ def test_a_sweeper_starts_while_its_servers_are_away(tmp_path: Path) -> None:
         "GRADSERVE_HEARTBEAT_FILE": str(heartbeat),
     }
     process = subprocess.Popen(
-        [sys.executable, "-m", "service.run.container", "sweeper"],
+        [sys.executable, "-m", "service.run.container", "recovery"],
         env=os.environ | environ,
         stderr=subprocess.PIPE,
         text=True,
@@ -149,5 +161,5 @@ def test_a_sweeper_starts_while_its_servers_are_away(tmp_path: Path) -> None:
     assert said == [
         "the database does not answer yet",
         "the broker does not answer yet",
-        "sweeper started",
+        "recovery started",
     ]

@@ -1,4 +1,4 @@
-"""The sweeper frees what its worker left, and rings for what nobody came for."""
+"""Recovery frees what its worker left, and rings for what nobody came for."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_a_lease_that_ran_out_puts_the_job_back_to_be_rung_at_once(
         last = events.of_job(session, held.pk)[-1]
     assert (last.kind, last.actor, last.from_state, last.to_state, last.at) == (
         "lease_lost",
-        "sweeper",
+        "recovery",
         "running",
         "queued",
         120.1,
@@ -176,7 +176,7 @@ def test_a_resumed_job_counts_as_rung(sessions: Sessions, spec: JobSpec) -> None
     assert to_ring(sessions, 216) == [id]
 
 
-def test_two_sweepers_at_once_do_no_harm(sessions: Sessions, spec: JobSpec) -> None:
+def test_two_at_once_do_no_harm(sessions: Sessions, spec: JobSpec) -> None:
     with sessions.begin() as session:
         made = [jobs.create(session, spec, now=at(100)).id for _ in range(30)]
         for id in made[:15]:
@@ -184,12 +184,12 @@ def test_two_sweepers_at_once_do_no_harm(sessions: Sessions, spec: JobSpec) -> N
     freed: list[str] = []
     rung: list[str] = []
 
-    def sweep() -> None:
+    def look() -> None:
         for _ in range(10):
             freed.extend(free(sessions, 200))
             rung.extend(to_ring(sessions, 200))
 
-    threads = [threading.Thread(target=sweep) for _ in range(2)]
+    threads = [threading.Thread(target=look) for _ in range(2)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -201,7 +201,7 @@ def test_two_sweepers_at_once_do_no_harm(sessions: Sessions, spec: JobSpec) -> N
         assert lost.scalar_one() == 15
 
 
-def test_a_sweep_frees_no_more_than_it_is_told(
+def test_one_pass_frees_no_more_than_it_is_told(
     sessions: Sessions, claimed_at: Callable[..., claims.Claim]
 ) -> None:
     ids = [claimed_at(100).id for _ in range(3)]
