@@ -275,3 +275,9 @@ def test_equal_numbers_among_names_are_one_class() -> None:
     spec = job(dataset=dataset)
     assert spec.dataset.table.names == ("1", "other")  # type: ignore[attr-defined]
     assert spec.dataset.table.y == [0.0, 0.0, 1.0, 0.0]  # type: ignore[attr-defined]
+
+
+def test_only_a_null_that_belongs_to_another_loss_is_ignored() -> None:
+    assert job(loss={"kind": "mse", "delta": None}, dataset={"kind": "plane"}).loss.kind == "mse"
+    wrong = vary(SMALL, loss={"kind": "mse", "l1": None}, dataset={"kind": "plane"})
+    assert list(refusals(wrong)) == ["/loss/l1"]
