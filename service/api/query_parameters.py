@@ -7,16 +7,13 @@ document that describes it.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
 from flask import Flask, request
 
+from service.api.routes import matched_pattern
 from service.common.errors import InvalidRequest
-
-# `<string:id>` in a rule of Flask is `{id}` in the document.
-CONVERTER = re.compile(r"<(?:\w+:)?(\w+)>")
 
 
 def register(app: Flask, document: Mapping[str, Any]) -> None:
@@ -34,9 +31,9 @@ def register(app: Flask, document: Mapping[str, Any]) -> None:
     @app.before_request
     def check() -> None:
         """Raises InvalidRequest with every parameter that is wrong."""
-        if request.url_rule is None or not request.args:
+        path = matched_pattern()
+        if path is None or not request.args:
             return
-        path = CONVERTER.sub(r"{\1}", request.url_rule.rule)
         method = "GET" if request.method == "HEAD" else request.method
         names = known.get((path, method), [])
         errors = [

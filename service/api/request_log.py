@@ -14,6 +14,7 @@ import time
 from flask import Flask, Response, g, request
 
 from service.api.metrics import HttpMetrics
+from service.api.routes import matched_pattern
 from service.common import logs
 from service.common.messages import REQUEST_ID
 
@@ -21,8 +22,6 @@ log = logging.getLogger(__name__)
 
 HEADER = "X-Request-Id"
 PLAIN = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
-# `<string:id>` in a rule of Flask.
-CONVERTER = re.compile(r"<(?:\w+:)?(\w+)>")
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 # Asked every few seconds by machines: their lines would hide the others.
 QUIET = frozenset({"/healthz", "/readyz", "/metrics"})
@@ -65,6 +64,4 @@ def _method() -> str:
 
 def _route() -> str:
     """The pattern that the path matched: ids would make a time series each."""
-    if request.url_rule is None:
-        return "none"
-    return CONVERTER.sub(r"{\1}", request.url_rule.rule)
+    return matched_pattern() or "none"
