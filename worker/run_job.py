@@ -153,8 +153,7 @@ class Run:
             replayed = self._replay(spec, self.best.step)
             if replayed is None:
                 # Told to leave: the training is done, and its next worker only replays again.
-                if progress.step > self._writer.step:
-                    self._commit(progress)
+                self._commit_rest(progress)
                 return self._writer.release()
             state = replayed
         scores = self._keeper.during(lambda: progress.evaluate(state.parameters))
@@ -171,18 +170,9 @@ class Run:
             start = checkpoint_format.decode(self.kept[kept])
         state = None
         for state in self._keeper.watch(replay(spec, step, start)):  # noqa: B007
-            if self._is_unwanted():
+            if self._is_unwanted(self._draining()):
                 return None
         return state() if state else None
-
-    def _is_unwanted(self) -> bool:
-        """Renews the lease where that is due; whether to stop here."""
-        if self._draining():
-            return True
-        if time.monotonic() < self._look_at:
-            return False
-        self._look_at = time.monotonic() + self._interval
-        return self._writer.renew() is not None
 
     def _collect(self, progress: Progress, keep_every: int) -> None:
         rows, written = progress.rows, self.claim.step
@@ -202,28 +192,36 @@ class Run:
     def _is_to_leave(self, progress: Progress) -> bool:
         """Writes progress or renews the lease where that is due; whether to stop here."""
         leaving = self._draining()
-        now = time.monotonic()
         waiting = sum(map(len, self.kept.values()))
-        commit = leaving or now >= self._commit_at or waiting > MAX_WAITING_BYTES
-        if commit and progress.step > self._writer.step:
-            wish = self._commit(progress)
-        elif now >= self._look_at:
-            wish = self._writer.renew()
-        else:
-            return leaving
+        commit = leaving or time.monotonic() >= self._commit_at or waiting > MAX_WAITING_BYTES
+        if not commit or progress.step <= self._writer.step:
+            return self._is_unwanted(leaving)
+        wish = self._commit(progress)
         self._look_at = time.monotonic() + self._interval
         return leaving or wish is not None
 
+    def _is_unwanted(self, leaving: bool) -> bool:
+        """Renews the lease where that is due; whether to stop here."""
+        if leaving or time.monotonic() < self._look_at:
+            return leaving
+        wish = self._writer.renew()
+        self._look_at = time.monotonic() + self._interval
+        return wish is not None
+
     def _miss(self, progress: Progress, deadline: float) -> JobState:
         """Ends the job at its deadline, its work so far written."""
-        if progress.step > self._writer.step:
-            self._commit(progress)
+        self._commit_rest(progress)
         detail = f"the deadline of {deadline:g} s of training has passed"
         return self._writer.fail("deadline_exceeded", detail, step=self.step)
 
     def _seconds(self) -> float:
         """Time spent training, earlier attempts included and pauses left out."""
         return self.claim.trained_seconds + time.monotonic() - self._started
+
+    def _commit_rest(self, progress: Progress) -> None:
+        """Writes the progress since the newest commit, if there is any."""
+        if progress.step > self._writer.step:
+            self._commit(progress)
 
     def _commit(self, progress: Progress) -> Wish | None:
         data = self.kept.get(progress.step) or checkpoint_format.encode(progress.snapshot())
