@@ -4,21 +4,21 @@
         ...
 
 `train` prepares the data once and lets an executor take the steps. An executor is made from a
-`Problem` and, when a run goes on, a `State`; `engine.training.state.Executor` says what it must do.
+`Problem` and, when a run resumes, a `State`; `engine.training.state.Executor` says what it must do.
 
 Whatever decides which numbers a step works on is a pure function of the specification, and
 stands once, so that executors cannot disagree about it:
 
     problem.training.x, .targets    float64 arrays: split, standardised, encoded for the loss
     problem.batches.indices(k)      the rows of step k, from (seed, epoch) alone
-    optim.rates(rate, steps, a, b)  the learning rates of steps a … b-1
+    schedules.rates(rate, n, a, b)  the learning rates of steps a … b-1 of n
     initialise.build(spec.model, n) the network with its first parameters, `.parameters()` in
                                     the order of State.parameters
     problem.loss(outputs, targets)  the loss of one example, as a graph of Values that is the
                                     same for every example
-    losses.example_weight(n, …)     what one example of n counts for in a batch
+    batch_loss.example_weight(n, …) what one example of n counts for in a batch
     problem.score(outputs, targets) accuracy or R² of a batch
-    stopping.Patience               early stopping
+    early_stopping.Patience         early stopping
     optimizers.SGD                  clipping, momentum and the update, in this order
 
 The loss of step k is Σ losses·weight + l2·Σp² + l1·Σ|p|, before update k. A logged step also

@@ -63,13 +63,13 @@ class LossSpec(Model):
         """Drops a null field of another loss, as specifications of version 0.1 hold them."""
         if not isinstance(data, dict):
             return data
-        known = {name for loss in LOSSES.values() for name in loss.model_fields}
-        foreign = known - set(cls.model_fields)
-        for name in foreign:
-            if data.get(name) is not None:
-                owners = [k for k, loss in LOSSES.items() if name in loss.model_fields]
+        for name in data.keys() - cls.model_fields.keys():
+            owners = [kind for kind, loss in LOSSES.items() if name in loss.model_fields]
+            if owners and data[name] is not None:
                 raise at((name,), f"only {' and '.join(owners)} has a {name}; remove it")
-        return {name: value for name, value in data.items() if name not in foreign}
+            if owners:
+                data = {field: value for field, value in data.items() if field != name}
+        return data
 
     @staticmethod
     def formula(outputs: Sequence[Value], targets: Sequence[Target]) -> Value:

@@ -8,6 +8,7 @@ from `rates`, so they take exactly the same steps. Products are formed left to r
 from __future__ import annotations
 
 import math
+from itertools import repeat
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Union, get_args
 
 from pydantic import Field, model_validator
@@ -163,5 +164,5 @@ def rates(schedule: Schedule, steps: int, first: int, last: int) -> Array:
 
     if schedule.VECTORISED:
         return np.asarray(schedule.rate(np.arange(first, last, dtype=np.float64), steps))
-    numbers = (schedule.rate(step, steps) for step in range(first, last))
+    numbers = map(schedule.rate, range(first, last), repeat(steps))
     return np.fromiter(numbers, np.float64, last - first)

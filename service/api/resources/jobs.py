@@ -67,13 +67,14 @@ def submit(header: SubmitHeader, query: SubmitQuery, body: NewJob) -> Response:
 
     Without a message broker the job is stored all the same and starts a little later.
     """
+    spec = body.spec()
     if query.validate_only:
         _check_parent(body)
-        return jsonify(validated(body.spec()))
-    job, replayed = _store(body, header.idempotency_key)
+        return jsonify(validated(spec))
+    job, replayed = _store(body, spec, header.idempotency_key)
     if not replayed:
         messages.ring(current().publisher, job.id)
-    answer = _view(job, warnings=warning_list(body.spec()))
+    answer = _view(job, warnings=warning_list(spec))
     answer.status_code = 201
     answer.headers["Location"] = url_for("jobs.show", id=job.id)
     if replayed:
@@ -152,10 +153,9 @@ def resume(path: JobPath) -> Response:
     return _answer(job)
 
 
-def _store(body: NewJob, key: str | None) -> tuple[Job, bool]:
+def _store(body: NewJob, spec: JobSpec, key: str | None) -> tuple[Job, bool]:
     """The job for this request, and whether an earlier request with the same key made it."""
     # Before the transaction, which keeps all others from writing: it may be megabytes.
-    spec = body.spec()
     text = spec.model_dump_json()
     # Equal means: the same once defaults are filled in, however the JSON was written.
     sha256 = hashlib.sha256(body.model_dump_json().encode()).hexdigest() if key else ""
