@@ -104,12 +104,12 @@ class Network:
 
 def network(case: Case, steps: int) -> Network:
     spec = specify(case, steps)
-    problem = prepare(spec)
+    prepared = prepare(spec)
     layers = []
-    for layer in build(spec.model, problem.training.x.shape[1]).layers:
+    for layer in build(spec.model, prepared.training.x.shape[1]).layers:
         weights = np.array([[w.data for w in neuron.w] for neuron in layer.neurons])
         layers.append((weights, np.array([neuron.b.data for neuron in layer.neurons])))
-    rows, batches = len(problem.training), problem.batches
+    rows, batches = len(prepared.training), prepared.batches
     epochs = None
     if batches.per_epoch > 1:
         if steps % batches.per_epoch != 0:
@@ -120,8 +120,8 @@ def network(case: Case, steps: int) -> Network:
         epochs = np.array(orders)
     return Network(
         spec=spec,
-        x=problem.training.x,
-        targets=problem.training.targets,
+        x=prepared.training.x,
+        targets=prepared.training.targets,
         layers=layers,
         rates=rates(spec.optimizer.learning_rate, steps, 0, steps),
         epochs=epochs,

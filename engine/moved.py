@@ -37,7 +37,7 @@ MOVED = {
     "playground": ("spec.datasets.playground",),
     "problem": ("training.prepared",),
     "program": ("compiler.program", "compiler.operations", "compiler.instructions"),
-    "progress": ("training.state",),
+    "progress": ("training.state", "training.executor"),
     "record": ("compiler.record", "compiler.graph", "compiler.fuse"),
     "scalar": ("training.scalar",),
     "schema": ("spec.base",),
@@ -47,7 +47,7 @@ MOVED = {
 }
 """Old module → the modules where its names are now, the most important one first."""
 
-RENAMED: dict[str, str] = {}
+RENAMED = {"Problem": "PreparedTraining", "State": "TrainingState"}
 """Old name → new name, for classes and functions that were renamed as well."""
 
 
@@ -81,9 +81,10 @@ def attributes_from(package: str, place: str) -> Callable[[str], object]:
 
     def __getattr__(name: str) -> object:
         if not name.startswith("_"):
-            found = getattr(import_module(place), RENAMED.get(name, name), None)
+            new = RENAMED.get(name, name)
+            found = getattr(import_module(place), new, None)
             if found is not None and not isinstance(found, ModuleType):
-                warn(f"{package}.{name}", f"{place}.{name}")
+                warn(f"{package}.{name}", f"{place}.{new}")
                 return found
         raise AttributeError(f"module {package!r} has no attribute {name!r}")
 

@@ -4,22 +4,23 @@
         ...
 
 `train` prepares the data once and lets an executor take the steps. An executor is made from a
-`Problem` and, when a run resumes, a `State`; `engine.training.state.Executor` says what it must do.
+`PreparedTraining` and, when a run resumes, a `TrainingState`; `engine.training.executor.Executor`
+says what it must do.
 
 Whatever decides which numbers a step works on is a pure function of the specification, and
 stands once, so that executors cannot disagree about it:
 
-    problem.training.x, .targets    float64 arrays: split, standardised, encoded for the loss
-    problem.batches.indices(k)      the rows of step k, from (seed, epoch) alone
-    schedules.rates(rate, n, a, b)  the learning rates of steps a … b-1 of n
-    initialise.build(spec.model, n) the network with its first parameters, `.parameters()` in
-                                    the order of State.parameters
-    problem.loss(outputs, targets)  the loss of one example, as a graph of Values that is the
-                                    same for every example
-    batch_loss.example_weight(n, …) what one example of n counts for in a batch
-    problem.score(outputs, targets) accuracy or R² of a batch
-    early_stopping.Patience         early stopping
-    optimizers.SGD                  clipping, momentum and the update, in this order
+    prepared.training.x, .targets    float64 arrays: split, standardised, encoded for the loss
+    prepared.batches.indices(k)      the rows of step k, from (seed, epoch) alone
+    schedules.rates(rate, n, a, b)   the learning rates of steps a … b-1 of n
+    initialise.build(spec.model, n)  the network with its first parameters, `.parameters()` in
+                                     the order of TrainingState.parameters
+    prepared.loss(outputs, targets)  the loss of one example, as a graph of Values that is the
+                                     same for every example
+    batch_loss.example_weight(n, …)  what one example of n counts for in a batch
+    prepared.score(outputs, targets) accuracy or R² of a batch
+    early_stopping.Patience          early stopping
+    optimizers.SGD                   clipping, momentum and the update, in this order
 
 The loss of step k is Σ losses·weight + l2·Σp² + l1·Σ|p|, before update k. A logged step also
 has the norm of its gradient before clipping, and the same loss over the validation rows.
@@ -29,12 +30,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from engine import native
+from engine import moved, native
 from engine.data.loading import InvalidData
 from engine.spec import JobSpec
-from engine.training.prepared import Problem, prepare
+from engine.training.executor import Diverged, Executor, Progress
+from engine.training.prepared import PreparedTraining, prepare
 from engine.training.scalar import ScalarExecutor
-from engine.training.state import Diverged, Executor, HistoryRow, Progress, Scores, State
+from engine.training.state import HistoryRow, Scores, TrainingState
 
 __all__ = [
     "Diverged",
@@ -42,14 +44,14 @@ __all__ = [
     "InvalidData",
     "Progress",
     "Scores",
-    "State",
+    "TrainingState",
     "replay",
     "state_at",
     "train",
 ]
 
 
-def train(spec: JobSpec, start: State | None = None) -> Iterator[Progress]:
+def train(spec: JobSpec, start: TrainingState | None = None) -> Iterator[Progress]:
     """Trains, from the beginning or from `start`, and yields about every 50 ms.
 
     A training from the beginning first yields step 0, before any update. Every multiple of
@@ -74,13 +76,15 @@ def train(spec: JobSpec, start: State | None = None) -> Iterator[Progress]:
             yield Progress(executor.step, rows, executor.state, finished, executor.evaluate)
 
 
-def state_at(spec: JobSpec, step: int, start: State | None = None) -> State:
+def state_at(spec: JobSpec, step: int, start: TrainingState | None = None) -> TrainingState:
     """The last state of `replay`, for callers that need not look around meanwhile."""
     *_, executor_state = replay(spec, step, start)
     return executor_state()
 
 
-def replay(spec: JobSpec, step: int, start: State | None = None) -> Iterator[Callable[[], State]]:
+def replay(
+    spec: JobSpec, step: int, start: TrainingState | None = None
+) -> Iterator[Callable[[], TrainingState]]:
     """Goes to the state after exactly `step` updates, from `start` or from the beginning.
 
     Yields about every 50 ms; what it yields last returns the state, which has the bits that the
@@ -102,20 +106,20 @@ def replay(spec: JobSpec, step: int, start: State | None = None) -> Iterator[Cal
     yield executor.state
 
 
-EXECUTORS: dict[str, Callable[[Problem, State | None], Executor]] = {
+EXECUTORS: dict[str, Callable[[PreparedTraining, TrainingState | None], Executor]] = {
     "native": native.make_executor,
     "scalar": ScalarExecutor,
 }
 """What makes each executor that a specification may name."""
 
 
-def make_executor(problem: Problem, start: State | None) -> Executor:
+def make_executor(prepared: PreparedTraining, start: TrainingState | None) -> Executor:
     if start is not None:
-        check_state(problem.spec, start)
-    return EXECUTORS[problem.spec.executor](problem, start)
+        check_state(prepared.spec, start)
+    return EXECUTORS[prepared.spec.executor](prepared, start)
 
 
-def check_state(spec: JobSpec, state: State) -> None:
+def check_state(spec: JobSpec, state: TrainingState) -> None:
     """Raises InvalidData where a state cannot be one of this training."""
     count = spec.parameters()
     if state.parameters.shape != (count,):
@@ -135,3 +139,6 @@ def check_state(spec: JobSpec, state: State) -> None:
             raise InvalidData(f"the {name} of the state has {arrays[name].size} numbers")
     if not 0 <= state.step <= spec.training.steps:
         raise InvalidData(f"the state is of step {state.step} of {spec.training.steps}")
+
+
+__getattr__ = moved.attributes_from(__name__, "engine.training.state")

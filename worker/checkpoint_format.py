@@ -8,16 +8,16 @@ from __future__ import annotations
 import numpy as np
 from safetensors.numpy import load, save
 
-from engine.train import State
+from engine.train import TrainingState
 
 STEP = "step"
 
 
-def encode(state: State) -> bytes:
+def encode(state: TrainingState) -> bytes:
     return save({**state.arrays(), STEP: np.asarray(state.step)})
 
 
-def decode(data: bytes) -> State:
+def decode(data: bytes) -> TrainingState:
     arrays = load(data)
     step = int(arrays.pop(STEP))
-    return State.of(step, arrays)
+    return TrainingState.of(step, arrays)

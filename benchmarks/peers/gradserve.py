@@ -45,9 +45,9 @@ def training(case: Case, steps: int, executor: str) -> Work:
 def demo(case: Case, steps: int) -> Work:
     """The first DEMO steps again and again, without what precedes the first one."""
     length = min(steps, DEMO)
-    problem = prepare(specify(case, length))
-    workspace = native.make_executor(problem).workspace
-    window = step_arrays(problem, 0, length)
+    prepared = prepare(specify(case, length))
+    workspace = native.make_executor(prepared).workspace
+    window = step_arrays(prepared, 0, length)
     start = workspace.slots.copy()
 
     def work() -> Sequence[float]:
@@ -102,12 +102,12 @@ def curve(case: Case, steps: int) -> Work:
 
 def recordings(case: Case, count: int) -> Work:
     """Reading and fusing the graph of one example; one step of this series is one recording."""
-    problem = prepare(specify(case, 1))
-    model = build(problem.spec.model, problem.training.x.shape[1])
-    inputs = [Value(number) for number in problem.training.x[0].tolist()]
-    targets = [Value(number) for number in problem.training.targets[0].tolist()]
+    prepared = prepare(specify(case, 1))
+    model = build(prepared.spec.model, prepared.training.x.shape[1])
+    inputs = [Value(number) for number in prepared.training.x[0].tolist()]
+    targets = [Value(number) for number in prepared.training.targets[0].tolist()]
     outputs = model.outputs(inputs)
-    loss, parameters = problem.loss(outputs, targets), model.parameters()
+    loss, parameters = prepared.loss(outputs, targets), model.parameters()
 
     def work() -> Sequence[float]:
         for _ in range(count):
@@ -119,11 +119,11 @@ def recordings(case: Case, count: int) -> Work:
 
 def starts(case: Case, count: int) -> Work:
     """Everything between the data and the first step: weights, graph, program, memory."""
-    problem = prepare(specify(case, 1))
+    prepared = prepare(specify(case, 1))
 
     def work() -> Sequence[float]:
         for _ in range(count):
-            executor = native.make_executor(problem)
+            executor = native.make_executor(prepared)
         return [float(executor.step)]
 
     return work

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 from engine.data.loading import InvalidData
 
 if TYPE_CHECKING:
-    from engine.training.prepared import Problem
-    from engine.training.state import Executor, State
+    from engine.training.executor import Executor
+    from engine.training.prepared import PreparedTraining
+    from engine.training.state import TrainingState
 
 
 class Unavailable(InvalidData):
@@ -30,8 +31,8 @@ def unavailable() -> str | None:
     return availability.missing()
 
 
-def make_executor(problem: Problem, start: State | None = None) -> Executor:
-    """An executor for a problem. Raises Unavailable where `unavailable` gives a reason."""
+def make_executor(prepared: PreparedTraining, start: TrainingState | None = None) -> Executor:
+    """An executor for this training. Raises Unavailable where `unavailable` gives a reason."""
     reason = unavailable()
     if reason is not None:
         raise Unavailable(
@@ -39,7 +40,7 @@ def make_executor(problem: Problem, start: State | None = None) -> Executor:
         )
     from engine.native.executor import NativeExecutor
 
-    return NativeExecutor(problem, start)
+    return NativeExecutor(prepared, start)
 
 
 def warm_up() -> None:

@@ -18,31 +18,31 @@ from engine.native.lanes.vectors import parts
 from engine.native.records import RECORD, Memory, StepSettings, Workspace
 from engine.native.window import spread
 from engine.networks.modules import MLP
-from engine.training.prepared import Problem
+from engine.training.prepared import PreparedTraining
 
 SCORINGS = {"distance": batch.ERROR, "sign": batch.SIGN, "largest": batch.LARGEST}
 BLOCK = 256
 """The most examples that are worked on at once."""
 
 
-def program_of(problem: Problem, model: MLP) -> Program:
-    """Records one example of the problem: the model's outputs and their loss."""
-    inputs = [Value(number) for number in problem.training.x[0].tolist()]
-    targets = [Value(number) for number in problem.training.targets[0].tolist()]
+def program_of(prepared: PreparedTraining, model: MLP) -> Program:
+    """Records one example: the model's outputs and their loss."""
+    inputs = [Value(number) for number in prepared.training.x[0].tolist()]
+    targets = [Value(number) for number in prepared.training.targets[0].tolist()]
     outputs = model.outputs(inputs)
-    loss = problem.loss(outputs, targets)
+    loss = prepared.loss(outputs, targets)
     return record(loss, model.parameters(), [*inputs, *targets], outputs)
 
 
-def workspace_of(problem: Problem, program: Program) -> Workspace:
+def workspace_of(prepared: PreparedTraining, program: Program) -> Workspace:
     """Everything that stays in place during a training; the parameters are not set yet."""
-    spec, validation = problem.spec, problem.validation
+    spec, validation = prepared.spec, prepared.validation
     clip_norm = spec.optimizer.clip_norm
     settings = StepSettings(
-        target=problem.training.x.shape[1],
-        scoring=scoring(problem),
+        target=prepared.training.x.shape[1],
+        scoring=scoring(prepared),
         validation_size=0 if validation is None else len(validation),
-        validation_scale=math.nan if validation is None else spread(problem, validation.targets),
+        validation_scale=math.nan if validation is None else spread(prepared, validation.targets),
         mean=spec.loss.reduction == "mean",
         l2=spec.loss.l2,
         l1=spec.loss.l1,
@@ -51,7 +51,7 @@ def workspace_of(problem: Problem, program: Program) -> Workspace:
         clip_norm=math.inf if clip_norm is None else clip_norm,
         zero_grad=spec.training.zero_grad,
     )
-    return allocate(program, columns(problem), min(BLOCK, problem.batches.size), settings)
+    return allocate(program, columns(prepared), min(BLOCK, prepared.batches.size), settings)
 
 
 def allocate(program: Program, data: Array, block: int, settings: StepSettings) -> Workspace:
@@ -151,16 +151,16 @@ class Room(dict[str, Array]):
             self.address[name] = first + 8 * start
 
 
-def scoring(problem: Problem) -> int:
-    """How `Problem.score` compares outputs with targets."""
-    return SCORINGS[problem.spec.loss.COMPARISON]
+def scoring(prepared: PreparedTraining) -> int:
+    """How `PreparedTraining.score` compares outputs with targets."""
+    return SCORINGS[prepared.spec.loss.COMPARISON]
 
 
-def columns(problem: Problem) -> Array:
+def columns(prepared: PreparedTraining) -> Array:
     """Inputs and targets × examples: first the training rows, then the validation rows."""
-    sets = [problem.training]
-    if problem.validation is not None:
-        sets.append(problem.validation)
+    sets = [prepared.training]
+    if prepared.validation is not None:
+        sets.append(prepared.validation)
     x = np.concatenate([each.x for each in sets])
     targets = np.concatenate([each.targets for each in sets])
     return np.ascontiguousarray(np.concatenate([x, targets], axis=1).T)

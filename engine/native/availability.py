@@ -35,6 +35,6 @@ def missing() -> str | None:
 def warm_up() -> None:
     from engine.native.executor import NativeExecutor
 
-    problem = prepare(JobSpec.model_validate(TINY))
-    for _ in NativeExecutor(problem).run(problem.spec.training.steps):
+    prepared = prepare(JobSpec.model_validate(TINY))
+    for _ in NativeExecutor(prepared).run(prepared.spec.training.steps):
         pass

@@ -1,4 +1,4 @@
-"""The native executor: a problem's graph, recorded once and run by the kernels."""
+"""The native executor: the graph of one example, recorded once and run by the kernels."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ from engine.native.records import VALIDATION_LOSS
 from engine.native.window import Window
 from engine.training.early_stopping import Patience
 from engine.training.evaluation import full_batch, scores_of_first_step
+from engine.training.executor import Diverged
 from engine.training.initialise import build
-from engine.training.prepared import Problem
-from engine.training.state import Diverged, HistoryRow, Scores, State
+from engine.training.prepared import PreparedTraining
+from engine.training.state import HistoryRow, Scores, TrainingState
 
 SLICE_SECONDS = 0.05
 """Seconds between two ticks, when the caller gets control."""
@@ -29,19 +30,22 @@ UNLIMITED = 2**62
 
 
 class NativeExecutor:
-    """Takes steps with compiled kernels; see `engine.training.state.Executor`."""
+    """Takes steps with compiled kernels; see `engine.training.executor.Executor`."""
 
     def __init__(
-        self, problem: Problem, start: State | None = None, program: Program | None = None
+        self,
+        prepared: PreparedTraining,
+        start: TrainingState | None = None,
+        program: Program | None = None,
     ) -> None:
-        """`program` is the problem's where it was recorded before; it needs a `start`."""
-        spec = problem.spec
-        self.problem = problem
+        """`program` is that of an earlier recording; it needs a `start`."""
+        spec = prepared.spec
+        self.prepared = prepared
         if start is None or program is None:
-            model = build(spec.model, problem.training.x.shape[1])
-            program = program_of(problem, model)
+            model = build(spec.model, prepared.training.x.shape[1])
+            program = program_of(prepared, model)
         self.program = program
-        self.workspace = workspace_of(problem, self.program)
+        self.workspace = workspace_of(prepared, self.program)
         self.step = 0
         self.patience: Patience | None = None
         if spec.training.early_stopping is not None:
@@ -56,17 +60,17 @@ class NativeExecutor:
             self._put(self.workspace.kept, start.gradient)
         self._window: Window | None = None
         self._budget = FIRST_BUDGET
-        self._blocks = -(-problem.batches.size // self.workspace.block)
-        if problem.validation is not None:
-            self._blocks += -(-len(problem.validation) // self.workspace.block)
+        self._blocks = -(-prepared.batches.size // self.workspace.block)
+        if prepared.validation is not None:
+            self._blocks += -(-len(prepared.validation) // self.workspace.block)
 
     @property
     def stopped(self) -> bool:
         return self.patience is not None and self.patience.exhausted
 
-    def state(self) -> State:
-        spec = self.problem.spec
-        return State(
+    def state(self) -> TrainingState:
+        spec = self.prepared.spec
+        return TrainingState(
             step=self.step,
             parameters=self._get(self.workspace.slots),
             velocity=self._get(self.workspace.velocity) if spec.optimizer.momentum else None,
@@ -75,8 +79,8 @@ class NativeExecutor:
         )
 
     def evaluate(self, parameters: Array) -> Scores:
-        start = State(step=0, parameters=parameters)
-        return scores_of_first_step(NativeExecutor(full_batch(self.problem), start, self.program))
+        start = TrainingState(step=0, parameters=parameters)
+        return scores_of_first_step(NativeExecutor(full_batch(self.prepared), start, self.program))
 
     def _put(self, slots: Array, numbers: Array | None) -> None:
         """Lays numbers in the model's order down in the program's."""
@@ -89,7 +93,7 @@ class NativeExecutor:
         return numbers
 
     def run(self, until: int) -> Iterator[list[HistoryRow]]:
-        until = min(until, self.problem.spec.training.steps)
+        until = min(until, self.prepared.spec.training.steps)
         if self.step >= until or self.stopped:
             yield []
         while self.step < until and not self.stopped:
@@ -100,7 +104,7 @@ class NativeExecutor:
 
     def _take(self, until: int) -> Iterator[list[HistoryRow]]:
         """Continues the window, or begins the next one."""
-        window = self._window or self._next_window(self.problem.spec.training.steps)
+        window = self._window or self._next_window(self.prepared.spec.training.steps)
         yield from self._run(window, until)
         self.step = window.step
         self._window = window if self.step < window.last else None
@@ -132,7 +136,7 @@ class NativeExecutor:
         return self._window_to(min(until, self.step + steps))
 
     def _window_to(self, last: int) -> Window:
-        return Window(self.problem, self.step, last)
+        return Window(self.prepared, self.step, last)
 
     def _copies(self) -> list[Array]:
         """Copies of the arrays that kernels change."""

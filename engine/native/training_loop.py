@@ -206,7 +206,7 @@ def run_backward(mem: Any, vectors: int) -> None:
 
 @inlined
 def score(mem: Any, scale: float) -> float:
-    """`Problem.score` of a batch; NaN where it is not defined."""
+    """`PreparedTraining.score` of a batch; NaN where it is not defined."""
     share = rows.sum_of(mem.sums + BYTES) / scale
     return 1.0 - share if mem.scoring == batch.ERROR else share  # type: ignore[no-any-return]
 

@@ -30,33 +30,35 @@ from engine.native.records import (
 )
 from engine.native.training_loop import run
 from engine.spec.schedules import rates
-from engine.training.prepared import Problem
+from engine.training.prepared import PreparedTraining
 from engine.training.state import HistoryRow
 
 
-def step_arrays(problem: Problem, first: int, last: int) -> StepArrays:
+def step_arrays(prepared: PreparedTraining, first: int, last: int) -> StepArrays:
     """Steps first … last-1: one at least, and none after the training's last."""
-    spec = problem.spec
+    spec = prepared.spec
     steps = np.zeros(last - first, STEP_RECORD)
     steps["rate"] = rates(spec.optimizer.learning_rate, spec.training.steps, first, last)
     steps["logged"][-first % spec.training.log_every :: spec.training.log_every] = True
     if last == spec.training.steps:
         steps["logged"][-1] = True
-    order = put_batches(problem, first, steps)
+    order = put_batches(prepared, first, steps)
     return StepArrays(order, steps, np.zeros((NORM + 1, np.count_nonzero(steps["logged"]))))
 
 
-def put_batches(problem: Problem, first: int, steps: Records) -> Integers:
+def put_batches(prepared: PreparedTraining, first: int, steps: Records) -> Integers:
     """Writes the place of each step's batch in the result, its examples and its scale.
 
     Which steps are logged is there already.
     """
-    batches, targets = problem.batches, problem.training.targets
-    validation = padded(batches.rows, 0 if problem.validation is None else len(problem.validation))
+    batches, targets = prepared.batches, prepared.training.targets
+    validation = padded(
+        batches.rows, 0 if prepared.validation is None else len(prepared.validation)
+    )
     if batches.per_epoch == 1:
         steps["start"], steps["examples"] = validation.size, batches.rows
         if steps["logged"].any():
-            steps["scale"] = spread(problem, targets)
+            steps["scale"] = spread(prepared, targets)
         return np.concatenate([validation, padded(0, batches.rows)])
     places = np.arange(first, first + len(steps)) % batches.per_epoch
     steps["examples"] = sizes = np.minimum(batches.size, batches.rows - places * batches.size)
@@ -66,7 +68,7 @@ def put_batches(problem: Problem, first: int, steps: Records) -> Integers:
     order[: validation.size] = validation
     shuffled = np.empty(batches.rows, np.int64)
     fill_batches(order, steps, shuffled, batches.size, batches.seed, batches.per_epoch, first)
-    if problem.spec.classifies():
+    if prepared.spec.classifies():
         steps["scale"] = sizes
         return order
     logged = np.flatnonzero(steps["logged"])
@@ -77,9 +79,9 @@ def put_batches(problem: Problem, first: int, steps: Records) -> Integers:
     return order
 
 
-def spread(problem: Problem, targets: Array) -> float:
+def spread(prepared: PreparedTraining, targets: Array) -> float:
     """The divisor of the score of a batch: its examples, or in a regression `spreads`."""
-    if problem.spec.classifies():
+    if prepared.spec.classifies():
         return float(len(targets))
     return float(spreads(targets[None])[0])
 
@@ -88,7 +90,7 @@ def spreads(targets: Array) -> Array:
     """The sums of squared distances from their mean of several batches (batches × examples ×
     targets); NaN where all are the same, as R² is not defined there.
     """
-    with np.errstate(over="ignore", invalid="ignore"):  # no score, as in `Problem.score`
+    with np.errstate(over="ignore", invalid="ignore"):  # no score, as in `PreparedTraining.score`
         distances = targets - targets.mean(axis=(1, 2), keepdims=True)
         squares = np.sum(distances**2, axis=(1, 2))
     same = targets.max(axis=(1, 2)) == targets.min(axis=(1, 2))
@@ -126,19 +128,19 @@ NOTHING = repeat(None), repeat(None)
 
 
 class Window:
-    """Steps first … last-1 of a problem. Batches and rates are computed once, wherever it stops.
+    """Steps first … last-1 of a training. Batches and rates are computed once, wherever it stops.
 
     Attributes:
         step: finished updates, those before the window too.
         diverged: whether the loss or a parameter became infinite or NaN at this step.
     """
 
-    def __init__(self, problem: Problem, first: int, last: int) -> None:
+    def __init__(self, prepared: PreparedTraining, first: int, last: int) -> None:
         self.first, self.last = first, last
-        self.arrays = step_arrays(problem, first, last)
+        self.arrays = step_arrays(prepared, first, last)
         self.step = first
         self.diverged = False
-        self._validates = problem.validation is not None
+        self._validates = prepared.validation is not None
         self._progress = no_progress()
         self._given = self._logged = 0
         steps = self.arrays.steps

@@ -10,21 +10,22 @@ from __future__ import annotations
 from dataclasses import replace
 
 from engine.data.batches import Batches
-from engine.training.prepared import Problem
-from engine.training.state import Diverged, Executor, HistoryRow, Scores
+from engine.training.executor import Diverged, Executor
+from engine.training.prepared import PreparedTraining
+from engine.training.state import HistoryRow, Scores
 
 
-def full_batch(problem: Problem) -> Problem:
-    """The problem with all training rows in each step, and nothing that a step remembers."""
-    spec = problem.spec
+def full_batch(prepared: PreparedTraining) -> PreparedTraining:
+    """The same training with all training rows in each step, and nothing that a step remembers."""
+    spec = prepared.spec
     optimizer = spec.optimizer.model_copy(update={"momentum": 0.0, "nesterov": False})
     training = spec.training.model_copy(
         update={"batch_size": None, "early_stopping": None, "zero_grad": True}
     )
     return replace(
-        problem,
+        prepared,
         spec=spec.model_copy(update={"optimizer": optimizer, "training": training}),
-        batches=Batches(len(problem.training), None, spec.training.seed),
+        batches=Batches(len(prepared.training), None, spec.training.seed),
     )
 
 

@@ -26,7 +26,7 @@ class Rows:
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class PreparedTraining:
     """What is trained on what. Nothing in it changes, nothing depends on the executor.
 
     Attributes:
@@ -54,7 +54,7 @@ class Problem:
         return rate
 
 
-def prepare(spec: JobSpec) -> Problem:
+def prepare(spec: JobSpec) -> PreparedTraining:
     """Makes the data of a specification. Raises InvalidData when that fails."""
     x, y = loading.load(spec.dataset)
     kept = validation_rows(len(x), spec.training.validation_fraction)
@@ -72,7 +72,7 @@ def prepare(spec: JobSpec) -> Problem:
     rows = Rows(
         scaling.inputs(x), spec.loss.encode(scaling.targets(y), spec.model.layers[-1].units)
     )
-    return Problem(
+    return PreparedTraining(
         spec=spec,
         training=take(rows, chosen),
         validation=take(rows, apart) if kept else None,

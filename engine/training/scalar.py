@@ -21,9 +21,10 @@ from engine.autograd.value import Value
 from engine.networks import batch_loss
 from engine.training.early_stopping import Patience
 from engine.training.evaluation import full_batch, scores_of_first_step
+from engine.training.executor import Diverged
 from engine.training.initialise import build, optimizer
-from engine.training.prepared import Problem, Rows
-from engine.training.state import Diverged, HistoryRow, Scores, State
+from engine.training.prepared import PreparedTraining, Rows
+from engine.training.state import HistoryRow, Scores, TrainingState
 
 SLICE = 0.05
 """Seconds between two looks outside."""
@@ -33,13 +34,13 @@ Work = Generator[None, None, tuple[float, Array]]
 
 
 class ScalarExecutor:
-    """Takes steps on Values; see `engine.training.state.Executor`."""
+    """Takes steps on Values; see `engine.training.executor.Executor`."""
 
-    def __init__(self, problem: Problem, start: State | None = None) -> None:
-        spec = problem.spec
-        self.problem = problem
+    def __init__(self, prepared: PreparedTraining, start: TrainingState | None = None) -> None:
+        spec = prepared.spec
+        self.prepared = prepared
         self.step = 0
-        self.model = build(spec.model, problem.training.x.shape[1])
+        self.model = build(spec.model, prepared.training.x.shape[1])
         self.parameters = self.model.parameters()
         self.optimizer = optimizer(spec.optimizer, self.parameters)
         self.patience: Patience | None = None
@@ -50,10 +51,10 @@ class ScalarExecutor:
             self._go_on_from(start)
         self._gradient = self._unzeroed_gradient()
         self._logged: list[HistoryRow] = []
-        self._training = Examples(problem.training)
-        self._validation = Examples(problem.validation) if problem.validation else None
+        self._training = Examples(prepared.training)
+        self._validation = Examples(prepared.validation) if prepared.validation else None
 
-    def _go_on_from(self, start: State) -> None:
+    def _go_on_from(self, start: TrainingState) -> None:
         self.step = start.step
         for p, number in zip(self.parameters, start.parameters.tolist(), strict=True):
             p.data = number
@@ -67,9 +68,9 @@ class ScalarExecutor:
     def stopped(self) -> bool:
         return self.patience is not None and self.patience.exhausted
 
-    def state(self) -> State:
+    def state(self) -> TrainingState:
         velocity = self.optimizer.velocity
-        return State(
+        return TrainingState(
             step=self.step,
             parameters=np.array([p.data for p in self.parameters]),
             velocity=None if velocity is None else np.array(velocity),
@@ -78,8 +79,8 @@ class ScalarExecutor:
         )
 
     def evaluate(self, parameters: Array) -> Scores:
-        start = State(step=0, parameters=parameters)
-        return scores_of_first_step(ScalarExecutor(full_batch(self.problem), start))
+        start = TrainingState(step=0, parameters=parameters)
+        return scores_of_first_step(ScalarExecutor(full_batch(self.prepared), start))
 
     def run(self, until: int) -> Iterator[list[HistoryRow]]:
         due = time.monotonic() + SLICE
@@ -100,14 +101,14 @@ class ScalarExecutor:
 
     def _take_step(self) -> Generator[None]:
         """One update, with ticks on the way. The state changes only after the last tick."""
-        chosen = self.problem.batches.indices(self.step)
+        chosen = self.prepared.batches.indices(self.step)
         loss, outputs = yield from self._differentiate(chosen)
         if not math.isfinite(loss):
             raise Diverged(self.step)
-        rate = self.problem.learning_rate(self.step)
+        rate = self.prepared.learning_rate(self.step)
         validation_loss = None
-        if self.problem.spec.training.logs(self.step):
-            accuracy = self.problem.score(outputs, self.problem.training.targets[list(chosen)])
+        if self.prepared.spec.training.logs(self.step):
+            accuracy = self.prepared.score(outputs, self.prepared.training.targets[list(chosen)])
             gradient_norm = self.optimizer.gradient_norm()
             validation_loss, validation_accuracy = yield from self._validate()
             self._logged.append(
@@ -131,7 +132,7 @@ class ScalarExecutor:
 
     def _differentiate(self, chosen: Sequence[int]) -> Work:
         """The batch's loss and outputs; leaves its gradient in the parameters."""
-        spec = self.problem.spec
+        spec = self.prepared.spec
         if spec.training.zero_grad:
             self.model.zero_grad()
         penalties = self._penalties()
@@ -141,7 +142,7 @@ class ScalarExecutor:
         found, outputs = [], []
         for i in reversed(chosen):
             answers = self.model.outputs(self._training.inputs(i))
-            loss = self.problem.loss(answers, self._training.targets[i])
+            loss = self.prepared.loss(answers, self._training.targets[i])
             (loss * weight).backward()
             found.append(loss.data)
             outputs.append([answer.data for answer in answers])
@@ -150,21 +151,21 @@ class ScalarExecutor:
 
     def _validate(self) -> Generator[None, None, tuple[float | None, float | None]]:
         """Loss and score over the validation rows; None without any."""
-        rows, examples = self.problem.validation, self._validation
+        rows, examples = self.prepared.validation, self._validation
         if rows is None or examples is None:
             return None, None
         found, outputs = [], []
         for i in range(len(rows)):
             answers = self.model.outputs(examples.inputs(i))
-            found.append(self.problem.loss(answers, examples.targets[i]).data)
+            found.append(self.prepared.loss(answers, examples.targets[i]).data)
             outputs.append([answer.data for answer in answers])
             yield
-        weight = batch_loss.example_weight(len(rows), self.problem.spec.loss.reduction)
+        weight = batch_loss.example_weight(len(rows), self.prepared.spec.loss.reduction)
         loss = total(found, weight, self._penalties())
-        return loss, self.problem.score(np.array(outputs), rows.targets)
+        return loss, self.prepared.score(np.array(outputs), rows.targets)
 
     def _penalties(self) -> list[Value]:
-        spec = self.problem.spec.loss
+        spec = self.prepared.spec.loss
         return [
             penalty(self.parameters, strength)
             for penalty, strength in ((batch_loss.l2, spec.l2), (batch_loss.l1, spec.l1))
@@ -174,7 +175,7 @@ class ScalarExecutor:
     def _unzeroed_gradient(self) -> list[float] | None:
         # Without zero_grad the sum so far belongs to the state. A copy: in the middle of a
         # step the parameters already hold some of the next step's examples.
-        if self.problem.spec.training.zero_grad:
+        if self.prepared.spec.training.zero_grad:
             return None
         return [p.grad for p in self.parameters]
 

@@ -1,10 +1,10 @@
-"""What training reports: logged rows, the state to go on from, and how it can end badly."""
+"""The numbers that a training produces: logged rows, scores, and the state to resume from."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 
@@ -29,8 +29,10 @@ class HistoryRow(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class State:
-    """Enough to go on to the bit. All arrays are float64, one number a parameter, in order.
+class TrainingState:
+    """Everything needed to resume with bit-identical results.
+
+    All arrays are float64, with one number per parameter, in order.
 
     Attributes:
         step: finished updates.
@@ -58,7 +60,7 @@ class State:
         return {name: array for name, array in found.items() if array is not None}
 
     @classmethod
-    def of(cls, step: int, arrays: Mapping[str, Array]) -> State:
+    def of(cls, step: int, arrays: Mapping[str, Array]) -> TrainingState:
         """The inverse of `arrays`."""
         patience = arrays.get("patience")
         return cls(
@@ -81,55 +83,3 @@ class Scores(NamedTuple):
     accuracy: float | None
     validation_loss: float | None
     validation_accuracy: float | None
-
-
-class Progress(NamedTuple):
-    """A slice of training.
-
-    Attributes:
-        step: finished updates.
-        rows: steps logged since the last Progress.
-        snapshot: copies the state of exactly this step; call it before asking for the next.
-        finished: True in the last Progress.
-        evaluate: the scores of any parameters of this network (one number per parameter, in the
-            order of the state); the training is not disturbed.
-    """
-
-    step: int
-    rows: list[HistoryRow]
-    snapshot: Callable[[], State]
-    finished: bool
-    evaluate: Callable[[Array], Scores]
-
-
-class Diverged(Exception):
-    """The loss, or a parameter, became infinite or NaN at `step`."""
-
-    def __init__(self, step: int) -> None:
-        super().__init__(f"the loss, or a parameter, is no longer a finite number at step {step}")
-        self.step = step
-
-
-class Executor(Protocol):
-    """Takes steps. `scalar` and `native` differ in nothing that training can see."""
-
-    step: int
-    """Finished updates."""
-
-    @property
-    def stopped(self) -> bool:
-        """Whether early stopping ended the training at this step."""
-
-    def run(self, until: int) -> Iterator[list[HistoryRow]]:
-        """Goes on to `until` finished updates, or to where early stopping ends it.
-
-        Yields the rows logged since the last yield about every 50 ms, also in the middle of
-        a step that takes longer, and once at the end. Raises Diverged after the rows before
-        it were yielded.
-        """
-
-    def evaluate(self, parameters: Array) -> Scores:
-        """The scores of any parameters of this network; the training is not disturbed."""
-
-    def state(self) -> State:
-        """A copy of the state after `step` finished updates, also in the middle of the next."""

@@ -115,7 +115,7 @@ def test_cross_entropy() -> None:
 )
 def test_twenty_steps_of_sgd(options: dict[str, Any]) -> None:
     spec = job(vary(SMALL, optimizer=options))
-    problem, model = prepare(spec), build(spec.model, 2)
+    prepared, model = prepare(spec), build(spec.model, 2)
     net = torch.nn.Sequential(
         torch.nn.Linear(2, 4, dtype=torch.float64),
         torch.nn.Tanh(),
@@ -133,7 +133,7 @@ def test_twenty_steps_of_sgd(options: dict[str, Any]) -> None:
         nesterov=spec.optimizer.nesterov,
     )
     rate = spec.optimizer.learning_rate
-    x, y = torch.tensor(problem.training.x), torch.tensor(problem.training.targets)
+    x, y = torch.tensor(prepared.training.x), torch.tensor(prepared.training.targets)
     losses = []
     for k in range(20):
         optimizer.param_groups[0]["lr"] = rate.rate(k, 20)

@@ -21,7 +21,7 @@ from engine.native import executor as native
 from engine.networks.batch_loss import example_weight, l1, l2, reduce
 from engine.spec import JobSpec
 from engine.spec.loss import r_squared
-from engine.train import Diverged, HistoryRow, InvalidData, State, train
+from engine.train import Diverged, HistoryRow, InvalidData, TrainingState, train
 from engine.training import scalar
 from engine.training.initialise import build
 from engine.training.prepared import prepare
@@ -49,7 +49,9 @@ def eager(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(allocation, "BLOCK", 8)
 
 
-def run(spec: JobSpec, start: State | None = None) -> tuple[list[HistoryRow], State]:
+def run(
+    spec: JobSpec, start: TrainingState | None = None
+) -> tuple[list[HistoryRow], TrainingState]:
     """All rows, and the final state."""
     rows, progress = [], None
     for progress in train(spec, start):
@@ -59,7 +61,7 @@ def run(spec: JobSpec, start: State | None = None) -> tuple[list[HistoryRow], St
     return rows, progress.snapshot()
 
 
-def same(a: State, b: State) -> bool:
+def same(a: TrainingState, b: TrainingState) -> bool:
     ours, theirs = a.arrays(), b.arrays()
     return (
         a.step == b.step
@@ -107,7 +109,7 @@ EVERYTHING: dict[str, Any] = {
 @pytest.mark.usefixtures("eager")
 def test_resuming_from_any_snapshot_ends_with_the_same_bits(options: dict[str, Any]) -> None:
     spec = job(**options)
-    snapshots: dict[int, tuple[State, list[HistoryRow]]] = {}
+    snapshots: dict[int, tuple[TrainingState, list[HistoryRow]]] = {}
     rows: list[HistoryRow] = []
     for progress in train(spec):
         rows += progress.rows
@@ -118,7 +120,9 @@ def test_resuming_from_any_snapshot_ends_with_the_same_bits(options: dict[str, A
         snapshots[progress.step] = state, list(rows)
     assert len(snapshots) >= progress.step
     for state, before in snapshots.values():
-        restored = State.of(state.step, {name: np.array(a) for name, a in state.arrays().items()})
+        restored = TrainingState.of(
+            state.step, {name: np.array(a) for name, a in state.arrays().items()}
+        )
         after, end = run(spec, restored)
         assert same(end, progress.snapshot())
         assert before + after == rows
@@ -199,10 +203,10 @@ def test_one_step_is_that_of_the_whole_graph(reduction: str, executor: str) -> N
         loss={"kind": "binary_cross_entropy", "reduction": reduction, "l1": 1e-3, "l2": 1e-2},
         training={"steps": 1},
     )
-    problem = prepare(spec)
+    prepared = prepare(spec)
     model = build(spec.model, 2)
-    examples = zip(problem.training.x.tolist(), problem.training.targets.tolist(), strict=True)
-    losses = [problem.loss(model.outputs(x), target) for x, target in examples]
+    examples = zip(prepared.training.x.tolist(), prepared.training.targets.tolist(), strict=True)
+    losses = [prepared.loss(model.outputs(x), target) for x, target in examples]
     total = reduce(losses, reduction)
     total = total + l2(model.parameters(), 1e-2) + l1(model.parameters(), 1e-3)
     total.backward()
@@ -220,12 +224,12 @@ def test_one_step_is_that_of_the_whole_graph(reduction: str, executor: str) -> N
 def test_every_step_sees_its_batch() -> None:
     """A step on a batch is a step on a data set that holds these rows only."""
     spec = job(training={"steps": 1, "batch_size": 5, "seed": 4})
-    problem = prepare(spec)
-    rows = list(problem.batches.indices(0))
+    prepared = prepare(spec)
+    rows = list(prepared.batches.indices(0))
     inline = {
         "kind": "inline",
-        "x": problem.training.x[rows].tolist(),
-        "y": problem.training.targets[rows, 0].tolist(),
+        "x": prepared.training.x[rows].tolist(),
+        "y": prepared.training.targets[rows, 0].tolist(),
     }
     expected = run(job(dataset=inline, training={"steps": 1}))
     assert run(spec)[0] == expected[0]
@@ -258,13 +262,13 @@ def test_validation_rows_are_not_trained_on_and_have_the_same_loss_formula() -> 
         loss={"kind": "binary_cross_entropy", "l2": 0.1},
         training={"steps": 1, "validation_fraction": 0.25},
     )
-    problem = prepare(spec)
-    assert problem.validation is not None
-    assert (len(problem.training), len(problem.validation)) == (9, 3)
+    prepared = prepare(spec)
+    assert prepared.validation is not None
+    assert (len(prepared.training), len(prepared.validation)) == (9, 3)
     ((row,), _) = run(spec)
     model = build(spec.model, 2)
-    rows = zip(problem.validation.x.tolist(), problem.validation.targets.tolist(), strict=True)
-    losses = [problem.loss(model.outputs(x), target) for x, target in rows]
+    rows = zip(prepared.validation.x.tolist(), prepared.validation.targets.tolist(), strict=True)
+    losses = [prepared.loss(model.outputs(x), target) for x, target in rows]
     expected = reduce(losses, "mean") + l2(model.parameters(), 0.1)
     assert row.validation_loss == pytest.approx(expected.data, rel=1e-15)
     assert row.validation_accuracy in (0.0, 1 / 3, 2 / 3, 1.0)

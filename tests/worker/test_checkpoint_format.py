@@ -2,13 +2,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from engine.train import State
+from engine.train import TrainingState
 from worker.checkpoint_format import decode, encode
 
 
 def test_a_state_comes_back_to_the_bit() -> None:
     numbers = np.array([0.1, -0.0, 5e-324, 1.7976931348623157e308, np.pi])
-    state = State(step=7, parameters=numbers, velocity=-numbers)
+    state = TrainingState(step=7, parameters=numbers, velocity=-numbers)
 
     back = decode(encode(state))
 
@@ -21,4 +21,4 @@ def test_a_state_comes_back_to_the_bit() -> None:
 
 
 def test_a_state_without_momentum_stays_without() -> None:
-    assert decode(encode(State(step=0, parameters=np.zeros(1)))).velocity is None
+    assert decode(encode(TrainingState(step=0, parameters=np.zeros(1)))).velocity is None

@@ -106,11 +106,11 @@ def test_whole_models_and_losses(activation: str, loss: str) -> None:
         model={"layers": [{"units": 2, "activation": activation}, {"units": classes}]},
         loss={"kind": loss},
     )
-    problem, model = prepare(spec), build(spec.model, 2)
+    prepared, model = prepare(spec), build(spec.model, 2)
 
     def total() -> Value:
-        rows = zip(problem.training.x.tolist(), problem.training.targets.tolist(), strict=True)
-        losses = [problem.loss(model.outputs(x), target) for x, target in rows]
+        rows = zip(prepared.training.x.tolist(), prepared.training.targets.tolist(), strict=True)
+        losses = [prepared.loss(model.outputs(x), target) for x, target in rows]
         parameters = model.parameters()
         return reduce(losses, "mean") + l2(parameters, 0.01) + l1(parameters[:4], 0.01)
 

@@ -352,21 +352,21 @@ def test_standardise_uses_the_training_rows_only() -> None:
         loss={"kind": "mse"},
         training={"validation_fraction": 0.25},
     )
-    problem = prepare(spec)
-    assert problem.training.x.mean(axis=0) == pytest.approx(np.zeros(10), abs=1e-12)
-    assert problem.training.x.std(axis=0) == pytest.approx(np.ones(10))
-    assert problem.training.targets.std() == pytest.approx(1.0)
-    assert problem.validation is not None
-    assert abs(problem.validation.x.mean()) > 1e-6
+    prepared = prepare(spec)
+    assert prepared.training.x.mean(axis=0) == pytest.approx(np.zeros(10), abs=1e-12)
+    assert prepared.training.x.std(axis=0) == pytest.approx(np.ones(10))
+    assert prepared.training.targets.std() == pytest.approx(1.0)
+    assert prepared.validation is not None
+    assert abs(prepared.validation.x.mean()) > 1e-6
     _, y = load(spec.dataset)
-    restored = problem.training.targets * problem.scaling.target_scale
-    assert set(np.round(restored[:, 0] + problem.scaling.target_mean)) <= set(np.round(y))
+    restored = prepared.training.targets * prepared.scaling.target_scale
+    assert set(np.round(restored[:, 0] + prepared.scaling.target_mean)) <= set(np.round(y))
 
 
 def test_a_column_that_never_changes_is_only_shifted() -> None:
     dataset = {"kind": "inline", "x": [[0.1, 1.0], [0.1, 3.0]], "y": [0.0, 1.0]}
-    problem = prepare(job(dataset={**dataset, "standardise": True}))
-    assert problem.training.x.tolist() == [[0.0, -1.0], [0.0, 1.0]]
+    prepared = prepare(job(dataset={**dataset, "standardise": True}))
+    assert prepared.training.x.tolist() == [[0.0, -1.0], [0.0, 1.0]]
 
 
 def test_targets_as_losses_read_them() -> None:

@@ -24,14 +24,14 @@ from engine.networks.activations import ACTIVATIONS
 from engine.spec import JobSpec
 from engine.train import train
 from engine.training.prepared import prepare
-from engine.training.state import HistoryRow, State
+from engine.training.state import HistoryRow, TrainingState
 from tests.engine import published
 from tests.engine.specs import DIGITS, MOONS, SPIRAL, job
 
 ROOT = Path(__file__).parents[3]
 
 
-def run(spec: JobSpec) -> tuple[list[HistoryRow], State]:
+def run(spec: JobSpec) -> tuple[list[HistoryRow], TrainingState]:
     rows, last = [], None
     for progress in train(spec):
         rows += progress.rows
@@ -220,12 +220,12 @@ def test_batches_are_those_of_the_problem(size: int | None) -> None:
         dataset={"kind": "gauss", "n_samples": 50},
         training={"steps": 100, "batch_size": size, "validation_fraction": 0.1, "seed": 7},
     )
-    problem = prepare(spec)
-    window = step_arrays(problem, 3, 40)
+    prepared = prepare(spec)
+    window = step_arrays(prepared, 3, 40)
     order, starts, sizes = window.order, window.steps["start"], window.steps["examples"]
     assert order[:5].tolist() == list(range(45, 50))
     for i, step in enumerate(range(3, 40)):
-        expected = list(problem.batches.indices(step))
+        expected = list(prepared.batches.indices(step))
         assert order[starts[i] : starts[i] + sizes[i]].tolist() == expected
         padding = order[starts[i] + sizes[i] : starts[i] - (-sizes[i] // 8 * 8)]
         assert set(padding.tolist()) <= {expected[-1]}
@@ -286,7 +286,7 @@ WIDE: dict[str, Any] = {
 """Wide enough to leave zeros out."""
 
 
-def fingerprint(rows: list[HistoryRow], state: State) -> str:
+def fingerprint(rows: list[HistoryRow], state: TrainingState) -> str:
     content = json.dumps([rows, state.parameters.tolist()])
     return hashlib.sha256(content.encode()).hexdigest()
 
@@ -334,8 +334,8 @@ def test_narrow_registers_give_the_same_bits() -> None:
 
 
 def test_memory_does_not_grow_with_steps() -> None:
-    problem = prepare(job(MOONS, training={"steps": 100_000, "log_every": 1000}))
-    training = NativeExecutor(problem)
+    prepared = prepare(job(MOONS, training={"steps": 100_000, "log_every": 1000}))
+    training = NativeExecutor(prepared)
     steps = training.run(100_000)
     for _ in range(5):
         next(steps)

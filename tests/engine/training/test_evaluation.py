@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from engine.train import HistoryRow, InvalidData, Scores, State, state_at, train
+from engine.train import HistoryRow, InvalidData, Scores, TrainingState, state_at, train
 from tests.engine.specs import IRIS, MOONS, SMALL, job, vary
 
 EXECUTORS = ("native", "scalar")
@@ -32,7 +32,7 @@ MEMORIES: dict[str, dict[str, Any]] = {
 }
 
 
-def states_and_rows(spec: dict[str, Any]) -> tuple[dict[int, State], dict[int, HistoryRow]]:
+def states_and_rows(spec: dict[str, Any]) -> tuple[dict[int, TrainingState], dict[int, HistoryRow]]:
     states, rows = {}, {}
     for progress in train(job(vary(spec, training={"checkpoint_every": 1}))):
         states[progress.step] = progress.snapshot()
