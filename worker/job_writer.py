@@ -14,12 +14,11 @@ from typing import TypeVar
 
 from sqlalchemy.orm import Session, sessionmaker
 
-from engine.train import HistoryRow
-from engine.train import State as TrainingState
+from engine.train import HistoryRow, TrainingState
 from service.store import checkpoints, claims, jobs
 from service.store.claims import Claim, StepFigures
 from service.store.parameters import Packed
-from service.store.tables import ErrorCode, State, Wish
+from service.store.states import DesiredState, ErrorCode, JobState
 from worker import checkpoint_format
 from worker.retries import persist
 
@@ -72,7 +71,7 @@ class JobWriter:
         data: bytes,
         kept: Kept,
         best: StepFigures | None,
-    ) -> Wish | None:
+    ) -> DesiredState | None:
         """Rows, checkpoint and step together; returns what somebody wants to become of the job.
 
         Raises:
@@ -80,7 +79,7 @@ class JobWriter:
         """
         now = time.monotonic()
 
-        def work(session: Session, again: bool) -> Wish | None:
+        def work(session: Session, again: bool) -> DesiredState | None:
             if again:
                 job = jobs.get(session, self.claim.id)
                 if (job.fence, job.state, job.step) == (self.claim.fence, "running", step):
@@ -94,7 +93,7 @@ class JobWriter:
         self._lease_until = now + self._lease_seconds
         return wish
 
-    def renew(self) -> Wish | None:
+    def renew(self) -> DesiredState | None:
         """Renews the lease where there is no progress to write.
 
         Raises:
@@ -117,11 +116,11 @@ class JobWriter:
         packed: Packed,
         best: StepFigures | None,
         final: StepFigures,
-    ) -> State:
+    ) -> JobState:
         """The last progress and the delivered parameters; `cancelled` if that came before."""
         now = time.monotonic()
 
-        def work(session: Session) -> State:
+        def work(session: Session) -> JobState:
             self._record(session, step, rows, kept, now, best=best)
             return claims.succeed(session, self.claim, step=step, packed=packed, final=final)
 
@@ -136,18 +135,18 @@ class JobWriter:
         rows: Sequence[HistoryRow] = (),
         kept: Kept = NOTHING_KEPT,
         best: StepFigures | None = None,
-    ) -> State:
+    ) -> JobState:
         """Ends the job `failed`; `step` and what was logged before it are written as well."""
         now = time.monotonic()
 
-        def work(session: Session) -> State:
+        def work(session: Session) -> JobState:
             if step is not None:
                 self._record(session, step, rows, kept, now, best=best)
             return claims.fail(session, self.claim, code=code, detail=detail, step=step)
 
         return self._leave(work)
 
-    def release(self) -> State:
+    def release(self) -> JobState:
         """Gives the job back to where its wish points, else to the queue."""
         return self._leave(lambda session: claims.release(session, self.claim))
 
@@ -160,7 +159,7 @@ class JobWriter:
         now: float,
         data: bytes | None = None,
         best: StepFigures | None = None,
-    ) -> Wish | None:
+    ) -> DesiredState | None:
         wish = claims.record_progress(
             session,
             self.claim,
@@ -178,10 +177,10 @@ class JobWriter:
         checkpoints.keep(session, self.claim.pk, others)
         return wish
 
-    def _leave(self, work: Callable[[Session], State]) -> State:
+    def _leave(self, work: Callable[[Session], JobState]) -> JobState:
         """The claim's last transaction; returns the state in which it left the job."""
 
-        def leave(session: Session, again: bool) -> State:
+        def leave(session: Session, again: bool) -> JobState:
             if again:
                 job = jobs.get(session, self.claim.id)
                 if job.fence == self.claim.fence and job.state != "running":

@@ -1,10 +1,10 @@
-"""Recovery: frees jobs whose worker is gone and rings again for those that wait.
+"""Recovery: frees the jobs of lost workers and publishes again for jobs that wait.
 
     python -m worker.recovery
 
 A small loop in a process of its own, so that it never waits behind hour-long jobs. Two of them
-do no harm. It keeps no state: whatever it misses while the database or the broker is away, the
-next pass finds.
+do no harm. It keeps no state: the next pass finds whatever one misses while the database or the
+broker is unavailable.
 """
 
 from __future__ import annotations
@@ -17,20 +17,19 @@ import threading
 
 from celery import Celery
 from kombu.exceptions import OperationalError
-from sqlalchemy.orm import Session, sessionmaker
 
 from service.common import logs
 from service.common.errors import ConfigError
 from service.common.heartbeat import beat
-from service.common.messages import make_publisher, send, waiting
+from service.common.messages import make_publisher, publish, waiting
 from service.common.settings import Settings
 from service.store import recovery
-from service.store.connections import make_engine, make_sessions
+from service.store.connections import Database
 from worker.retries import UNREACHABLE, reason
 
 log = logging.getLogger(__name__)
 
-# Jobs freed or rung at one time. As long as this many messages wait, the workers have enough.
+# Jobs freed or published per pass. While this many messages wait, the workers have enough.
 BATCH = 100
 LONGEST_PAUSE_SECONDS = 10.0
 # One pass may wait this long for database and broker.
@@ -38,19 +37,18 @@ LONGEST_RECOVERY_SECONDS = 30.0
 
 
 class RecoveryLoop:
-    """One look at the tables after the other."""
+    """One pass over the tables after the other."""
 
-    def __init__(
-        self, settings: Settings, sessions: sessionmaker[Session], publisher: Celery
-    ) -> None:
+    def __init__(self, settings: Settings, publisher: Celery) -> None:
+        self.database = Database(settings, "recovery", self._publish)
         self._settings = settings
-        self._sessions = sessions
         self._publisher = publisher
+        self._published: list[str] = []
         self._broker_away = False
         self._broker_refuses = False
 
     def recover(self) -> None:
-        """Frees what is lost, then rings for what waits.
+        """Frees the jobs of lost workers, then publishes again for jobs that wait.
 
         Raises:
             OperationalError, InterfaceError, InternalError, TimeoutError: the database does not
@@ -60,8 +58,8 @@ class RecoveryLoop:
         self.publish_again()
 
     def free(self) -> list[str]:
-        """Takes jobs from workers that were not heard of for a lease; returns their ids."""
-        with self._sessions.begin() as session:
+        """Takes jobs from workers whose lease ran out; returns their ids."""
+        with self.database.write() as session:
             freed = recovery.free_lost_leases(
                 session, lease_seconds=self._settings.lease_seconds, limit=BATCH
             )
@@ -70,41 +68,42 @@ class RecoveryLoop:
         return freed
 
     def publish_again(self) -> list[str]:
-        """Sends messages for queued jobs whose last one seems lost; returns their ids.
+        """Publishes for queued jobs whose last message seems lost; returns their ids.
 
-        Jobs count as rung only when the broker was there a moment ago: an outage costs no job
-        its turn.
+        Jobs are marked as published only when the broker has just answered, so that an outage
+        costs no job its turn.
         """
         already = waiting(self._publisher)
         self._note_broker(away=already is None)
         if already is None or already >= BATCH:
             return []
-        with self._sessions.begin() as session:
-            ids = recovery.to_ring(
+        self._published = []
+        with self.database.write() as session:
+            recovery.publish_again(
                 session, republish_seconds=self._settings.republish_seconds, limit=BATCH - already
             )
-        rung = [id for id in ids if self._send(id)]
-        if rung:
-            log.info("rang again", extra={"jobs": len(rung), "first": rung[0]})
-        return rung
+        if self._published:
+            facts = {"jobs": len(self._published), "first": self._published[0]}
+            log.info("published again", extra=facts)
+        return self._published
 
     def beat(self, pause: float) -> None:
-        """Says that the loop goes on, for longer than a pause and a slow pass."""
+        """Signals life for longer than a pause and a slow pass."""
         beat(self._settings.heartbeat_file, pause + LONGEST_RECOVERY_SECONDS)
 
-    def _send(self, id: str) -> bool:
+    def _publish(self, id: str) -> None:
         try:
-            send(self._publisher, id)
+            publish(self._publisher, id)
         except OperationalError as error:
-            # It counts its messages and takes none: out of memory, say.
+            # It answers, but takes no messages: out of memory, say.
             if not self._broker_refuses:
                 log.warning("broker takes no messages", extra={"reason": str(error)})
             self._broker_refuses = True
-            return False
+            return
         if self._broker_refuses:
             log.info("broker takes messages again")
         self._broker_refuses = False
-        return True
+        self._published.append(id)
 
     def _note_broker(self, *, away: bool) -> None:
         if away is not self._broker_away:
@@ -116,7 +115,7 @@ class RecoveryLoop:
 
 
 def run(loop: RecoveryLoop, seconds: float, stop: threading.Event) -> None:
-    """Looks every `seconds` until told to stop, less often while the database is away."""
+    """Passes every `seconds` until told to stop, less often while the database is unavailable."""
     pause = seconds
     while not stop.is_set():
         try:
@@ -139,9 +138,8 @@ def main() -> int:
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
-    sessions = make_sessions(make_engine(settings, "recovery"))
     log.info("recovery started", extra={"every": settings.recovery_seconds})
-    run(RecoveryLoop(settings, sessions, make_publisher(settings)), settings.recovery_seconds, stop)
+    run(RecoveryLoop(settings, make_publisher(settings)), settings.recovery_seconds, stop)
     log.info("recovery stopped")
     return 0
 

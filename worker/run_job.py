@@ -16,13 +16,12 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from engine.environment import environment
 from engine.spec import JobSpec
-from engine.train import Diverged, HistoryRow, InvalidData, Progress, State, replay, train
+from engine.train import Diverged, HistoryRow, InvalidData, Progress, TrainingState, replay, train
 from service.common.errors import LeaseLost
 from service.common.settings import Settings
 from service.store import checkpoints, claims, parameters
 from service.store.claims import Claim, StepFigures
-from service.store.tables import State as JobState
-from service.store.tables import Wish
+from service.store.states import DesiredState, JobState
 from worker import checkpoint_format
 from worker.job_writer import JobWriter
 from worker.lease_keeper import LeaseKeeper
@@ -161,7 +160,7 @@ class Run:
         final = StepFigures(state.step, *scores)
         return self._writer.succeed(progress.step, self.rows, self.kept, packed, self.best, final)
 
-    def _replay(self, spec: JobSpec, step: int) -> State | None:
+    def _replay(self, spec: JobSpec, step: int) -> TrainingState | None:
         """The state at an earlier step; None when the job is to be left meanwhile."""
         kept = max((k for k in self.kept if k <= step), default=None)
         written = self._writer.state_before(step) if self._writer.step else None
@@ -223,7 +222,7 @@ class Run:
         if progress.step > self._writer.step:
             self._commit(progress)
 
-    def _commit(self, progress: Progress) -> Wish | None:
+    def _commit(self, progress: Progress) -> DesiredState | None:
         data = self.kept.get(progress.step) or checkpoint_format.encode(progress.snapshot())
         wish = self._writer.progress(progress.step, self.rows, data, self.kept, self.best)
         self.rows, self.kept = [], {}

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import cast
 
 from celery import Celery
 from flask import Flask, current_app
 
-from service.common.messages import make_publisher
+from service.common.messages import make_publisher, try_publish
 from service.common.settings import Settings
 from service.store.connections import Database
 
@@ -22,14 +23,16 @@ class Services:
     publisher: Celery
 
     def close(self) -> None:
-        """Gives connections back; for tests, a process that ends needs no closing."""
+        """Closes all connections. Tests need it; a process that ends does not."""
         self.database.engine.dispose()
         self.publisher.close()
 
 
 def attach(app: Flask, settings: Settings) -> Services:
     """Connects nothing yet: an API starts, and answers, without database and broker."""
-    services = Services(settings, Database(settings, "api"), make_publisher(settings))
+    publisher = make_publisher(settings)
+    database = Database(settings, "api", partial(try_publish, publisher))
+    services = Services(settings, database, publisher)
     app.extensions[EXTENSION] = services
     return services
 

@@ -1,7 +1,7 @@
 """The way to the workers: a Celery message that says which job to look at.
 
-The row in the database is the truth and the message only a doorbell: it holds the job's id, may
-be lost, doubled or late, and nothing but a delay comes of it.
+The row in the database is the truth and the message only a doorbell: it carries the job's id. It
+may be lost, doubled or late, and costs no more than a delay.
 """
 
 from __future__ import annotations
@@ -30,9 +30,10 @@ COMMON: dict[str, Any] = {
     # Results are read from the tables; a result backend would be a second truth.
     "task_ignore_result": True,
     # Acknowledged on arrival. With late acks a job longer than the visibility timeout is handed
-    # out again while it runs; what is lost in between, recovery publishes it again.
+    # out again while it runs. Recovery publishes again what is lost in between.
     "task_acks_late": False,
-    # Put back on the death of its process, a job that kills its worker would never stop doing so.
+    # A message that came back after the death of its process would let a job that kills its
+    # worker do so for ever.
     "task_reject_on_worker_lost": False,
     # Times in messages are not used; local time zones stay out of the logs.
     "enable_utc": True,
@@ -42,12 +43,12 @@ COMMON: dict[str, Any] = {
 WORKER: dict[str, Any] = {
     # A job may take hours: a message waiting behind it in one process could be started by another.
     "worker_prefetch_multiplier": 1,
-    # Wait for a broker for ever, at the start and later: the database still says what to do.
+    # Wait for a broker for ever, at the start and later: the jobs are safe in the database.
     "broker_connection_retry_on_startup": True,
     "broker_connection_max_retries": None,
-    # A job goes on without its broker: it needs only the database.
+    # A job continues without its broker: it needs only the database.
     "worker_cancel_long_running_tasks_on_connection_loss": False,
-    # Nobody may stop or change workers through the broker; wishes go through the database.
+    # Nobody may stop or change workers through the broker; requests go through the database.
     "worker_enable_remote_control": False,
     # The service formats its own log lines.
     "worker_hijack_root_logger": False,
@@ -75,7 +76,7 @@ PUBLISHER: dict[str, Any] = {
 
 
 def make_celery(settings: Settings) -> Celery:
-    """The worker's application: consumes messages, survives a broker that comes and goes."""
+    """The worker's application: consumes messages, outlives outages of the broker."""
     return _celery(settings, COMMON | WORKER)
 
 
@@ -84,10 +85,10 @@ def make_publisher(settings: Settings) -> Celery:
     return _celery(settings, COMMON | PUBLISHER)
 
 
-def send(publisher: Celery, job_id: str) -> None:
-    """Tells the workers to look at a job.
+def publish(publisher: Celery, job_id: str) -> None:
+    """Tells the workers to look at a job, which one may do before this returns.
 
-    Call it after the commit: a worker may look before this returns.
+    Called after the commit, by `Database.write`; see `service.store.publishing`.
 
     Raises:
         OperationalError: the broker cannot be reached or takes no message; its text says which.
@@ -95,14 +96,14 @@ def send(publisher: Celery, job_id: str) -> None:
     publisher.send_task(TRAIN_JOB, args=[job_id], headers={REQUEST_ID: logs.bound(REQUEST_ID)})
 
 
-def ring(publisher: Celery, job_id: str) -> bool:
-    """Sends the message of a job, or leaves that to recovery; whether it was sent."""
+def try_publish(publisher: Celery, job_id: str) -> bool:
+    """Publishes the message of a job, or leaves that to recovery; whether it was published."""
     try:
-        send(publisher, job_id)
+        publish(publisher, job_id)
     except OperationalError as error:
         # Only this: a broader except would hide a publish that can never succeed.
         facts = {"job_id": job_id, "reason": str(error)}
-        log.warning("message not sent, recovery will publish it", extra=facts)
+        log.warning("message not published, recovery will do it", extra=facts)
         return False
     return True
 

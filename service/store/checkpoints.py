@@ -16,7 +16,7 @@ from sqlalchemy import ColumnElement, Insert, bindparam, delete, insert, select
 from sqlalchemy.orm import Session
 
 from service.store import tables
-from service.store.connections import DATABASE_TIME
+from service.store.clock import DATABASE_TIME
 
 MAX_RETAINED = 200
 

@@ -41,7 +41,7 @@ HELD = (
 WISH = select(jobs.desired_state).where(*HELD)
 
 # Where a running job goes when its worker lets go of it.
-WHERE_THE_WISH_POINTS = func.coalesce(jobs.desired_state, "queued")
+STATE_AFTER_RELEASE = func.coalesce(jobs.desired_state, "queued")
 
 
 def unless_cancelled(value: Any, otherwise: Any = None) -> Case[Any]:
@@ -176,11 +176,11 @@ def release(now: ColumnElement[float]) -> Statement:
         update(Job.__table__)
         .where(*HELD)
         .values(
-            state=WHERE_THE_WISH_POINTS,
+            state=STATE_AFTER_RELEASE,
             attempt=jobs.attempt - 1,
             fruitless_claims=case((jobs.fruitless_claims > 0, jobs.fruitless_claims - 1), else_=0),
             finished_at=case((jobs.desired_state == "cancelled", now), else_=null()),
-            rung_at=null(),
+            published_at=null(),
             **left(now),
         )
         .returning(jobs.state)

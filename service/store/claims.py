@@ -19,10 +19,10 @@ from sqlalchemy.orm import Session
 from service.common.errors import LeaseLost
 from service.store import checkpoints, claim_statements, events, history, parameters
 from service.store.claim_statements import Statement
-from service.store.connections import DATABASE_TIME
-from service.store.events import Happening
+from service.store.clock import DATABASE_TIME
+from service.store.events import NewEvent
 from service.store.parameters import Packed
-from service.store.tables import ErrorCode, State, Wish
+from service.store.states import DesiredState, ErrorCode, JobState
 
 if TYPE_CHECKING:
     from engine.train import HistoryRow
@@ -83,10 +83,10 @@ def claim(
     best = StepFigures(*(values.pop(name) for name in claim_statements.BEST))
     claim = Claim(**values, best=None if best.step is None else best)
     _record_environment(session, claim, recorded, environment)
-    happening = Happening(
+    new_event = NewEvent(
         claim.pk, "claimed", "queued", "running", worker, f"attempt {claim.attempt}"
     )
-    events.record(session, happening, now=now)
+    events.record(session, new_event, now=now)
     return claim
 
 
@@ -104,7 +104,7 @@ def record_progress(
     best: StepFigures | None = None,
     trained_before: float = 0.0,
     now: ColumnElement[float] = DATABASE_TIME,
-) -> Wish | None:
+) -> DesiredState | None:
     """Moves a job on from `previous_step` to `step` and renews its lease.
 
     Args:
@@ -145,7 +145,7 @@ def record_progress(
     if best is not None:
         statement = claim_statements.progress_with_best(now, bool(rows))
         values |= {f"new_best_{name}": value for name, value in best._asdict().items()}
-    wish: Wish | None = _change(session, claim, statement, values)
+    wish: DesiredState | None = _change(session, claim, statement, values)
     pace = seconds / max(1, step - previous_step)
     # The clock is read once per progress; the steps in between are taken as equally long.
     elapsed = [trained_before + pace * (row.step + 1 - previous_step) for row in rows]
@@ -161,19 +161,19 @@ def renew_lease(
     *,
     lease_seconds: float,
     now: ColumnElement[float] = DATABASE_TIME,
-) -> Wish | None:
+) -> DesiredState | None:
     """Renews the lease without progress, e.g. while steps are computed again.
 
     Raises:
         LeaseLost: the job is no longer this claim's.
     """
-    wish: Wish | None = _change(
+    wish: DesiredState | None = _change(
         session, claim, claim_statements.renew(now), {"lease_seconds": lease_seconds}
     )
     return wish
 
 
-def wish(session: Session, claim: Claim) -> Wish | None:
+def wish(session: Session, claim: Claim) -> DesiredState | None:
     """What somebody wants to become of the job; reads only.
 
     Raises:
@@ -182,7 +182,7 @@ def wish(session: Session, claim: Claim) -> Wish | None:
     row = session.execute(claim_statements.WISH, _hold(claim)).one_or_none()
     if row is None:
         raise LeaseLost(claim.id, claim.fence)
-    wanted: Wish | None = row[0]
+    wanted: DesiredState | None = row[0]
     return wanted
 
 
@@ -194,7 +194,7 @@ def succeed(
     packed: Packed,
     final: StepFigures | None = None,
     now: ColumnElement[float] = DATABASE_TIME,
-) -> State:
+) -> JobState:
     """Stores the delivered parameters and ends the job `succeeded`.
 
     `step` is that of the newest progress, `final` what is known of the delivered parameters. A
@@ -203,13 +203,13 @@ def succeed(
     Raises:
         LeaseLost: the job is no longer this claim's or is not at `step`.
     """
-    state: State = _change(
+    state: JobState = _change(
         session, claim, claim_statements.succeed(now), {"at_step": step} | _final_values(final)
     )
     if state == "succeeded":
         delivered = step if final is None else final.step
         parameters.store(session, claim.pk, step=delivered, packed=packed)
-    events.record(session, Happening(claim.pk, state, "running", state, claim.worker), now=now)
+    events.record(session, NewEvent(claim.pk, state, "running", state, claim.worker), now=now)
     return state
 
 
@@ -221,20 +221,22 @@ def fail(
     detail: str,
     step: int | None = None,
     now: ColumnElement[float] = DATABASE_TIME,
-) -> State:
+) -> JobState:
     """Ends the job `failed`, or `cancelled` when a cancel was accepted before this.
 
     Raises:
         LeaseLost: the job is no longer this claim's.
     """
     values = {"new_code": code, "new_detail": detail, "new_step": step}
-    state: State = _change(session, claim, claim_statements.fail(now), values)
-    happening = Happening(claim.pk, state, "running", state, claim.worker, f"{code}: {detail}")
-    events.record(session, happening, now=now)
+    state: JobState = _change(session, claim, claim_statements.fail(now), values)
+    new_event = NewEvent(claim.pk, state, "running", state, claim.worker, f"{code}: {detail}")
+    events.record(session, new_event, now=now)
     return state
 
 
-def release(session: Session, claim: Claim, *, now: ColumnElement[float] = DATABASE_TIME) -> State:
+def release(
+    session: Session, claim: Claim, *, now: ColumnElement[float] = DATABASE_TIME
+) -> JobState:
     """Gives the job back to where its wish points: `cancelled`, `paused`, else `queued`.
 
     An orderly release is no attempt. A job that is queued again is the next for recovery to
@@ -243,9 +245,9 @@ def release(session: Session, claim: Claim, *, now: ColumnElement[float] = DATAB
     Raises:
         LeaseLost: the job is no longer this claim's.
     """
-    state: State = _change(session, claim, claim_statements.release(now), {})
+    state: JobState = _change(session, claim, claim_statements.release(now), {})
     kind = "released" if state == "queued" else state
-    events.record(session, Happening(claim.pk, kind, "running", state, claim.worker), now=now)
+    events.record(session, NewEvent(claim.pk, kind, "running", state, claim.worker), now=now)
     return state
 
 

@@ -1,28 +1,26 @@
 """Engines and sessions for SQLite and Postgres, set up for several processes at once.
 
 Callers own transactions: `with database.write() as session:` commits at the end of the block
-or rolls back. Repository functions take the session first and never commit.
+or rolls back, and publishes messages only after a commit. Repository functions take the session
+first and never commit.
 """
 
 from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Literal
+from typing import Literal
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.pool import ConnectionPoolEntry
-from sqlalchemy.sql.compiler import SQLCompiler
-from sqlalchemy.sql.functions import FunctionElement
-from sqlalchemy.types import Double
 
 from service.common.errors import DatabaseUnavailable
 from service.common.settings import Settings
+from service.store.publishing import to_publish
 
 Role = Literal["api", "worker", "recovery", "migrate"]
 
@@ -45,28 +43,6 @@ MIGRATION_TIMEOUTS = {"statement_timeout": "60s", "lock_timeout": "4s"}
 READ_ONLY = "gradserve_read_only"
 
 
-class DatabaseTime(FunctionElement[float]):
-    """Seconds since the epoch by the database's clock; the same all over one statement."""
-
-    type = Double()
-    inherit_cache = True
-
-
-DATABASE_TIME = DatabaseTime()
-
-
-@compiles(DatabaseTime, "sqlite")
-def _sqlite_time(element: DatabaseTime, compiler: SQLCompiler, **kwargs: Any) -> str:
-    # unixepoch('subsec') needs SQLite 3.42; julianday has the same milliseconds.
-    return "round((julianday('now') - 2440587.5) * 86400.0, 3)"
-
-
-@compiles(DatabaseTime, "postgresql")
-def _postgres_time(element: DatabaseTime, compiler: SQLCompiler, **kwargs: Any) -> str:
-    # Not now(), which stands still from the start of the transaction.
-    return "extract(epoch from statement_timestamp())::double precision"
-
-
 def make_engine(settings: Settings, role: Role) -> Engine:
     """An engine whose timeouts and pool suit the role; it connects on first use."""
     return _sqlite_engine(settings, role) if settings.sqlite else _postgres_engine(settings, role)
@@ -86,13 +62,19 @@ def make_read_sessions(engine: Engine) -> sessionmaker[Session]:
 
 
 class Database:
-    """The API's door to the database: reads at once, writers one after the other on SQLite.
+    """The API's and recovery's door to the database.
 
-    SQLite's busy wait is a poll with growing pauses, so that under load some writers starve.
-    A lock in the process hands the database over in order.
+    Reads never wait; on SQLite writers take turns. SQLite's busy wait is a poll with growing
+    pauses, so that under load some writers starve. A lock in the process hands the database over
+    in order.
+
+    Args:
+        publish: sends the message of a job by its id. It must not raise: the job is stored by
+            then, and recovery publishes again what was not sent.
     """
 
-    def __init__(self, settings: Settings, role: Role) -> None:
+    def __init__(self, settings: Settings, role: Role, publish: Callable[[str], object]) -> None:
+        self._publish = publish
         self.engine = make_engine(settings, role)
         self._sessions = make_sessions(self.engine)
         self._read_sessions = make_read_sessions(self.engine)
@@ -101,28 +83,34 @@ class Database:
 
     @contextmanager
     def write(self) -> Iterator[Session]:
-        """A transaction that commits at the end of the block.
+        """A transaction that commits at the end of the block, then publishes what it collected.
 
         Raises:
             DatabaseUnavailable: other writers of this process hold the database for too long.
         """
-        if self._writer is None:
-            with self._sessions.begin() as session:
-                yield session
-        elif self._writer.acquire(timeout=self._patience):
-            try:
-                with self._sessions.begin() as session:
-                    yield session
-            finally:
-                self._writer.release()
-        else:
-            raise DatabaseUnavailable("the database is busy with other writers")
+        with self._turn(), self._sessions.begin() as session:
+            yield session
+        # The turn is over: a broker that does not answer holds up no other writer.
+        for job_id in to_publish(session):
+            self._publish(job_id)
 
     @contextmanager
     def read(self) -> Iterator[Session]:
         """One consistent view of the tables, without waiting for writers."""
         with self._read_sessions.begin() as session:
             yield session
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        if self._writer is None:
+            yield
+        elif self._writer.acquire(timeout=self._patience):
+            try:
+                yield
+            finally:
+                self._writer.release()
+        else:
+            raise DatabaseUnavailable("the database is busy with other writers")
 
 
 def _sqlite_engine(settings: Settings, role: Role) -> Engine:

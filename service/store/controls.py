@@ -1,7 +1,7 @@
-"""What a person may ask of a job that is there: cancel, pause, resume.
+"""Cancel, pause and resume.
 
-A job that nobody runs obeys at once. A running one is given a wish (`desired_state`), which its
-worker meets at the next step. Asking again for what is already so changes nothing.
+A job that nobody runs obeys at once. On a running one the request is recorded (`desired_state`),
+and its worker obeys at the next step. Requesting what is so already changes nothing.
 """
 
 from __future__ import annotations
@@ -16,16 +16,18 @@ from sqlalchemy.sql.dml import ReturningUpdate
 
 from service.common.errors import InvalidTransition
 from service.store import events, jobs
-from service.store.connections import DATABASE_TIME
-from service.store.events import Happening
-from service.store.tables import Job, State, Wish
+from service.store.clock import DATABASE_TIME
+from service.store.events import NewEvent
+from service.store.publishing import publish_after_commit
+from service.store.states import DesiredState, JobState
+from service.store.tables import Job
 
 
 class Standing(NamedTuple):
-    """Where a job is and where it was told to go."""
+    """The state of a job, and the state that was requested for it while it runs."""
 
-    state: State
-    wish: Wish | None = None
+    state: JobState
+    desired: DesiredState | None = None
 
 
 class Change(NamedTuple):
@@ -49,7 +51,7 @@ CANCELLING = Standing("running", "cancelled")
 PAUSED = Standing("paused")
 CANCELLED = Standing("cancelled")
 
-# What each request does where. None: it is so already. No entry: it is refused.
+# What each request changes. None: it is so already. No entry: the request is refused.
 Rules = Mapping[Standing, Change | None]
 
 CANCEL: Rules = {
@@ -101,9 +103,9 @@ def request_pause(
 def request_resume(
     session: Session, id: str, actor: str = "api", now: ColumnElement[float] = DATABASE_TIME
 ) -> Answer:
-    """Queues a paused job again, or takes back the wish to pause a running one.
+    """Queues a paused job again, or withdraws the requested pause of a running one.
 
-    A job that this queues counts as rung: the caller publishes its message after the commit.
+    The message of a job that this queues is published after the commit.
 
     Raises:
         JobNotFound: no job has this id.
@@ -120,8 +122,8 @@ def _request(
     actor: str,
     now: ColumnElement[float],
 ) -> Answer:
-    # Compare and set. When the set finds another standing than was read, a worker or another
-    # request was faster; what was asked is then judged by the standing that they left.
+    # Compare and set. If the job has changed since it was read, a worker or another request was
+    # faster, and this request is judged again by what they left.
     while True:
         job = jobs.get(session, id)
         standing = Standing(job.state, job.desired_state)
@@ -132,19 +134,21 @@ def _request(
             return Answer(job, changed=False)
         changed = session.scalars(
             _change(change.to, now),
-            {"of_pk": job.pk, "from_state": standing.state, "from_wish": standing.wish},
+            {"of_pk": job.pk, "from_state": standing.state, "from_desired": standing.desired},
         ).one_or_none()
         if changed is not None:
-            happening = Happening(job.pk, change.kind, standing.state, change.to.state, actor)
-            events.record(session, happening, now=now)
+            if change.to == QUEUED:
+                publish_after_commit(session, id)
+            new_event = NewEvent(job.pk, change.kind, standing.state, change.to.state, actor)
+            events.record(session, new_event, now=now)
             return Answer(changed, changed=True)
 
 
 @lru_cache(maxsize=64)
 def _change(to: Standing, now: ColumnElement[float]) -> ReturningUpdate[Job]:
-    values: dict[str, Any] = {"state": to.state, "desired_state": to.wish, "updated_at": now}
+    values: dict[str, Any] = {"state": to.state, "desired_state": to.desired, "updated_at": now}
     if to == QUEUED:
-        values["rung_at"] = now
+        values["published_at"] = now
     elif to == CANCELLED:
         values["finished_at"] = now
     return (
@@ -152,7 +156,7 @@ def _change(to: Standing, now: ColumnElement[float]) -> ReturningUpdate[Job]:
         .where(
             Job.pk == bindparam("of_pk"),
             Job.state == bindparam("from_state"),
-            Job.desired_state.is_not_distinct_from(bindparam("from_wish")),
+            Job.desired_state.is_not_distinct_from(bindparam("from_desired")),
         )
         .values(values)
         .returning(Job)

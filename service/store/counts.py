@@ -7,14 +7,15 @@ from typing import NamedTuple
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from service.store.connections import DATABASE_TIME
-from service.store.tables import STATES, Event, Job, State
+from service.store.clock import DATABASE_TIME
+from service.store.states import STATES, JobState
+from service.store.tables import Event, Job
 
 
 class Figures(NamedTuple):
     """`oldest_queued_seconds` is how long the longest waiting job is queued, 0 without one."""
 
-    jobs: dict[State, int]
+    jobs: dict[JobState, int]
     oldest_queued_seconds: float
     leases_lost: int
 

@@ -9,27 +9,28 @@ from typing import NamedTuple
 from sqlalchemy import ColumnElement, Insert, bindparam, insert, select
 from sqlalchemy.orm import Session
 
-from service.store.connections import DATABASE_TIME
-from service.store.tables import Event, State
+from service.store.clock import DATABASE_TIME
+from service.store.states import JobState
+from service.store.tables import Event
 
 
-class Happening(NamedTuple):
+class NewEvent(NamedTuple):
     """One event, before the database has given it a number and a time."""
 
     job: int
     kind: str
-    from_state: State | None
-    to_state: State
+    from_state: JobState | None
+    to_state: JobState
     actor: str
     detail: str | None = None
 
 
 def record(
-    session: Session, *happenings: Happening, now: ColumnElement[float] = DATABASE_TIME
+    session: Session, *new_events: NewEvent, now: ColumnElement[float] = DATABASE_TIME
 ) -> None:
     """Writes events in the caller's transaction, beside the change that they tell of."""
-    if happenings:
-        session.execute(_insert(now), [happening._asdict() for happening in happenings])
+    if new_events:
+        session.execute(_insert(now), [new_event._asdict() for new_event in new_events])
 
 
 def of_job(session: Session, job: int, *, after: int = 0, limit: int = 1000) -> Sequence[Event]:

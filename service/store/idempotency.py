@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from sqlalchemy.sql.dml import Delete
 
 from service.common.errors import IdempotencyConflict
-from service.store.connections import DATABASE_TIME
+from service.store.clock import DATABASE_TIME
 from service.store.tables import IdempotencyKey, Job
 
 KEPT_SECONDS = 24 * 3600

@@ -17,14 +17,16 @@ from sqlalchemy.sql.dml import ReturningInsert
 from engine.spec import JobSpec
 from service.common.errors import InvalidCursor, JobNotFound
 from service.store import events
-from service.store.connections import DATABASE_TIME
-from service.store.events import Happening
-from service.store.tables import Job, State
+from service.store.clock import DATABASE_TIME
+from service.store.events import NewEvent
+from service.store.publishing import publish_after_commit
+from service.store.states import JobState
+from service.store.tables import Job
 
 T = TypeVar("T")
 
-# A running job that has a wish is shown by what it is about to become.
-ShownState = Literal[State, "pausing", "cancelling"]
+# A running job whose pause or cancel was requested is shown as what it is becoming.
+ShownState = Literal[JobState, "pausing", "cancelling"]
 
 ID = re.compile(r"job_[0-9a-f]{24}")
 CURSOR = re.compile(rb"jobs before ([0-9]{1,18})")
@@ -41,8 +43,8 @@ def create(
 ) -> Job:
     """Stores a queued job and its first event.
 
-    `text` is the specification as JSON, from a caller that has written it already. The job counts
-    as rung: the caller publishes its message once the transaction is committed.
+    Its message is published after the commit. `text` is the specification as JSON, from a caller
+    that has serialised it already.
 
     Raises:
         JobNotFound: there is no job `parent_id`.
@@ -59,7 +61,8 @@ def create(
             "steps": spec.training.steps,
         },
     ).one()
-    events.record(session, Happening(job.pk, "created", None, "queued", actor), now=now)
+    events.record(session, NewEvent(job.pk, "created", None, "queued", actor), now=now)
+    publish_after_commit(session, job.id)
     return job
 
 
@@ -160,4 +163,4 @@ _KEY = select(Job.pk).where(Job.id == bindparam("id"))
 
 @lru_cache(maxsize=16)
 def _insert(now: ColumnElement[float]) -> ReturningInsert[Job]:
-    return insert(Job).values(created_at=now, updated_at=now, rung_at=now).returning(Job)
+    return insert(Job).values(created_at=now, updated_at=now, published_at=now).returning(Job)

@@ -1,6 +1,6 @@
-"""What recovery does: frees jobs whose worker is gone, and finds those to ring again.
+"""Recovery: frees the jobs of lost workers and publishes again for jobs that wait.
 
-Each is one statement that compares and sets, so two of them at once do no harm.
+Each is one statement that compares and sets, so that two recoveries at once do no harm.
 """
 
 from __future__ import annotations
@@ -11,12 +11,14 @@ from sqlalchemy import ColumnElement, Update, bindparam, case, null, or_, select
 from sqlalchemy.orm import Session
 
 from service.store import events
-from service.store.claim_statements import WHERE_THE_WISH_POINTS, Statement, jobs, left
-from service.store.connections import DATABASE_TIME
-from service.store.events import Happening
-from service.store.tables import FRUITLESS_CLAIMS, Job, State
+from service.store.claim_statements import STATE_AFTER_RELEASE, Statement, jobs, left
+from service.store.clock import DATABASE_TIME
+from service.store.events import NewEvent
+from service.store.publishing import publish_after_commit
+from service.store.states import FRUITLESS_CLAIMS, JobState
+from service.store.tables import Job
 
-# A clock may be set back this much, as time servers do, without all leases counting as lost.
+# A clock may be set back by this much, as time servers do, before leases count as lost.
 CLOCK_SLACK_SECONDS = 5
 
 WORKER_LOST = f"its worker was lost {FRUITLESS_CLAIMS} times without a checkpoint in between"
@@ -31,22 +33,22 @@ def free_lost_leases(
 ) -> list[str]:
     """Takes jobs from workers whose lease ran out and returns their ids.
 
-    A job goes where its wish points, else back to the queue, to be rung at once; one that was
-    claimed three times without a checkpoint in between fails as `worker_lost`. A lease further
-    in the future than a lease is long was given by a clock that has been set back since, and
-    counts as run out too.
+    A job becomes what was requested for it, or is queued again, due for a message at once. One
+    that was claimed three times without a checkpoint in between fails as `worker_lost`. A lease
+    that ends later than one given now was given by a clock that has been set back since, and
+    counts as expired too.
     """
     rows = session.execute(_free(now), {"lease_seconds": lease_seconds, "at_most": limit}).all()
     events.record(
         session,
         *(
-            Happening(
+            NewEvent(
                 row.pk,
                 "lease_lost",
                 "running",
                 row.state,
                 "recovery",
-                f"attempt {row.attempt} by {row.worker} was not heard of any more",
+                f"attempt {row.attempt} by {row.worker} stopped renewing its lease",
             )
             for row in rows
         ),
@@ -55,28 +57,30 @@ def free_lost_leases(
     return [row.id for row in rows]
 
 
-def to_ring(
+def publish_again(
     session: Session,
     *,
     republish_seconds: float,
     limit: int = 100,
     now: ColumnElement[float] = DATABASE_TIME,
 ) -> list[str]:
-    """Marks the oldest queued jobs that were not rung lately as rung and returns their ids.
+    """Has the oldest queued jobs without a recent message published again; returns their ids.
 
-    The caller publishes their messages after the commit.
+    They are marked as published now; their messages are sent after the commit.
     """
     rows = session.execute(
-        _ring(now), {"republish_seconds": republish_seconds, "at_most": limit}
+        _mark_published(now), {"republish_seconds": republish_seconds, "at_most": limit}
     ).all()
-    return [row.id for row in sorted(rows, key=lambda row: row.pk)]
+    ids = [row.id for row in sorted(rows, key=lambda row: row.pk)]
+    publish_after_commit(session, *ids)
+    return ids
 
 
-def _oldest(state: State, condition: ColumnElement[bool]) -> Update:
+def _oldest(state: JobState, condition: ColumnElement[bool]) -> Update:
     """An update of the oldest `at_most` jobs in `state` that meet the condition.
 
-    On Postgres it skips rows that somebody else is changing right now, and asks again for what
-    it had to wait for; the next pass finds what is left.
+    On Postgres it skips rows that another transaction is changing, and checks the condition
+    again for rows that it waited for; the next pass finds what is left.
     """
     chosen = (
         select(jobs.pk)
@@ -84,7 +88,7 @@ def _oldest(state: State, condition: ColumnElement[bool]) -> Update:
         .order_by(jobs.pk)
         .limit(bindparam("at_most"))
         .with_for_update(skip_locked=True)
-        # As a plain subquery Postgres may run it once a row, and its limit then limits nothing.
+        # As a plain subquery Postgres may run it once per row, and its limit then limits nothing.
         .cte("chosen")
     )
     return update(Job.__table__).where(
@@ -103,12 +107,12 @@ def _free(now: ColumnElement[float]) -> Statement:
     return (
         _oldest("running", lost)
         .values(
-            state=case((given_up, "failed"), else_=WHERE_THE_WISH_POINTS),
+            state=case((given_up, "failed"), else_=STATE_AFTER_RELEASE),
             error_code=case((given_up, "worker_lost")),
             error_detail=case((given_up, WORKER_LOST)),
             error_step=case((given_up, jobs.step)),
             finished_at=case((ended, now)),
-            rung_at=null(),
+            published_at=null(),
             **left(now),
         )
         .returning(jobs.pk, jobs.id, jobs.state, jobs.attempt, jobs.worker)
@@ -116,10 +120,10 @@ def _free(now: ColumnElement[float]) -> Statement:
 
 
 @lru_cache(maxsize=16)
-def _ring(now: ColumnElement[float]) -> Statement:
+def _mark_published(now: ColumnElement[float]) -> Statement:
     quiet = or_(
-        jobs.rung_at.is_(None),
-        jobs.rung_at < now - bindparam("republish_seconds"),
-        jobs.rung_at > now + CLOCK_SLACK_SECONDS,
+        jobs.published_at.is_(None),
+        jobs.published_at < now - bindparam("republish_seconds"),
+        jobs.published_at > now + CLOCK_SLACK_SECONDS,
     )
-    return _oldest("queued", quiet).values(rung_at=now).returning(jobs.pk, jobs.id)
+    return _oldest("queued", quiet).values(published_at=now).returning(jobs.pk, jobs.id)

@@ -1,4 +1,4 @@
-"""The tables, the states of a job and which state may follow which.
+"""The tables.
 
 Times are seconds since the epoch (UTC) as float64, always taken from the database's clock, so
 that leases compare times of one clock only. Jobs have an integer key that other tables refer
@@ -7,8 +7,7 @@ to and that gives them their order, and a public id that is all a client ever se
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, ClassVar, Literal, get_args
+from typing import Any, ClassVar
 
 from sqlalchemy import (
     BigInteger,
@@ -25,28 +24,14 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-State = Literal["queued", "running", "paused", "succeeded", "failed", "cancelled"]
-Wish = Literal["paused", "cancelled"]
-ErrorCode = Literal["diverged", "deadline_exceeded", "worker_lost", "invalid_data", "internal"]
-
-STATES: tuple[State, ...] = get_args(State)
-WISHES: tuple[Wish, ...] = get_args(Wish)
-ERROR_CODES: tuple[ErrorCode, ...] = get_args(ErrorCode)
-
-# The one table of transitions. Every change of a state is a compare-and-set along one of these
-# arrows, with a row in `events` in the same transaction.
-TRANSITIONS: Mapping[State, frozenset[State]] = {
-    "queued": frozenset({"running", "paused", "cancelled", "failed"}),
-    "running": frozenset({"succeeded", "failed", "cancelled", "paused", "queued"}),
-    "paused": frozenset({"queued", "cancelled"}),
-    "succeeded": frozenset(),
-    "failed": frozenset(),
-    "cancelled": frozenset(),
-}
-TERMINAL = frozenset(state for state, following in TRANSITIONS.items() if not following)
-
-# A job that was claimed this often without a single checkpoint in between kills its workers.
-FRUITLESS_CLAIMS = 3
+from service.store.states import (
+    DESIRED_STATES,
+    ERROR_CODES,
+    STATES,
+    DesiredState,
+    ErrorCode,
+    JobState,
+)
 
 # SQLite numbers a table's rows by itself only where the key is exactly INTEGER.
 Key = BigInteger().with_variant(Integer(), "sqlite")
@@ -89,7 +74,8 @@ class Job(Base):
     __table_args__ = (
         CheckConstraint(_one_of("state", STATES), name="state"),
         CheckConstraint(
-            f"desired_state IS NULL OR (state = 'running' AND {_one_of('desired_state', WISHES)})",
+            "desired_state IS NULL "
+            f"OR (state = 'running' AND {_one_of('desired_state', DESIRED_STATES)})",
             name="desired_state",
         ),
         CheckConstraint(
@@ -102,7 +88,7 @@ class Job(Base):
         # Recovery looks through these two; both stay small however many jobs have ended.
         # No index holds a column that a progress commit changes, so that Postgres can update
         # the row in place (heap-only tuples).
-        Index("ix_jobs_queued", "pk", "rung_at", **_where("state = 'queued'")),
+        Index("ix_jobs_queued", "pk", "published_at", **_where("state = 'queued'")),
         Index("ix_jobs_running", "pk", **_where("state = 'running'")),
         Index("ix_jobs_state", "state", "pk"),
         Index("ix_jobs_name", "name", "pk"),
@@ -114,14 +100,15 @@ class Job(Base):
     parent_id: Mapped[str | None] = mapped_column(ForeignKey("jobs.id"))
     name: Mapped[str | None]
     spec: Mapped[str]
-    state: Mapped[State] = mapped_column(Text(), server_default="queued")
-    desired_state: Mapped[Wish | None] = mapped_column(Text())
+    state: Mapped[JobState] = mapped_column(Text(), server_default="queued")
+    desired_state: Mapped[DesiredState | None] = mapped_column(Text())
     fence: Mapped[int] = mapped_column(server_default=text("0"))
     attempt: Mapped[int] = mapped_column(server_default=text("0"))
     fruitless_claims: Mapped[int] = mapped_column(server_default=text("0"))
     lease_until: Mapped[float | None]
     worker: Mapped[str | None]
-    rung_at: Mapped[float | None]
+    # The column keeps its name of version 0.1, whose processes may still run beside this one.
+    published_at: Mapped[float | None] = mapped_column("rung_at", key="published_at")
     steps: Mapped[int]
     step: Mapped[int] = mapped_column(server_default=text("0"))
     loss: Mapped[float | None]
@@ -215,8 +202,8 @@ class Event(Base):
     job: Mapped[int] = mapped_column(ForeignKey("jobs.pk"))
     at: Mapped[float]
     kind: Mapped[str]
-    from_state: Mapped[State | None] = mapped_column(Text())
-    to_state: Mapped[State] = mapped_column(Text())
+    from_state: Mapped[JobState | None] = mapped_column(Text())
+    to_state: Mapped[JobState] = mapped_column(Text())
     actor: Mapped[str]
     detail: Mapped[str | None]
 

@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.orm import Session
 
-from service.store.tables import TERMINAL, TRANSITIONS, Base
+from service.store.states import TERMINAL, TRANSITIONS
+from service.store.tables import Base
 
 ARROWS = sorted(f"'{a}>{b}'" for a, following in TRANSITIONS.items() for b in following)
 ENDED = ", ".join(sorted(f"'{state}'" for state in TERMINAL))

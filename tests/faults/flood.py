@@ -13,7 +13,8 @@ from os import kill
 from sqlalchemy import func, select
 
 from service.common.messages import waiting
-from service.store.tables import TERMINAL, Event, Job
+from service.store.states import TERMINAL
+from service.store.tables import Event, Job
 from tests.faults import oracle
 from tests.faults.campaign import Outcome, open_world
 from tests.faults.report import line
@@ -60,7 +61,7 @@ def flood(kind: str, jobs: int) -> Outcome:
         figures = {
             "queued before the start": f"{queued:,} messages",
             "longest queue after": f"{longest_queue:,} messages",
-            "rung again by recovery": f"{rung_again(world):,}",
+            "published again by recovery": f"{published_again(world):,}",
             "claims": f"{claims:,}",
             "time": f"{took:.0f} s, {jobs / took:.0f} jobs/s",
         }
@@ -77,8 +78,8 @@ def unfinished(world: World) -> int:
         return session.scalar(query) or 0
 
 
-def rung_again(world: World) -> int:
+def published_again(world: World) -> int:
     """How many messages recovery has sent, by its log."""
     log = world.recovery.log.read_text().splitlines()
     events = [json.loads(text) for text in log if text.startswith("{")]
-    return sum(event["jobs"] for event in events if event["message"] == "rang again")
+    return sum(event["jobs"] for event in events if event["message"] == "published again")

@@ -20,7 +20,8 @@ from sqlalchemy.orm import Session
 from engine.spec import JobSpec
 from engine.train import Diverged, HistoryRow, train
 from service.store import events, history, parameters
-from service.store.tables import TERMINAL, Event, Job
+from service.store.states import TERMINAL
+from service.store.tables import Event, Job
 from tests.faults import audit
 
 EVERYTHING = 10_000_000

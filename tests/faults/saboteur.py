@@ -43,7 +43,7 @@ from service.store import (
     recovery,
 )
 from service.store.claims import Claim
-from service.store.connections import DatabaseTime
+from service.store.clock import DatabaseTime
 from tests.faults import audit, points, unfenced
 
 # What reads and writes, by the name of its points: `.before`, `.after`, `.committed`.
@@ -58,7 +58,7 @@ REPOSITORY: dict[str, tuple[Any, str]] = {
     "checkpoint": (checkpoints, "add"),
     "result": (parameters, "store"),
     "free": (recovery, "free_lost_leases"),
-    "mark": (recovery, "to_ring"),
+    "mark": (recovery, "publish_again"),
     "create": (jobs, "create"),
     "cancel": (controls, "request_cancel"),
 }
@@ -107,16 +107,16 @@ def wrap_repository(name: str, module: Any, function: str) -> None:
     setattr(module, function, wrapper)
 
 
-def wrap_ring() -> None:
-    send = messages.send
+def wrap_publish() -> None:
+    publish = messages.publish
 
-    @functools.wraps(send)
+    @functools.wraps(publish)
     def wrapper(*args: Any) -> None:
-        reach("ring.before")
-        send(*args)
-        reach("ring.after")
+        reach("publish.before")
+        publish(*args)
+        reach("publish.after")
 
-    messages.send = wrapper
+    messages.publish = wrapper
 
 
 def wrap_train() -> None:
@@ -169,7 +169,7 @@ def start_cold() -> None:
 def main() -> None:
     for name, (module, function) in REPOSITORY.items():
         wrap_repository(name, module, function)
-    wrap_ring()
+    wrap_publish()
     wrap_train()
     wrap_clock()
     limit_pages()

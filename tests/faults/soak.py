@@ -21,7 +21,8 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from engine.spec import JobSpec
-from service.store.tables import TERMINAL, Job
+from service.store.states import TERMINAL
+from service.store.tables import Job
 from tests.faults.specs import make_spec
 from tests.faults.world import World
 

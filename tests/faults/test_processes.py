@@ -29,8 +29,8 @@ RECOVERY_POINTS = (
     "free.committed",
     "mark.after",
     "mark.committed",
-    "ring.before",
-    "ring.after",
+    "publish.before",
+    "publish.after",
 )
 
 

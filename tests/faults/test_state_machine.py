@@ -46,7 +46,7 @@ from service.store import (
 )
 from service.store.claims import Claim
 from service.store.connections import make_engine, make_sessions
-from service.store.tables import FRUITLESS_CLAIMS, TERMINAL
+from service.store.states import FRUITLESS_CLAIMS, TERMINAL
 from tests.faults import audit, unfenced
 
 T = TypeVar("T")
@@ -89,7 +89,7 @@ class Known:
     """What the model knows of a job. `checkpoints` maps a step to whether it is retained."""
 
     id: str
-    rung_at: float | None
+    published_at: float | None
     state: str = "queued"
     wish: str | None = None
     step: int = 0
@@ -176,7 +176,7 @@ class Service(RuleBasedStateMachine):
     @rule(target=all_jobs)
     def submit(self) -> Known:
         [job] = self.commit(lambda session: jobs.create(session, SPEC, now=NOW)) or ()
-        self.known.append(Known(job.id, rung_at=self.now))
+        self.known.append(Known(job.id, published_at=self.now))
         return self.known[-1]
 
     @rule(target=hands, job=all_jobs, crash=crashes)
@@ -304,7 +304,7 @@ class Service(RuleBasedStateMachine):
             job.become(done[0])
             job.attempt -= 1
             job.fruitless = max(0, job.fruitless - 1)
-            job.rung_at = None
+            job.published_at = None
 
     @rule(job=all_jobs, to=st.sampled_from(sorted(REQUESTS)), crash=crashes)
     def request(self, job: Known, to: str, crash: bool) -> None:
@@ -323,7 +323,7 @@ class Service(RuleBasedStateMachine):
             job.wish = None if to == "queued" else to
         elif job.state not in (to, "cancelled"):
             if to == "queued":
-                job.rung_at = self.now
+                job.published_at = self.now
             job.become(to)
 
     @rule(seconds=st.sampled_from([0.5, 5.0, 16.0, 25.0, 3600.0, -4.0, -3600.0]))
@@ -343,7 +343,7 @@ class Service(RuleBasedStateMachine):
             return
         assert sorted(done[0]) == sorted(job.id for job in lost)
         for job in lost:
-            job.rung_at = None
+            job.published_at = None
             if job.wish is None and job.fruitless >= FRUITLESS_CLAIMS:
                 job.error = "worker_lost"
                 job.become("failed")
@@ -364,10 +364,10 @@ class Service(RuleBasedStateMachine):
         return not self.now <= job.lease_until <= furthest
 
     @rule(limit=st.sampled_from([1, 2, 100]), crash=crashes)
-    def ring(self, limit: int, crash: bool) -> None:
+    def publish_again(self, limit: int, crash: bool) -> None:
         quiet = [job for job in self.known if job.state == "queued" and self.is_quiet(job)][:limit]
         done = self.commit(
-            lambda session: recovery.to_ring(
+            lambda session: recovery.publish_again(
                 session, republish_seconds=REPUBLISH_SECONDS, limit=limit, now=NOW
             ),
             crash=crash,
@@ -375,12 +375,12 @@ class Service(RuleBasedStateMachine):
         if done is not None:
             assert done[0] == [job.id for job in quiet]
             for job in quiet:
-                job.rung_at = self.now
+                job.published_at = self.now
 
     def is_quiet(self, job: Known) -> bool:
-        if job.rung_at is None:
+        if job.published_at is None:
             return True
-        return not self.now - REPUBLISH_SECONDS <= job.rung_at <= self.now + SLACK_SECONDS
+        return not self.now - REPUBLISH_SECONDS <= job.published_at <= self.now + SLACK_SECONDS
 
     @invariant()
     def tables_are_what_the_model_says(self) -> None:
@@ -409,10 +409,10 @@ class Service(RuleBasedStateMachine):
             if job.state == "paused":
                 self.request(job, "queued", False)
         self.now += REPUBLISH_SECONDS + 1
-        self.ring(10_000, False)
+        self.publish_again(10_000, False)
         for job in self.known:
             if job.state == "queued":
-                assert job.rung_at == self.now, "a queued job is not rung for"
+                assert job.published_at == self.now, "a queued job has no message"
                 hand = self.claim(job, False)
                 self.succeed(hand, False)
             assert job.state in TERMINAL, f"{job} cannot end"

@@ -25,13 +25,14 @@ import redis
 from sqlalchemy import func, select
 
 from engine.spec import JobSpec
-from service.common.messages import make_publisher, ring, waiting
+from service.common.messages import make_publisher, try_publish, waiting
 from service.common.settings import Settings, env_name
 from service.run import programs
 from service.store import jobs
 from service.store.connections import make_engine, make_sessions
 from service.store.migrate import upgrade
-from service.store.tables import TERMINAL, Job
+from service.store.states import TERMINAL
+from service.store.tables import Job
 from tests import servers
 from tests.faults import audit, oracle
 from tests.faults.clusters import Cluster
@@ -263,12 +264,12 @@ class World:
         return answer
 
     def put(self, *specs: JobSpec) -> list[str]:
-        """Stores and rings for jobs as the API does, without its process."""
+        """Stores and publishes jobs as the API does, without its process."""
         with self.sessions.begin() as session:
             ids = [jobs.create(session, spec).id for spec in specs]
         self.accepted += ids
         for id in ids:
-            ring(self.publisher, id)
+            try_publish(self.publisher, id)
         return ids
 
     def job(self, id: str) -> Job:

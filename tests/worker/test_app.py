@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from engine.spec import JobSpec
 from service.common.heartbeat import beats
 from service.common.logs import facts
-from service.common.messages import make_publisher, ring
+from service.common.messages import make_publisher, try_publish
 from service.common.settings import Settings
 from service.run import programs
 from service.store.connections import make_engine, make_sessions
@@ -83,7 +83,7 @@ def log(tmp_path: Path) -> Callable[[], str]:
 
 def ring_for(settings: Settings, id: str) -> None:
     publisher = make_publisher(settings)
-    assert ring(publisher, id)
+    assert try_publish(publisher, id)
     publisher.close()
 
 

@@ -1,4 +1,4 @@
-"""Recovery: lost jobs come free, quiet ones are rung again, and nothing is flooded."""
+"""Recovery: lost jobs come free, quiet ones are published again, and nothing is flooded."""
 
 from __future__ import annotations
 
@@ -15,14 +15,12 @@ from pathlib import Path
 
 import pytest
 from celery import Celery
-from sqlalchemy.orm import Session, sessionmaker
 
 from engine.spec import JobSpec
 from service.common.messages import make_publisher, waiting
 from service.common.settings import Settings
 from service.run import programs
 from service.store import claims
-from service.store.connections import make_engine, make_sessions
 from tests import servers
 from tests.processes import until
 from tests.worker.conftest import Bench
@@ -38,8 +36,10 @@ def publisher(settings: Settings) -> Iterator[Celery]:
 
 
 @pytest.fixture
-def loop(settings: Settings, sessions: sessionmaker[Session], publisher: Celery) -> RecoveryLoop:
-    return RecoveryLoop(settings, sessions, publisher)
+def loop(settings: Settings, publisher: Celery) -> Iterator[RecoveryLoop]:
+    loop = RecoveryLoop(settings, publisher)
+    yield loop
+    loop.database.engine.dispose()
 
 
 def make_quiet(bench: Bench) -> None:
@@ -88,7 +88,7 @@ def test_a_job_that_kills_its_workers_fails_and_its_neighbour_does_not(
     assert bench.job(neighbour).state == "queued"
 
 
-def test_a_job_rung_a_moment_ago_is_not_rung_again(
+def test_a_job_published_a_moment_ago_is_not_published_again(
     bench: Bench, spec: JobSpec, loop: RecoveryLoop
 ) -> None:
     id = bench.submit(spec)
@@ -116,13 +116,11 @@ def test_the_queue_is_not_flooded(
     assert waiting(publisher) == 5
 
 
-def test_a_broker_that_is_away_costs_no_job_its_turn(
-    bench: Bench, spec: JobSpec, sessions: sessionmaker[Session]
-) -> None:
+def test_a_broker_that_is_away_costs_no_job_its_turn(bench: Bench, spec: JobSpec) -> None:
     with servers.server_folder() as folder:
         server = servers.start_valkey(folder)
         publisher = make_publisher(replace(bench.settings, broker_url=server.url))
-        loop = RecoveryLoop(bench.settings, sessions, publisher)
+        loop = RecoveryLoop(bench.settings, publisher)
         id = bench.submit(spec)
         make_quiet(bench)
         server.stop(signal.SIGKILL)
@@ -138,13 +136,12 @@ def test_a_broker_that_is_away_costs_no_job_its_turn(
 def test_a_broker_that_takes_no_messages_is_in_the_log_once_an_outage(
     bench: Bench,
     spec: JobSpec,
-    sessions: sessionmaker[Session],
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.INFO)
     with servers.valkey() as server:
         publisher = make_publisher(replace(bench.settings, broker_url=server.url))
-        loop = RecoveryLoop(bench.settings, sessions, publisher)
+        loop = RecoveryLoop(bench.settings, publisher)
         ids = [bench.submit(spec) for _ in range(3)]
 
         def look() -> list[str]:
@@ -170,17 +167,18 @@ def test_two_at_once_publish_each_job_once(
 ) -> None:
     ids = [bench.submit(spec) for _ in range(20)]
     make_quiet(bench)
-    other = RecoveryLoop(bench.settings, bench.sessions, publisher)
-    rung: list[str] = []
+    other = RecoveryLoop(bench.settings, publisher)
+    published: list[str] = []
     threads = [
-        threading.Thread(target=lambda s=s: rung.extend(s.publish_again())) for s in (loop, other)
+        threading.Thread(target=lambda s=s: published.extend(s.publish_again()))
+        for s in (loop, other)
     ]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
 
-    assert sorted(rung) == sorted(ids)
+    assert sorted(published) == sorted(ids)
     assert waiting(publisher) == 20
 
 
@@ -188,8 +186,7 @@ def test_the_loop_outlives_an_outage_of_the_database(
     settings: Settings, publisher: Celery, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     gone = tmp_path / "missing" / "gradserve.db"
-    engine = make_engine(replace(settings, database_url=f"sqlite:///{gone}"), "recovery")
-    loop = RecoveryLoop(settings, make_sessions(engine), publisher)
+    loop = RecoveryLoop(replace(settings, database_url=f"sqlite:///{gone}"), publisher)
     stop = threading.Event()
     thread = threading.Thread(target=recovery.run, args=(loop, 0.01, stop))
 
@@ -199,7 +196,6 @@ def test_the_loop_outlives_an_outage_of_the_database(
     thread.join(10)
 
     assert not thread.is_alive()
-    engine.dispose()
 
 
 def test_the_process_recovers_and_ends_at_once_when_told(
@@ -233,7 +229,7 @@ def test_the_process_recovers_and_ends_at_once_when_told(
     assert events == [
         {"level": "INFO", "message": "recovery started", "every": 60.0},
         {"level": "WARNING", "message": "lease lost", "job_id": id},
-        {"level": "INFO", "message": "rang again", "jobs": 1, "first": id},
+        {"level": "INFO", "message": "published again", "jobs": 1, "first": id},
         {"level": "INFO", "message": "recovery stopped"},
     ]
 

@@ -110,7 +110,7 @@ def test_a_drained_job_goes_on_to_the_bit(
     bench.work(id, drain_at(slice))
 
     job = bench.job(id)
-    assert (job.state, job.attempt, job.rung_at) == ("queued", 0, None)
+    assert (job.state, job.attempt, job.published_at) == ("queued", 0, None)
     assert 0 < job.step < 600
     assert bench.checkpoints(id)[-1] == job.step
     bench.work(id)

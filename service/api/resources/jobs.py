@@ -31,10 +31,10 @@ from service.api.resources.wire import (
     validated,
     warning_list,
 )
-from service.common import messages
 from service.common.errors import InvalidRequest, JobNotFound
 from service.store import controls, idempotency, jobs
-from service.store.tables import TERMINAL, Job
+from service.store.states import TERMINAL
+from service.store.tables import Job
 
 # How soon a client that polls should ask again.
 POLL_SECONDS = 1
@@ -72,8 +72,6 @@ def submit(header: SubmitHeader, query: SubmitQuery, body: NewJob) -> Response:
         _check_parent(body)
         return jsonify(validated(spec))
     job, replayed = _store(body, spec, header.idempotency_key)
-    if not replayed:
-        messages.ring(current().publisher, job.id)
     answer = _view(job, warnings=warning_list(spec))
     answer.status_code = 201
     answer.headers["Location"] = url_for("jobs.show", id=job.id)
@@ -145,12 +143,10 @@ def pause(path: JobPath) -> Response:
     responses=answers({200: JobView}, *ACTION_PROBLEMS),
 )
 def resume(path: JobPath) -> Response:
-    """A paused job is queued again; a wish to pause that was not met yet is taken back."""
+    """A paused job is queued again. A pause that was requested but not reached is withdrawn."""
     with current().database.write() as session:
-        job, changed = controls.request_resume(session, path.id)
-    if changed and job.state == "queued":
-        messages.ring(current().publisher, job.id)
-    return _answer(job)
+        answer = controls.request_resume(session, path.id)
+    return _answer(answer.job)
 
 
 def _store(body: NewJob, spec: JobSpec, key: str | None) -> tuple[Job, bool]:

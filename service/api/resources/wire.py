@@ -11,7 +11,8 @@ from engine.spec import JobSpec
 from engine.spec.warnings import warnings
 from service.store.claims import StepFigures
 from service.store.jobs import ShownState, shown_state
-from service.store.tables import TERMINAL, ErrorCode, Event, Job, State
+from service.store.states import TERMINAL, ErrorCode, JobState
+from service.store.tables import Event, Job
 
 MAX_PAGE = 100
 MAX_HISTORY = 10_000
@@ -279,8 +280,8 @@ class EventView(BaseModel):
     id: int
     at: str
     kind: str
-    from_state: State | None
-    to_state: State
+    from_state: JobState | None
+    to_state: JobState
     actor: str = Field(
         description="api, recovery (in events of version 0.1: sweeper), or the worker's name"
     )

@@ -1,4 +1,4 @@
-"""The doorbell rings at once, or says at once that it cannot."""
+"""A message is published at once, or refused at once."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ def seconds(action: Callable[[], object]) -> float:
 
 def test_a_message_waits_for_a_worker(publisher: Celery) -> None:
     assert messages.waiting(publisher) == 0
-    assert messages.ring(publisher, "job_1")
-    assert messages.ring(publisher, "job_2")
+    assert messages.try_publish(publisher, "job_1")
+    assert messages.try_publish(publisher, "job_2")
     assert messages.waiting(publisher) == 2
 
 
 def test_a_worker_reads_what_the_publisher_wrote(publisher: Celery, broker: str) -> None:
-    messages.ring(publisher, "job_1")
+    messages.try_publish(publisher, "job_1")
     worker = messages.make_celery(Settings(broker_url=broker))
     with worker.connection_for_read() as connection:
         arrived = connection.SimpleQueue(messages.QUEUE)
@@ -58,8 +58,8 @@ def test_nothing_is_acknowledged_late_or_put_back(publisher: Celery) -> None:
 @pytest.mark.parametrize("url", ["redis://127.0.0.1:1/0", "redis+socket:///nonexistent.sock"])
 def test_a_broker_that_is_down_is_noticed_at_once(url: str) -> None:
     publisher = messages.make_publisher(Settings(broker_url=url))
-    assert seconds(lambda: messages.ring(publisher, "job_1")) < 1
-    assert messages.ring(publisher, "job_1") is False
+    assert seconds(lambda: messages.try_publish(publisher, "job_1")) < 1
+    assert messages.try_publish(publisher, "job_1") is False
     assert messages.waiting(publisher) is None
 
 
@@ -67,30 +67,30 @@ def test_a_frozen_broker_costs_about_a_second_and_a_new_one_is_found() -> None:
     with servers.server_folder() as folder:
         broker = servers.start_valkey(folder)
         publisher = messages.make_publisher(Settings(broker_url=broker.url))
-        assert messages.ring(publisher, "job_1")
+        assert messages.try_publish(publisher, "job_1")
         broker.process.send_signal(signal.SIGSTOP)
-        assert seconds(lambda: messages.ring(publisher, "job_2")) < 3
-        assert messages.ring(publisher, "job_2") is False
+        assert seconds(lambda: messages.try_publish(publisher, "job_2")) < 3
+        assert messages.try_publish(publisher, "job_2") is False
         broker.stop(signal.SIGKILL)
-        assert messages.ring(publisher, "job_3") is False
+        assert messages.try_publish(publisher, "job_3") is False
         again: Server = servers.start_valkey(folder)
-        assert messages.ring(publisher, "job_4")
+        assert messages.try_publish(publisher, "job_4")
         assert messages.waiting(publisher) == 1
         again.stop()
 
 
-def test_the_log_says_why_a_message_was_not_sent(caplog: pytest.LogCaptureFixture) -> None:
+def test_the_log_says_why_a_message_was_not_published(caplog: pytest.LogCaptureFixture) -> None:
     with servers.valkey() as broker:
         publisher = messages.make_publisher(Settings(broker_url=broker.url))
         with servers.full(broker):
-            assert messages.ring(publisher, "job_1") is False
-        assert messages.ring(publisher, "job_2")
+            assert messages.try_publish(publisher, "job_1") is False
+        assert messages.try_publish(publisher, "job_2")
         broker.stop()
-        assert messages.ring(publisher, "job_3") is False
+        assert messages.try_publish(publisher, "job_3") is False
         publisher.close()
 
     full, gone = (record for record in caplog.records if record.name == messages.__name__)
-    assert full.message == gone.message == "message not sent, recovery will publish it"
+    assert full.message == gone.message == "message not published, recovery will do it"
     assert (full.job_id, gone.job_id) == ("job_1", "job_3")  # type: ignore[attr-defined]
     assert "maxmemory" in full.reason  # type: ignore[attr-defined]
     assert "connecting" in gone.reason  # type: ignore[attr-defined]
@@ -129,4 +129,4 @@ def test_a_connection_without_encryption_has_no_certificate(url: str) -> None:
 
 def test_errors_that_are_no_connections_are_not_swallowed(publisher: Celery) -> None:
     with pytest.raises(Exception, match="not JSON serializable"):
-        messages.ring(publisher, object())  # type: ignore[arg-type]
+        messages.try_publish(publisher, object())  # type: ignore[arg-type]

@@ -243,7 +243,7 @@ def test_an_orderly_release_is_no_attempt(sessions: Sessions, claim: Callable[..
         assert claims.release(session, held) == "queued"
     found = job(sessions, held.id)
     assert (found.state, found.attempt, found.fruitless_claims) == ("queued", 0, 0)
-    assert found.rung_at is None
+    assert found.published_at is None
     again = claim(held.id)
     assert (again.attempt, again.fence) == (1, 2)
 

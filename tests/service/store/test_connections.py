@@ -11,7 +11,8 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 
 from service.common.errors import DatabaseUnavailable
 from service.common.settings import Settings
-from service.store.connections import DATABASE_TIME, Database, make_engine, make_sessions
+from service.store.clock import DATABASE_TIME
+from service.store.connections import Database, make_engine, make_sessions
 
 INSERT = text(
     "INSERT INTO jobs (id, spec, steps, created_at, updated_at) VALUES (:id, '{}', 1, 0, 0)"
@@ -84,7 +85,7 @@ def test_writers_that_read_first_do_not_fail_on_each_other(settings: Settings) -
 
 
 def test_readers_do_not_wait_for_a_writer(settings: Settings) -> None:
-    database = Database(settings, "api")
+    database = Database(settings, "api", print)
     count = text("SELECT count(*) FROM jobs")
     with database.write() as writer:
         writer.execute(INSERT, {"id": "a"})
@@ -97,7 +98,7 @@ def test_readers_do_not_wait_for_a_writer(settings: Settings) -> None:
 
 
 def test_a_failed_block_leaves_nothing(settings: Settings) -> None:
-    database = Database(settings, "api")
+    database = Database(settings, "api", print)
 
     def write_and_fail() -> None:
         with database.write() as session:
@@ -111,7 +112,7 @@ def test_a_failed_block_leaves_nothing(settings: Settings) -> None:
 
 
 def test_postgres_refuses_writes_of_readers(postgres: Settings) -> None:
-    database = Database(postgres, "api")
+    database = Database(postgres, "api", print)
     with pytest.raises(DBAPIError, match="read-only"), database.read() as session:
         session.execute(INSERT, {"id": "a"})
 
@@ -120,7 +121,7 @@ def test_a_writer_gives_up_when_the_process_is_busy_for_too_long(
     sqlite: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("service.store.connections.SQLITE_BUSY_SECONDS", {"api": 0.05})
-    database = Database(sqlite, "api")
+    database = Database(sqlite, "api", print)
     with database.write():
         refused = []
 
@@ -142,7 +143,7 @@ def test_a_writer_gives_up_when_another_process_is_busy_for_too_long(
 ) -> None:
     other = make_engine(sqlite, "worker")
     monkeypatch.setattr("service.store.connections.SQLITE_BUSY_SECONDS", {"api": 0.05})
-    database = Database(sqlite, "api")
+    database = Database(sqlite, "api", print)
     with (
         other.begin(),
         pytest.raises(OperationalError, match="locked"),

@@ -14,7 +14,7 @@ from service.common.errors import InvalidTransition, JobNotFound
 from service.store import claims, controls, jobs
 from service.store.claims import Claim
 from service.store.controls import CANCEL, PAUSE, RESUME, Standing
-from service.store.tables import TERMINAL, TRANSITIONS
+from service.store.states import TERMINAL, TRANSITIONS
 from tests.service.lifecycle import LEASE, finish, job, kinds
 
 Sessions = sessionmaker[Session]

@@ -27,7 +27,7 @@ def test_a_new_job_is_queued_and_keeps_its_whole_specification(
     assert found.state == "queued"
     assert found.steps == 10
     assert found.step == found.attempt == found.fence == 0
-    assert found.created_at == found.rung_at
+    assert found.created_at == found.published_at
     assert JobSpec.model_validate_json(found.spec) == spec
     assert kinds(sessions, made.id) == ["created"]
 

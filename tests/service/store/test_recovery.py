@@ -1,4 +1,4 @@
-"""Recovery frees what its worker left, and rings for what nobody came for."""
+"""Recovery frees what its worker left, and publishes again what nobody claimed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.service.lifecycle import advance, at, job, kinds
 Sessions = sessionmaker[Session]
 
 LEASE = 20.0
-RING = 15.0
+REPUBLISH = 15.0
 
 
 @pytest.fixture
@@ -38,9 +38,11 @@ def free(sessions: Sessions, seconds: float) -> list[str]:
         return recovery.free_lost_leases(session, lease_seconds=LEASE, now=at(seconds))
 
 
-def to_ring(sessions: Sessions, seconds: float, limit: int = 100) -> list[str]:
+def publish_again(sessions: Sessions, seconds: float, limit: int = 100) -> list[str]:
     with sessions.begin() as session:
-        return recovery.to_ring(session, republish_seconds=RING, limit=limit, now=at(seconds))
+        return recovery.publish_again(
+            session, republish_seconds=REPUBLISH, limit=limit, now=at(seconds)
+        )
 
 
 def test_a_lease_that_lasts_is_left_alone(
@@ -51,7 +53,7 @@ def test_a_lease_that_lasts_is_left_alone(
     assert job(sessions, held.id).state == "running"
 
 
-def test_a_lease_that_ran_out_puts_the_job_back_to_be_rung_at_once(
+def test_a_lease_that_ran_out_puts_the_job_back_with_a_message_at_once(
     sessions: Sessions, claimed_at: Callable[..., claims.Claim]
 ) -> None:
     held = claimed_at(100)
@@ -59,7 +61,7 @@ def test_a_lease_that_ran_out_puts_the_job_back_to_be_rung_at_once(
     found = job(sessions, held.id)
     assert (found.state, found.lease_until, found.attempt) == ("queued", None, 1)
     assert free(sessions, 120.1) == []
-    assert to_ring(sessions, 120.2) == [held.id]
+    assert publish_again(sessions, 120.2) == [held.id]
     with sessions.begin() as session:
         last = events.of_job(session, held.pk)[-1]
     assert (last.kind, last.actor, last.from_state, last.to_state, last.at) == (
@@ -97,7 +99,7 @@ def test_a_clock_that_was_set_back_cannot_hold_a_job(
     held = claimed_at(10_000)
     assert free(sessions, 9_997) == []  # as time servers do
     assert free(sessions, 10_000 - 3600) == [held.id]
-    assert to_ring(sessions, 10_000 - 3600) == [held.id]
+    assert publish_again(sessions, 10_000 - 3600) == [held.id]
 
 
 def test_a_job_that_kills_its_workers_fails_after_three(
@@ -150,11 +152,11 @@ def test_a_drain_does_not_count_against_the_job(
 def test_a_job_is_rung_again_once_a_period_oldest_first(sessions: Sessions, spec: JobSpec) -> None:
     with sessions.begin() as session:
         ids = [jobs.create(session, spec, now=at(100 + i)).id for i in range(3)]
-    assert to_ring(sessions, 114) == []
-    assert to_ring(sessions, 116.5) == ids[:2]
-    assert to_ring(sessions, 120) == ids[2:]
-    assert to_ring(sessions, 131) == []
-    assert to_ring(sessions, 140, limit=2) == ids[:2]
+    assert publish_again(sessions, 114) == []
+    assert publish_again(sessions, 116.5) == ids[:2]
+    assert publish_again(sessions, 120) == ids[2:]
+    assert publish_again(sessions, 131) == []
+    assert publish_again(sessions, 140, limit=2) == ids[:2]
 
 
 def test_only_queued_jobs_are_rung(
@@ -164,7 +166,7 @@ def test_only_queued_jobs_are_rung(
     paused = submit()
     with sessions.begin() as session:
         controls.request_pause(session, paused)
-    assert to_ring(sessions, 4e9) == []
+    assert publish_again(sessions, 4e9) == []
 
 
 def test_a_resumed_job_counts_as_rung(sessions: Sessions, spec: JobSpec) -> None:
@@ -172,8 +174,8 @@ def test_a_resumed_job_counts_as_rung(sessions: Sessions, spec: JobSpec) -> None
         id = jobs.create(session, spec, now=at(100)).id
         controls.request_pause(session, id, now=at(101))
         controls.request_resume(session, id, now=at(200))
-    assert to_ring(sessions, 214) == []
-    assert to_ring(sessions, 216) == [id]
+    assert publish_again(sessions, 214) == []
+    assert publish_again(sessions, 216) == [id]
 
 
 def test_two_at_once_do_no_harm(sessions: Sessions, spec: JobSpec) -> None:
@@ -182,12 +184,12 @@ def test_two_at_once_do_no_harm(sessions: Sessions, spec: JobSpec) -> None:
         for id in made[:15]:
             claims.claim(session, id, worker="w", lease_seconds=LEASE, now=at(100))
     freed: list[str] = []
-    rung: list[str] = []
+    published: list[str] = []
 
     def look() -> None:
         for _ in range(10):
             freed.extend(free(sessions, 200))
-            rung.extend(to_ring(sessions, 200))
+            published.extend(publish_again(sessions, 200))
 
     threads = [threading.Thread(target=look) for _ in range(2)]
     for thread in threads:
@@ -195,7 +197,7 @@ def test_two_at_once_do_no_harm(sessions: Sessions, spec: JobSpec) -> None:
     for thread in threads:
         thread.join()
     assert sorted(freed) == sorted(made[:15])
-    assert sorted(rung) == sorted(made)
+    assert sorted(published) == sorted(made)
     with sessions.begin() as session:
         lost = session.execute(text("SELECT count(*) FROM events WHERE kind = 'lease_lost'"))
         assert lost.scalar_one() == 15
