@@ -129,7 +129,7 @@ class Run:
 
     def _train(self) -> JobState:
         with self._keeper as keeper:
-            spec = keeper.during(lambda: JobSpec.model_validate_json(self.claim.spec))
+            spec = keeper.during(lambda: read_spec(self.claim.spec))
             training = spec.training
             keep_every = checkpoints.retained_every(training.steps, training.checkpoint_every)
             for progress in keeper.watch(train(spec, self._writer.resume_point())):
@@ -228,6 +228,17 @@ class Run:
         self.rows, self.kept = [], {}
         self._commit_at = time.monotonic() + stretched(self._interval, len(data))
         return wish
+
+
+def read_spec(text: str) -> JobSpec:
+    """The specification of a stored job, as the version that stored it meant it."""
+    spec = JobSpec.model_validate_json(text)
+    if "keep" in spec.training.model_fields_set:
+        return spec
+    # Version 0.1 stored no `keep` and always delivered the last parameters; today the best ones
+    # are the default with early stopping.
+    training = spec.training.model_copy(update={"keep": "last"})
+    return spec.model_copy(update={"training": training})
 
 
 def better(best: StepFigures | None, row: HistoryRow) -> StepFigures | None:

@@ -80,8 +80,8 @@ def claim(
         return None
     values = dict(row._mapping)
     recorded = values.pop("environment")
-    best = StepFigures(*(values.pop(name) for name in claim_statements.BEST))
-    claim = Claim(**values, best=None if best.step is None else best)
+    recorded_best = [values.pop(name) for name in claim_statements.BEST]
+    claim = Claim(**values, best=_best_so_far(session, values, recorded_best))
     _record_environment(session, claim, recorded, environment)
     new_event = NewEvent(
         claim.pk, "claimed", "queued", "running", worker, f"attempt {claim.attempt}"
@@ -249,6 +249,16 @@ def release(
     kind = "released" if state == "queued" else state
     events.record(session, NewEvent(claim.pk, kind, "running", state, claim.worker), now=now)
     return state
+
+
+def _best_so_far(
+    session: Session, values: Mapping[str, Any], recorded: Sequence[Any]
+) -> StepFigures | None:
+    if recorded[0] is not None:
+        return StepFigures(*recorded)
+    # A job that version 0.1 began has a history but no columns of the best step.
+    found = history.best(session, values["pk"]) if values["step"] else None
+    return None if found is None else StepFigures(*found[:5])
 
 
 def _change(session: Session, claim: Claim, statement: Statement, values: dict[str, Any]) -> Any:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import psycopg
-from sqlalchemy import Row, bindparam, select
+from sqlalchemy import Row, bindparam, case, select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
@@ -60,11 +60,33 @@ def read(
     return session.execute(_READ, {"job": job, "after": after_step, "limit": limit}).all()
 
 
+def best(session: Session, job_key: int) -> Row[*tuple[Any, ...]] | None:
+    """The stored row of the best step: by validation loss where there is one, else by loss.
+
+    The earliest of equal ones; None where no row has a number to compare.
+    """
+    row = session.execute(_BEST, {"job": job_key}).one_or_none()
+    compared = None if row is None else finite(row[1] if row[3] is None else row[3])
+    return None if compared is None else row
+
+
 def finite(value: float | None) -> float | None:
     """The number, or None where JSON has no number for it."""
     return value if value is not None and math.isfinite(value) else None
 
 
+# A missing validation loss is one that is not a number, or that of a job without validation.
+_BEST = (
+    select(*(History.__table__.c[name] for name in MEASURES))
+    .where(History.job == bindparam("job"))
+    .order_by(
+        History.validation_loss.is_(None),
+        History.validation_loss,
+        case((History.validation_loss.is_(None), History.loss)).asc().nulls_last(),
+        History.step,
+    )
+    .limit(1)
+)
 _READ = (
     select(*(History.__table__.c[name] for name in MEASURES))
     .where(History.job == bindparam("job"), History.step > bindparam("after"))

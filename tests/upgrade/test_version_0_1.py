@@ -7,6 +7,7 @@ each state, two of them succeeded (scalar and native). The same rows are put int
 from __future__ import annotations
 
 import gzip
+import json
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -139,6 +140,41 @@ def test_unfinished_jobs_end_with_the_bits_of_the_old_version(
         steps = [row["step"] for row in client.get(f"/v1/jobs/{id}/history").json["items"]]
         assert steps == [*range(0, 600, 20), 599]
         assert job["environment"][0]["from_step"] == (235 if name == "paused" else 0)
+        rows = client.get(f"/v1/jobs/{id}/history").json["items"]
+        best = min(rows, key=lambda row: row["loss"])
+        assert {key: best[key] for key in job["best"]} == job["best"]
+
+
+def test_an_unfinished_job_with_early_stopping_delivers_the_last_parameters(
+    client: FlaskClient, sessions: sessionmaker[Session], upgraded: Settings
+) -> None:
+    """As version 0.1 did, which stored no `keep`; a new job delivers the best ones."""
+    training = {
+        "steps": 600,
+        "log_every": 20,
+        "validation_fraction": 0.4,
+        "early_stopping": {"patience": 5, "min_delta": 0.0},
+    }
+    spec = {
+        "dataset": {"kind": "moons", "n_samples": 60, "noise": 0.3, "seed": 1},
+        "model": {
+            "layers": [{"units": 8, "activation": "tanh"}, {"units": 1, "activation": "linear"}]
+        },
+        "loss": {"kind": "max_margin", "delta": None},
+        "optimizer": {"learning_rate": 0.5},
+        "training": training,
+    }
+    old = named(client)["queued"]["id"]
+    with sessions.begin() as session:
+        session.execute(
+            text("UPDATE jobs SET spec = :spec WHERE id = :id"),
+            {"spec": json.dumps(spec), "id": old},
+        )
+    last = client.post("/v1/jobs", json=spec | {"training": training | {"keep": "last"}}).json["id"]
+    new = client.post("/v1/jobs", json=spec).json["id"]
+    for id in (old, last, new):
+        train_job(Context(upgraded, sessions, "new:1", lambda: False), id)
+    assert sha256(client, old) == sha256(client, last) != sha256(client, new)
 
 
 def test_a_new_job_has_the_bits_of_the_old_version_with_both_executors(

@@ -160,3 +160,29 @@ def test_people_can_query_it_with_sql(sessions: Sessions) -> None:
             text("SELECT step, loss FROM history WHERE job = 7 ORDER BY loss LIMIT 1")
         ).one()
     assert tuple(lowest) == (4, 0.2)
+
+
+@pytest.mark.parametrize(
+    ("losses", "validation", "expected"),
+    [
+        ([3.0, 1.0, 2.0], [None] * 3, 1),
+        ([1.0, 2.0, 3.0], [3.0, 1.0, 1.0], 1),  # the earlier of two
+        ([math.nan, math.inf, 5.0], [None] * 3, 2),
+        ([1.0, 2.0], [math.nan, 4.0], 1),
+        ([math.nan, math.inf], [None] * 2, None),
+        ([], [], None),
+    ],
+)
+def test_the_best_row_is_the_one_that_training_would_have_noted(
+    sessions: Sessions,
+    losses: list[float],
+    validation: list[float | None],
+    expected: int | None,
+) -> None:
+    numbers = zip(losses, validation, strict=True)
+    write(
+        sessions, [HistoryRow(k, a, None, b, None, 0.1, None) for k, (a, b) in enumerate(numbers)]
+    )
+    with sessions.begin() as session:
+        found = history.best(session, JOB)
+    assert (None if found is None else found[0]) == expected
