@@ -1,8 +1,8 @@
 """The Celery application of the worker: `celery -A worker.app worker`.
 
 The parent process only moves messages. It warms up what its pool processes need before it forks
-them, and raises the drain flag when it is told to stop. Each pool process opens the database for
-itself, so no connection is ever shared.
+them, and raises the drain flag when it is told to stop. Each pool process opens its own database
+connection, so that none is ever shared.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ WARM_UP = {
 }
 
 LAST_READ_SECONDS = 2.0
-# What has not let go of its job by then hangs; a supervisor's patience ends at 10 s.
+# A process that has not released its job by then hangs; a supervisor's patience ends at 10 s.
 STOP_SECONDS = 8
 
 try:
@@ -47,8 +47,8 @@ except ConfigError as error:
 
 app = make_celery(settings)
 app.conf.include = ["worker.tasks"]
-# A message that waits in a busy worker could be taken by another one, and after a stop it would
-# be lost until recovery publishes it again.
+# A message that waited in a busy worker could be handled by another one, and after a stop it
+# would be lost until recovery publishes it again.
 app.conf.worker_disable_prefetch = True
 heartbeat.install(app, settings.heartbeat_file)
 
@@ -85,23 +85,23 @@ def take_a_few_steps() -> None:
 
 
 @signals.worker_shutting_down.connect
-def let_go(**kwargs: Any) -> None:
+def begin_to_stop(**kwargs: Any) -> None:
     """Runs in the parent's signal handler."""
     if not drain.started():
         signal.signal(signal.SIGALRM, leave)
         signal.alarm(STOP_SECONDS)
     drain.start()
-    # On its way out Celery reads the answer to its last BRPOP. A broker that lives gives it
-    # within a second; a frozen one must not hold up the stop for the whole socket timeout.
+    # On its way out Celery reads the answer to its last BRPOP. A live broker gives it within a
+    # second; a frozen one must not delay the stop for the whole socket timeout.
     connection = getattr(getattr(_controller, "consumer", None), "connection", None)
     if connection is not None:
         bound_open_broker_sockets(connection, LAST_READ_SECONDS)
 
 
 def leave(*_: Any) -> None:
-    """Ends the worker although a process of it hangs: frozen, or waiting for a locked database.
+    """Ends the worker although a process hangs: frozen, or waiting for a locked database.
 
-    The kernel ends the pool with its parent, and recovery frees what it held.
+    The kernel ends the pool with its parent, and recovery frees the jobs.
     """
-    log.error("a job did not let go in time", extra={"seconds": STOP_SECONDS})
+    log.error("a job was not released in time", extra={"seconds": STOP_SECONDS})
     os._exit(1)

@@ -2,7 +2,7 @@
 
 A signal to stop reaches only the parent. One byte of anonymous shared memory, mapped when this
 module is imported and so before the parent forks, tells the children to checkpoint their jobs
-and give them back.
+and release them.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ _flag = mmap.mmap(-1, 1)
 
 
 def start() -> None:
-    """Asks every process of this worker to let go of its job. Safe in a signal handler."""
+    """Asks every process of this worker to release its job. Safe in a signal handler."""
     _flag[0] = 1
 
 

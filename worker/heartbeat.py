@@ -1,6 +1,6 @@
 """The worker's heartbeat: while it takes messages, its event loop touches a file.
 
-A worker that has lost its broker goes on with its jobs, but its heart stands still until it is
+A worker that has lost its broker continues with its jobs, but its heartbeat stops until it is
 connected again.
 """
 
@@ -19,7 +19,7 @@ GOOD_FOR_SECONDS = 30.0
 
 
 def install(app: Celery, file: str) -> None:
-    """Adds the heartbeat to what the consumer starts once it is connected."""
+    """Adds the heartbeat to the steps that the consumer starts once it is connected."""
 
     class Heartbeat(StartStopStep):  # type: ignore[misc]  # celery ships no types
         requires = ("celery.worker.consumer.tasks:Tasks",)

@@ -1,7 +1,8 @@
-"""What one claim reads and writes, each in a transaction that is tried again after an outage.
+"""The reads and writes of one claim, each in a transaction that is retried after an outage.
 
-When the lease has run out the job may be somebody else's, so the claim gives up; the fence in
-every statement keeps even a late write from doing harm.
+When the lease has run out the job may be another worker's, so the claim gives up; the fence in
+every statement keeps even a late write from doing harm. That rows, checkpoint and step share a
+transaction is the fourth of the five locks in docs/architecture.md.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from engine.train import HistoryRow, TrainingState
 from service.store import checkpoints, claims, jobs
-from service.store.claims import Claim, StepFigures
+from service.store.claims import Claim, StepScores
 from service.store.parameters import Packed
 from service.store.states import DesiredState, ErrorCode, JobState
 from worker import checkpoint_format
@@ -32,9 +33,9 @@ NOTHING_KEPT: Kept = MappingProxyType({})
 
 
 class JobWriter:
-    """The database as one claim sees it.
+    """The database as one claim uses it.
 
-    `step` is the step of the newest progress in the database; rows up to there are written.
+    `step` is that of the newest progress in the database; the rows before it are written.
     """
 
     def __init__(
@@ -70,9 +71,9 @@ class JobWriter:
         rows: Sequence[HistoryRow],
         data: bytes,
         kept: Kept,
-        best: StepFigures | None,
+        best: StepScores | None,
     ) -> DesiredState | None:
-        """Rows, checkpoint and step together; returns what somebody wants to become of the job.
+        """Writes rows, checkpoint and step together; returns the state requested for the job.
 
         Raises:
             LeaseLost: the job is no longer this claim's.
@@ -86,12 +87,12 @@ class JobWriter:
                     return job.desired_state  # only the answer to the COMMIT was lost
             return self._record(session, step, rows, kept, now, data, best)
 
-        wish = self._persist(work)
+        desired = self._persist(work)
         self.step = step
         self._trained_seconds += now - self._progress_at
         self._progress_at = now
         self._lease_until = now + self._lease_seconds
-        return wish
+        return desired
 
     def renew(self) -> DesiredState | None:
         """Renews the lease where there is no progress to write.
@@ -100,13 +101,13 @@ class JobWriter:
             LeaseLost: the job is no longer this claim's.
         """
         now = time.monotonic()
-        wish = self._persist(
+        desired = self._persist(
             lambda session, _: claims.renew_lease(
                 session, self.claim, lease_seconds=self._lease_seconds
             )
         )
         self._lease_until = now + self._lease_seconds
-        return wish
+        return desired
 
     def succeed(
         self,
@@ -114,10 +115,10 @@ class JobWriter:
         rows: Sequence[HistoryRow],
         kept: Kept,
         packed: Packed,
-        best: StepFigures | None,
-        final: StepFigures,
+        best: StepScores | None,
+        final: StepScores,
     ) -> JobState:
-        """The last progress and the delivered parameters; `cancelled` if that came before."""
+        """Writes the last progress and the parameters; returns `succeeded` or `cancelled`."""
         now = time.monotonic()
 
         def work(session: Session) -> JobState:
@@ -134,9 +135,9 @@ class JobWriter:
         step: int | None = None,
         rows: Sequence[HistoryRow] = (),
         kept: Kept = NOTHING_KEPT,
-        best: StepFigures | None = None,
+        best: StepScores | None = None,
     ) -> JobState:
-        """Ends the job `failed`; `step` and what was logged before it are written as well."""
+        """Ends the job `failed`; with `step`, the rows logged before it are written as well."""
         now = time.monotonic()
 
         def work(session: Session) -> JobState:
@@ -147,7 +148,7 @@ class JobWriter:
         return self._leave(work)
 
     def release(self) -> JobState:
-        """Gives the job back to where its wish points, else to the queue."""
+        """Releases the job: paused or cancelled where that was requested, else queued again."""
         return self._leave(lambda session: claims.release(session, self.claim))
 
     def _record(
@@ -158,9 +159,9 @@ class JobWriter:
         kept: Kept,
         now: float,
         data: bytes | None = None,
-        best: StepFigures | None = None,
+        best: StepScores | None = None,
     ) -> DesiredState | None:
-        wish = claims.record_progress(
+        desired = claims.record_progress(
             session,
             self.claim,
             step=step,
@@ -175,7 +176,7 @@ class JobWriter:
         )
         others = {at: kept_data for at, kept_data in kept.items() if at != step}
         checkpoints.keep(session, self.claim.pk, others)
-        return wish
+        return desired
 
     def _leave(self, work: Callable[[Session], JobState]) -> JobState:
         """The claim's last transaction; returns the state in which it left the job."""
@@ -194,7 +195,7 @@ class JobWriter:
             if found.intact:
                 return checkpoint_format.decode(found.data)
             log.error(
-                "checkpoint is damaged, using the one before",
+                "checkpoint is damaged, using the one before it",
                 extra={"step": found.step},
             )
         return None

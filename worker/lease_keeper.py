@@ -3,7 +3,7 @@
 Slices take about 50 ms, and the step loop renews the lease between them. But the first one of a
 network of millions of parameters, or a single example of it, takes up to a minute on a busy
 machine, and so does reading a specification of 30 MB: without this the job would be taken from a
-worker that is hard at work on it.
+worker that is busy with it.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-# What is not done with a slice by then hangs, and loses its job.
+# A slice that takes longer than this hangs, and its worker loses the job.
 LONGEST_SLICE_SECONDS = 600.0
 
 
 class LeaseKeeper:
-    """A thread that calls `renew` every so many seconds, while a slice lasts longer than that."""
+    """A thread that calls `renew` every `every` seconds while a slice lasts longer than that."""
 
     def __init__(self, renew: Callable[[], object], *, every: float) -> None:
         self._renew = renew
@@ -46,7 +46,7 @@ class LeaseKeeper:
         self._over.set()
 
     def watch(self, slices: Iterator[T]) -> Iterator[T]:
-        """Passes the slices on."""
+        """Yields the slices; `renew` is called while one of them is being made."""
         while True:
             try:
                 slice = self.during(partial(next, slices))
@@ -55,7 +55,7 @@ class LeaseKeeper:
             yield slice
 
     def during(self, work: Callable[[], T]) -> T:
-        """Does what takes as long as it takes."""
+        """Returns the result of `work`; `renew` is called while it takes long."""
         self._slice_began = time.monotonic()
         try:
             return work()
@@ -68,7 +68,7 @@ class LeaseKeeper:
             if began is None or time.monotonic() - began < self._every:
                 continue
             if time.monotonic() - began > LONGEST_SLICE_SECONDS:
-                log.error("a slice takes too long, the job is let go")
+                log.error("a slice takes too long, its lease is no longer renewed")
                 return
             try:
                 self._renew()

@@ -1,4 +1,4 @@
-"""What to do while the database does not answer: wait and try again, as long as that helps.
+"""Transactions are retried while the database does not answer, as long as that helps.
 
 A database that restarts, is locked or is full for a while costs a pause, not a job.
 """
@@ -31,10 +31,10 @@ def persist(
     until: float,
     hurry: Callable[[], bool],
 ) -> T:
-    """Runs `work(session, again)` in a transaction, again after an outage.
+    """Runs `work(session, again)` in a transaction, and again after an outage.
 
-    `again` is True when an earlier try failed: its COMMIT may have succeeded although the
-    answer was lost.
+    `again` is True after a failed try: its COMMIT may have succeeded although the answer was
+    lost.
 
     Args:
         until: time.monotonic() after which no new try is made.
@@ -59,5 +59,5 @@ def persist(
 
 
 def reason(error: Exception) -> str:
-    """The driver's reason in one line, without the statement and its values."""
+    """The driver's reason, on one line and without the statement and its values."""
     return str(getattr(error, "orig", error)).strip().splitlines()[0]

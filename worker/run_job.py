@@ -1,7 +1,7 @@
 """One job: claim, train, record progress, finish.
 
-Nothing is held open while training: between slices of about 50 ms the worker looks at the time
-and at the drain flag, and every half second writes what it has and reads what is wanted.
+No transaction is open during training. Between slices of about 50 ms the worker looks at the time
+and at the drain flag; every half second it writes its progress and reads what was requested.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from engine.train import Diverged, HistoryRow, InvalidData, Progress, TrainingSt
 from service.common.errors import LeaseLost
 from service.common.settings import Settings
 from service.store import checkpoints, claims, parameters
-from service.store.claims import Claim, StepFigures
+from service.store.claims import Claim, StepScores
 from service.store.states import DesiredState, JobState
 from worker import checkpoint_format
 from worker.job_writer import JobWriter
@@ -36,14 +36,14 @@ LONGEST_PROGRESS_SECONDS = 5.0
 MAX_WAITING_BYTES = 4_000_000
 
 # A slice that takes longer than this part of the lease has the lease renewed beside it.
-BEATS_A_LEASE = 4
+RENEWALS_PER_LEASE = 4
 
 INTERNAL_ERROR = "an unexpected error in the worker; its log says more"
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What a worker process works with. `worker` names it in the audit trail."""
+    """The tools of a worker process. `worker` is its name in the audit trail."""
 
     settings: Settings
     sessions: sessionmaker[Session]
@@ -52,7 +52,7 @@ class Context:
 
 
 def train_job(context: Context, job_id: str) -> None:
-    """Trains the job until it ends, is wanted elsewhere, or the worker drains.
+    """Trains the job until it ends, a pause or cancel is requested, or the worker drains.
 
     Does nothing when the job is not queued: another message for it was faster.
     """
@@ -69,12 +69,12 @@ def train_job(context: Context, job_id: str) -> None:
     except LeaseLost as error:
         log.warning("job lost to another worker", extra={"reason": str(error)})
     except UNREACHABLE as error:
-        # Nothing is lost: recovery frees the job or rings for it again.
-        log.error("job let go", extra={"reason": reason(error)})
+        # Nothing is lost: recovery frees the job, or publishes it again.
+        log.error("job given up, recovery will free it", extra={"reason": reason(error)})
 
 
 class Run:
-    """One claim of one job, from where the last one came to until it is left.
+    """One claim of one job, from where the previous one stopped until this one does.
 
     `step` is the newest finished update and `best` the best logged step so far; `rows` and `kept`
     (checkpoints for looking back) wait for the next progress commit.
@@ -94,7 +94,7 @@ class Run:
             draining=context.draining,
         )
         self._keeper = LeaseKeeper(
-            self._writer.renew, every=context.settings.lease_seconds / BEATS_A_LEASE
+            self._writer.renew, every=context.settings.lease_seconds / RENEWALS_PER_LEASE
         )
         self._started = time.monotonic()
         self._interval = context.settings.progress_seconds
@@ -105,8 +105,8 @@ class Run:
 
         Raises:
             LeaseLost: the job is no longer this claim's.
-            OperationalError, InterfaceError, InternalError, TimeoutError: the database stayed
-                away.
+            OperationalError, InterfaceError, InternalError, TimeoutError: the database remained
+                unavailable.
         """
         try:
             return self._train()
@@ -141,23 +141,23 @@ class Run:
                     and self._seconds() > training.deadline_seconds
                 ):
                     return self._miss(progress, training.deadline_seconds)
-                if self._is_to_leave(progress):
+                if self._has_to_stop(progress):
                     return self._writer.release()
         raise RuntimeError("training ended without a last progress")
 
     def _deliver(self, spec: JobSpec, progress: Progress) -> JobState:
-        """Ends the job with the parameters that its specification wants kept."""
+        """Ends the job with the parameters that its specification has kept."""
         state = progress.snapshot()
         if spec.training.keep == "best" and self.best is not None:
             replayed = self._replay(spec, self.best.step)
             if replayed is None:
-                # Told to leave: the training is done, and its next worker only replays again.
+                # To be left now: the training is done, and the next worker only replays again.
                 self._commit_rest(progress)
                 return self._writer.release()
             state = replayed
         scores = self._keeper.during(lambda: progress.evaluate(state.parameters))
         packed = parameters.pack(spec.sizes(), state.parameters)
-        final = StepFigures(state.step, *scores)
+        final = StepScores(state.step, *scores)
         return self._writer.succeed(progress.step, self.rows, self.kept, packed, self.best, final)
 
     def _replay(self, spec: JobSpec, step: int) -> TrainingState | None:
@@ -169,14 +169,14 @@ class Run:
             start = checkpoint_format.decode(self.kept[kept])
         state = None
         for state in self._keeper.watch(replay(spec, step, start)):  # noqa: B007
-            if self._is_unwanted(self._draining()):
+            if self._renew_if_due(self._draining()):
                 return None
         return state() if state else None
 
     def _collect(self, progress: Progress, keep_every: int) -> None:
         rows, written = progress.rows, self.claim.step
         if rows and rows[0].step < written:
-            # Computed again, after a damaged checkpoint; the first time they were written.
+            # Computed again after a damaged checkpoint; they were written the first time.
             rows = [row for row in rows if row.step >= written]
         self.rows += rows
         for row in rows:
@@ -188,24 +188,24 @@ class Run:
             if progress.step % keep_every == 0:
                 self.kept[progress.step] = checkpoint_format.encode(progress.snapshot())
 
-    def _is_to_leave(self, progress: Progress) -> bool:
-        """Writes progress or renews the lease where that is due; whether to stop here."""
+    def _has_to_stop(self, progress: Progress) -> bool:
+        """Writes progress or renews the lease where that is due; returns whether to stop here."""
         leaving = self._draining()
         waiting = sum(map(len, self.kept.values()))
         commit = leaving or time.monotonic() >= self._commit_at or waiting > MAX_WAITING_BYTES
         if not commit or progress.step <= self._writer.step:
-            return self._is_unwanted(leaving)
-        wish = self._commit(progress)
+            return self._renew_if_due(leaving)
+        desired = self._commit(progress)
         self._look_at = time.monotonic() + self._interval
-        return leaving or wish is not None
+        return leaving or desired is not None
 
-    def _is_unwanted(self, leaving: bool) -> bool:
-        """Renews the lease where that is due; whether to stop here."""
+    def _renew_if_due(self, leaving: bool) -> bool:
+        """Renews the lease where that is due; returns whether to stop here."""
         if leaving or time.monotonic() < self._look_at:
             return leaving
-        wish = self._writer.renew()
+        desired = self._writer.renew()
         self._look_at = time.monotonic() + self._interval
-        return wish is not None
+        return desired is not None
 
     def _miss(self, progress: Progress, deadline: float) -> JobState:
         """Ends the job at its deadline, its work so far written."""
@@ -224,10 +224,10 @@ class Run:
 
     def _commit(self, progress: Progress) -> DesiredState | None:
         data = self.kept.get(progress.step) or checkpoint_format.encode(progress.snapshot())
-        wish = self._writer.progress(progress.step, self.rows, data, self.kept, self.best)
+        desired = self._writer.progress(progress.step, self.rows, data, self.kept, self.best)
         self.rows, self.kept = [], {}
         self._commit_at = time.monotonic() + stretched(self._interval, len(data))
-        return wish
+        return desired
 
 
 def read_spec(text: str) -> JobSpec:
@@ -241,19 +241,19 @@ def read_spec(text: str) -> JobSpec:
     return spec.model_copy(update={"training": training})
 
 
-def better(best: StepFigures | None, row: HistoryRow) -> StepFigures | None:
+def better(best: StepScores | None, row: HistoryRow) -> StepScores | None:
     """The better of two logged steps: by validation loss where there is one, else by loss.
 
     The earlier one where they are equal.
     """
-    new = StepFigures(*row[:5])
+    new = StepScores(*row[:5])
     if best is None:
         return new if measure(new) < math.inf else None
     return new if measure(new) < measure(best) else best
 
 
-def measure(figures: StepFigures) -> float:
-    """What is compared; infinite where it is not a finite number."""
+def measure(figures: StepScores) -> float:
+    """The loss that is compared; infinite where it is not a finite number."""
     value = figures.loss if figures.validation_loss is None else figures.validation_loss
     return value if value is not None and math.isfinite(value) else math.inf
 

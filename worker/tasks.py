@@ -25,7 +25,7 @@ def train_job(task: Task, job_id: str) -> None:
 
 @cache
 def context() -> run_job.Context:
-    """Made at a pool process's first job, and so never before the fork."""
+    """Made at the first job of a pool process, and so never before the fork."""
     return run_job.Context(
         settings=settings,
         sessions=make_sessions(make_engine(settings, "worker")),

@@ -1,4 +1,4 @@
-"""What the views work with, made once for an app."""
+"""The services that views use, made once per app."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Services:
 
 
 def attach(app: Flask, settings: Settings) -> Services:
-    """Connects nothing yet: an API starts, and answers, without database and broker."""
+    """Opens no connection yet: an API starts, and answers, without database and broker."""
     publisher = make_publisher(settings)
     database = Database(settings, "api", partial(try_publish, publisher))
     services = Services(settings, database, publisher)

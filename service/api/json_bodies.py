@@ -1,7 +1,7 @@
-"""Request bodies, read as strictly as RFC 8259 lets one.
+"""Request bodies, read as strictly as RFC 8259 allows.
 
 Python's parser takes the last of two equal keys, reads NaN as a number and lets lone surrogates
-through. What cannot be read in one way only, or not be stored as it stands, is refused.
+through. A body that can be read in two ways, or cannot be stored as it stands, is refused.
 """
 
 from __future__ import annotations
@@ -39,30 +39,30 @@ MAX_PARTS = 2 * MAX_ROWS
 
 # Longer integers are read as floating point; no whole number of a job is that large.
 INTEGER_DIGITS = 18
-# No part of a job has nearly so many. A million unknown fields would each become an error with
-# its place, which takes longer than the server lets a request take.
+# No part of a job has nearly this many. A million unknown fields would each become an error with
+# its place, which takes longer than a request may.
 MAX_KEYS = 1_000
 # Keys are repeated in the place of every error below them.
 MAX_KEY_LENGTH = 100
 
 
 class StrictRequest(Request):
-    """A request whose JSON body is an object that says one thing."""
+    """A request whose JSON body is an object with one meaning."""
 
     def get_json(self, force: bool = False, silent: bool = False, cache: bool = True) -> Any:
         """The body as a dict. flask-openapi3 asks for it `silent`, which would hide what is wrong.
 
         Raises:
             UnsupportedMediaType: the body does not claim to be JSON.
-            BadRequest: it is no JSON, or did not arrive whole.
+            BadRequest: it is not JSON, or did not arrive whole.
             RequestEntityTooLarge: it is longer than the app allows.
-            InvalidRequest: it is JSON but no object, or holds text that cannot be stored.
+            InvalidRequest: it is JSON but not an object, or holds text that cannot be stored.
         """
         if not self.is_json:
             raise UnsupportedMediaType("send the job as JSON with Content-Type: application/json")
         if self.content_encoding not in (None, "identity"):
             raise UnsupportedMediaType(
-                f"{self.content_encoding} bodies are not read: send it plain"
+                f"{self.content_encoding} bodies are not read: send it uncompressed"
             )
         return parse_object(self._body())
 
@@ -86,7 +86,12 @@ def parse_object(body: bytes) -> dict[str, Any]:
     """
     if _has_too_many_parts(body):
         raise InvalidRequest(
-            [("", f"holds more than {MAX_PARTS:,} lists, objects and strings; no job has so many")]
+            [
+                (
+                    "",
+                    f"holds more than {MAX_PARTS:,} lists, objects and strings; no job has as many",
+                )
+            ]
         )
     try:
         text = body.decode("utf-8")
@@ -117,10 +122,10 @@ def _has_too_many_parts(body: bytes) -> bool:
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     made = dict(pairs)
     if len(made) > MAX_KEYS:
-        raise BadRequest(f"an object has {len(made):,} keys; no part of a job has so many")
+        raise BadRequest(f"an object has {len(made):,} keys; no part of a job has that many")
     longest = max(map(len, made), default=0)
     if longest > MAX_KEY_LENGTH:
-        raise BadRequest(f"a key has {longest:,} characters; no part of a job has so long a name")
+        raise BadRequest(f"a key has {longest:,} characters; no part of a job has a name that long")
     if len(made) != len(pairs):
         twice, _ = Counter(key for key, _ in pairs).most_common(1)[0]
         raise BadRequest(f"the key {twice!r} stands twice in one object")

@@ -1,8 +1,8 @@
 """/metrics: what Prometheus collects.
 
 Requests are counted in this process, which is the only one of its gunicorn. Jobs are counted in
-the tables when somebody asks, so every API process of a service says the same of them and a
-restart forgets nothing.
+the tables at each request, so that all API processes of a service agree and a restart forgets
+nothing.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class HttpMetrics:
 
 
 class JobMetrics(Collector):
-    """What the tables say of the jobs; of a database that does not answer, only that."""
+    """Jobs as the tables count them; only `database_up` when the database does not answer."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -80,12 +80,12 @@ class JobMetrics(Collector):
         )
         yield CounterMetricFamily(
             "gradserve_leases_lost",
-            "Times that a job was taken from a worker that was not heard of any more.",
+            "Times that a job was taken from a worker whose lease ran out.",
             value=found.leases_lost,
         )
 
     def describe(self) -> Iterator[Metric]:
-        """Nothing: registering must not ask a database that may be away."""
+        """Nothing: registering must not ask a database that may be unavailable."""
         yield from ()
 
 

@@ -1,4 +1,4 @@
-"""/openapi.json and a page to try it at /docs, both without anything from the internet."""
+"""/openapi.json, and a page at /docs to try it; neither loads anything from the internet."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ INFO = Info(
 
 
 def answers(models: Mapping[int, type[BaseModel]], *problems: HTTPStatus) -> ResponseDict:
-    """What an operation answers: a model for each good status, and the problems it knows."""
+    """The answers of an operation: a model per good status, and the problems that it returns."""
     content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
     made: ResponseDict = dict(models.items())
     for status in problems:
@@ -37,8 +37,8 @@ def register(app: OpenAPI) -> dict[str, Any]:
 
     Call it when every resource is registered.
     """
-    # The plugin's page lives at /swagger and finds its files relative to the folder of the
-    # address that it is called by, so the same page works at /docs.
+    # The plugin's page is at /swagger and finds its files relative to the folder of its
+    # address, so the same page works at /docs.
     app.register_blueprint(RegisterPlugin.register(doc_url="openapi.json"))
     app.add_url_rule("/docs", endpoint="docs", view_func=app.view_functions["swagger.swagger"])
     # Without the first the page asks a validator on the internet about the document. The others

@@ -50,7 +50,7 @@ class Problem(BaseModel):
     title: str
     status: int
     detail: str
-    errors: list[InvalidPlace] | None = Field(default=None, description="in answers 422 only")
+    errors: list[InvalidPlace] | None = Field(default=None, description="only with status 422")
 
 
 def problem(status: int, kind: str, title: str, detail: str, **more: Any) -> Response:
@@ -61,7 +61,7 @@ def problem(status: int, kind: str, title: str, detail: str, **more: Any) -> Res
 
 
 def invalid(errors: list[tuple[str, str]]) -> Response:
-    """422, naming up to 100 places. Of more than that, some may not have been looked for."""
+    """422, naming up to 100 places; where there are more, not all of them were looked for."""
     shown = [
         {"pointer": pointer, "detail": detail[:MAX_DETAIL]}
         for pointer, detail in errors[:MAX_ERRORS]
@@ -73,7 +73,7 @@ def invalid(errors: list[tuple[str, str]]) -> Response:
 
 
 def validation_failed(error: ValidationError) -> Response:
-    """What flask-openapi3 answers when a model refuses a request."""
+    """The answer of flask-openapi3 when a model refuses a request."""
     return invalid(problems(error))
 
 
@@ -108,7 +108,7 @@ def register(app: Flask) -> None:
     def database_unavailable(error: DatabaseUnavailable) -> Response:
         return retry_later(str(error))
 
-    # Locked, out of disk, gone, restarting, too slow: all of them pass without our doing.
+    # Locked, out of disk, gone, restarting, too slow: each of these can pass by itself.
     @app.errorhandler(OperationalError)
     @app.errorhandler(InterfaceError)
     @app.errorhandler(InternalError)
@@ -125,7 +125,7 @@ def register(app: Flask) -> None:
     def internal_error(error: Exception) -> Response:
         log.exception("a request failed", exc_info=error)
         return problem(
-            500, "internal", "Internal error", "something went wrong that the log tells more about"
+            500, "internal", "Internal error", "something went wrong; the log has the details"
         )
 
 

@@ -1,8 +1,8 @@
 """Query parameters that a route does not have, or that are given twice, are refused everywhere.
 
-A misspelt parameter would otherwise be ignored without a word, and of two equal ones one would
-win. Every request passes here, so no route can forget it; what a route has is read from the same
-document that describes it.
+A misspelt parameter would otherwise be ignored silently, and of two equal ones one would win.
+Every request passes here, so that no route can forget it. The parameters of a route are read from
+the OpenAPI document.
 """
 
 from __future__ import annotations

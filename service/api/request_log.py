@@ -1,7 +1,7 @@
-"""Every request gets an id, a line in the log and its place in the metrics.
+"""Every request gets an id, a line in the log and a place in the metrics.
 
-The id is the caller's X-Request-Id where that is a plain one, so that a line here can be found
-from a line of whoever called; it goes back with the answer and on with the job's message.
+The id is the caller's X-Request-Id where that is a plain one, so that the caller's log and this
+one can be matched. It is returned with the answer and travels with the job's message.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 HEADER = "X-Request-Id"
 PLAIN = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-# Asked every few seconds by machines: their lines would hide the others.
+# Requested every few seconds by machines: their lines would hide the others.
 QUIET = frozenset({"/healthz", "/readyz", "/metrics"})
 
 
@@ -37,7 +37,7 @@ def register(app: Flask, metrics: HttpMetrics) -> None:
 
     @app.after_request
     def end(answer: Response) -> Response:
-        """When the headers are ready; a stream goes on after that."""
+        """Logs when the headers are ready; a stream continues after that."""
         seconds = time.perf_counter() - g.started
         answer.headers[HEADER] = g.request_id
         metrics.observe(_method(), _route(), answer.status_code, seconds)
@@ -63,5 +63,5 @@ def _method() -> str:
 
 
 def _route() -> str:
-    """The pattern that the path matched: ids would make a time series each."""
+    """The pattern that the path matched: with ids, each job would be a time series."""
     return matched_pattern() or "none"

@@ -1,6 +1,6 @@
-"""What can go wrong in the domain, raised where it is found.
+"""Errors of the domain, raised where they are found.
 
-`service.api.problems` turns these into HTTP answers in one place; the command line prints them
+`service.api.problems` turns them into HTTP answers, in one place; the command line prints them
 as one sentence. Each message is meant for a person.
 """
 
@@ -35,24 +35,24 @@ class JobNotFound(GradserveError):
 
 
 class ParametersNotFound(GradserveError):
-    """The job has no final parameters: it has not succeeded, or not yet."""
+    """The job has no final parameters, because it has not succeeded."""
 
     def __init__(self, id: str, state: str) -> None:
-        super().__init__(f"job {id} is {state}: its parameters are there once it has succeeded")
+        super().__init__(f"job {id} is {state}: it has parameters once it has succeeded")
 
 
 class InvalidTransition(GradserveError):
-    """The job's state does not allow what was asked."""
+    """The job's state does not allow the request."""
 
     def __init__(self, id: str, state: str, wanted: str) -> None:
         super().__init__(f"job {id} is {state}, it cannot be {wanted}")
 
 
 class InvalidCursor(GradserveError):
-    """A page cursor that no page ever handed out."""
+    """A page cursor that no page has ever returned."""
 
     def __init__(self) -> None:
-        super().__init__("is not a cursor that this service gave; take next_cursor of a page")
+        super().__init__("is not a cursor of this service; take next_cursor of a page")
 
 
 class IdempotencyConflict(GradserveError):
@@ -66,17 +66,17 @@ class IdempotencyConflict(GradserveError):
 
 
 class LeaseLost(GradserveError):
-    """The claim no longer owns its job: the lease ran out, or somebody else holds it now."""
+    """The claim no longer owns its job: the lease ran out, or another worker has it now."""
 
     def __init__(self, id: str, fence: int) -> None:
         super().__init__(f"claim {fence} of job {id} no longer owns it")
 
 
 class InvalidRequest(GradserveError):
-    """What was sent can be read but not accepted.
+    """The request can be read but not accepted.
 
     Attributes:
-        errors: JSON pointers into what was sent, each with a sentence about that place.
+        errors: JSON pointers into the request, each with a sentence about that place.
     """
 
     def __init__(self, errors: list[tuple[str, str]]) -> None:

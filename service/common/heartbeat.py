@@ -1,7 +1,7 @@
-"""How a program without a port shows that it works: a file that it touches now and then.
+"""The heartbeat of a program without a port: a file that it touches now and then.
 
-The file's time is that until which the last beat is good, so whoever looks at it needs to know
-nothing of the program's rhythm.
+The file's time is the one until which the last beat is good, so that whoever looks at it need not
+know the program's rhythm.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 
 
 def beat(file: str, good_for: float) -> None:
-    """Says that all is well for so many seconds from now; nothing when no file is wanted."""
+    """Signals life for `good_for` seconds from now; does nothing without a file."""
     if file:
         until = time.time() + good_for
         Path(file).touch()

@@ -1,4 +1,4 @@
-"""Logs of the API, the workers and recovery: one JSON object a line, one line an event.
+"""Logs of the API, the workers and recovery: one JSON object per line, one line per event.
 
     {"time": "2026-01-31T12:00:00.000Z", "level": "INFO", "message": "job claimed",
      "request_id": "…", "job_id": "job_…", "worker": "host:42", "attempt": 1}
@@ -24,7 +24,7 @@ _bound: ContextVar[Mapping[str, object]] = ContextVar("facts", default=MappingPr
 
 
 def bind(**facts: object) -> None:
-    """Adds facts to every later event of this thread, in place of what was bound before."""
+    """Adds facts to every later event of this thread, in place of those bound before."""
     _bound.set(facts)
 
 
@@ -61,13 +61,13 @@ class JsonFormatter(logging.Formatter):
 
 
 def configure(level: int = logging.INFO) -> None:
-    """Sends all logging of this process to standard error, one line an event."""
+    """Sends all logging of this process to standard error, one line per event."""
     handler = logging.StreamHandler()
     handler.setFormatter(JsonFormatter())
     logging.basicConfig(handlers=[handler], level=level, force=True)
     logging.captureWarnings(True)
-    # Celery's own two lines for each message would say less than ours and twice as often;
-    # Alembic has two for each look at the schema.
+    # Celery would add two lines per message, and Alembic two per look at the schema, that say
+    # less than ours.
     for name in ("celery.worker.strategy", "celery.app.trace", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
 
@@ -78,7 +78,7 @@ def _time(seconds: float) -> str:
 
 
 def _plain(fact: object) -> object:
-    """What JSON can hold; anything else as its text."""
+    """The fact if JSON can hold it, else its text."""
     if fact is None or isinstance(fact, str | int):
         return fact
     if isinstance(fact, float) and math.isfinite(fact):

@@ -1,4 +1,4 @@
-"""What the operating system is asked for, so that no process outlives `gradserve up`.
+"""Calls to the operating system by which no process outlives `gradserve up`.
 
 Every child leads a session of its own: the terminal's Ctrl-C reaches the parent only, and a
 child is ended together with whatever it forked by signalling its group. On Linux the kernel

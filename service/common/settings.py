@@ -33,7 +33,7 @@ RENAMED = {
 """Names of version 0.1, accepted for one version, and the names that took their place."""
 
 BROKER_SCHEMES = ("redis", "rediss", "redis+socket")
-# How kombu spells the three ways to look at a server's certificate.
+# How kombu spells the three ways to check a server's certificate.
 CERT_REQS = ("required", "optional", "none", "CERT_REQUIRED", "CERT_OPTIONAL", "CERT_NONE")
 # What may stand behind the question mark; kombu fails on anything else when it connects.
 TLS_OPTIONS = (
@@ -49,7 +49,7 @@ def _field(default: Any, help: str, *, secret: bool = False) -> Any:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What one process of the service needs to know. Construction checks every value.
+    """The settings of one process of the service. Construction checks every value.
 
     Raises:
         ConfigError: with one sentence that names the variable, what is wrong and what is right.
@@ -69,7 +69,7 @@ class Settings:
         secret=True,
     )
     lease_seconds: float = _field(
-        20.0, "A worker that has not been heard of for this long has lost its job."
+        20.0, "A worker that has not renewed its lease for this long loses its job."
     )
     recovery_seconds: float = _field(2.0, "How often recovery looks for lost leases.")
     republish_seconds: float = _field(
@@ -111,7 +111,7 @@ class Settings:
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Self:
-        """Reads every GRADSERVE_* variable; a name that is no setting is an error, not a typo."""
+        """Reads every GRADSERVE_* variable; one that is not a setting is an error."""
         environ = _with_new_names(environ)
         fields = {env_name(field.name): field for field in dataclasses.fields(cls)}
         values: dict[str, Any] = {}
@@ -121,7 +121,7 @@ class Settings:
             if name not in fields:
                 near = difflib.get_close_matches(name, fields, n=1)
                 hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(fields)}"
-                raise ConfigError(f"{name} is no setting of gradserve: {hint}")
+                raise ConfigError(f"{name} is not a setting of gradserve: {hint}")
             field = fields[name]
             if text:  # compose files pass what is unset as an empty text
                 values[field.name] = _parse(name, text, type(field.default))
@@ -205,7 +205,7 @@ def _with_driver(url: URL, driver: str) -> str:
 
 
 def _broker_url(text: str) -> str:
-    """The address, made to look at certificates unless it says how to."""
+    """The address, made to check certificates unless it says how to."""
     parts = _broker_parts(text)
     options = dict(parse_qsl(parts.query, keep_blank_values=True))
     known = SOCKET_OPTIONS if parts.scheme == "redis+socket" else TLS_OPTIONS
@@ -222,7 +222,7 @@ def _broker_url(text: str) -> str:
             "it must be required, optional or none"
         )
     if parts.scheme == "rediss" and cert_reqs is None:
-        # Without it kombu takes any certificate, that of an impostor as well.
+        # Without it kombu accepts any certificate, also that of an impostor.
         query = "&".join(filter(None, (parts.query, "ssl_cert_reqs=required")))
         return parts._replace(query=query).geturl()
     return text
@@ -233,20 +233,20 @@ def _broker_parts(text: str) -> SplitResult:
     try:
         parts = urlsplit(text)
         usable = parts.path if parts.scheme == "redis+socket" else parts.hostname
-        # Both raise: where there is no port number, and where no host can have such a name.
+        # Both may raise: where the port is not a number, and where no host can have such a name.
         _ = parts.port, (parts.hostname or "").encode("idna")
     except ValueError:
         usable = None
-    # At a semicolon kombu would begin another address, which nothing here has looked at.
+    # After a semicolon kombu would read another address, which nothing here has checked.
     if not usable or parts.scheme not in BROKER_SCHEMES or ";" in text:
         raise ConfigError(
             f"{name} must look like redis://HOST:PORT/DB, rediss://HOST:PORT/DB "
             "or redis+socket:///PATH"
         )
     if parts.scheme != "redis+socket" and not re.fullmatch("/?[0-9]*", parts.path):
-        # What stands there may be half of a password with a slash in it, so it is not repeated.
+        # It may be half of a password with a slash in it, so it is not repeated.
         raise ConfigError(
-            f"{name} ends in a database that is no number: it must look like "
+            f"{name} ends in a database that is not a number: it must look like "
             f"{parts.scheme}://HOST:PORT/DB, where DB counts from 0"
         )
     return parts

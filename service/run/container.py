@@ -2,7 +2,7 @@
 
 It looks at the settings, the database and the broker, then becomes the program of its role.
 What a person has to put right (a wrong password, a schema of another version) ends the
-container with one sentence in its log. A server that is merely away does not: the programs
+container with one sentence in its log. A server that is merely unavailable does not: the programs
 themselves wait for it, as they do later on.
 """
 
@@ -35,7 +35,7 @@ log = logging.getLogger("gradserve")
 ROLES = ("api", "worker", "recovery", "migrate")
 # Roles of version 0.1, accepted for one version, so that its compose file still starts.
 RENAMED = {"sweeper": "recovery"}
-# What Postgres says when it is there and will not let this service in, however long it waits.
+# What Postgres says when it answers and will refuse this service however long it waits.
 REFUSALS = ("authentication failed", "no password supplied", "no pg_hba.conf", "does not exist")
 
 
@@ -75,7 +75,7 @@ def upgrade(settings: Settings) -> None:
 
 
 def check_database(settings: Settings) -> None:
-    """Raises what no waiting would mend; a database that is away is only noted.
+    """Raises for faults that waiting does not mend; a database that is unavailable is only logged.
 
     Raises:
         ConfigError: it refuses this user, this password or this database name.
@@ -95,7 +95,7 @@ def check_database(settings: Settings) -> None:
 
 
 def check_broker(settings: Settings) -> None:
-    """Raises what no waiting would mend; a broker that is away is only noted.
+    """Raises for faults that waiting does not mend; a broker that is unavailable is only logged.
 
     Raises:
         ConfigError: it refuses this user or this password.
@@ -116,7 +116,7 @@ def check_broker(settings: Settings) -> None:
 
 
 def _refusal(error: BaseException | None) -> ConfigError | None:
-    """What to put right when the database is there and will not let this service in."""
+    """The sentence about a database that answers and refuses this service."""
     reason = _last_words(error)
     if not any(refusal in reason for refusal in REFUSALS):
         return None

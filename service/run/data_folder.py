@@ -24,7 +24,7 @@ from service.common.errors import GradserveError
 
 # sockaddr_un.sun_path, with its terminating NUL.
 SOCKET_PATH_BYTES = 108 if sys.platform == "linux" else 104
-# A killed `gradserve up` leaves a watchdog that clears away its processes within this time.
+# A killed `gradserve up` leaves a watchdog that ends its processes within this time.
 REMAINS_SECONDS = 20.0
 
 
@@ -46,7 +46,7 @@ class DataFolder:
 
     @property
     def leftovers(self) -> list[Path]:
-        """What must not stay when the service ends, files before their folder."""
+        """The files that must not stay when the service ends, each before its folder."""
         private = self.broker_socket.parent != self.path
         return [self.broker_socket, *([self.broker_socket.parent] if private else [])]
 
@@ -90,7 +90,7 @@ def _not_writable(path: Path, error: OSError) -> FolderUnusable:
 
 
 def remove(path: Path) -> None:
-    """Removes a file or an empty folder; one that is gone or in use is let be."""
+    """Removes a file or an empty folder; one that is gone or in use is left alone."""
     with suppress(OSError):
         if path.is_dir():
             path.rmdir()
@@ -99,7 +99,7 @@ def remove(path: Path) -> None:
 
 
 def _lock(lock_fd: int, path: Path) -> None:
-    """Takes the lock, waiting only while the remains of a killed owner are cleared away."""
+    """Takes the lock, waiting only while the remains of a killed owner are removed."""
     deadline = time.monotonic() + REMAINS_SECONDS
     while not _try_lock(lock_fd, path):
         owner = int(os.pread(lock_fd, 20, 0) or b"0")

@@ -19,7 +19,7 @@ LINGER_SECONDS = 2
 
 
 class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no types
-    """Lets go of clients that stop in the middle.
+    """Disconnects clients that stop in the middle.
 
     gunicorn itself waits for them without end, so that as many half requests as there are
     threads keep everybody else out.
@@ -37,13 +37,13 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no types
         result = super().handle(conn)
         if not result:
             # gunicorn does this in the thread that accepts: nobody else got in while clients
-            # that do not close were let go of in turn. Now nothing is left to wait for there.
+            # that do not close were disconnected in turn. Now nothing is left to wait for there.
             with suppress(OSError):
-                let_go(conn.sock)
+                disconnect(conn.sock)
         return result
 
 
-def let_go(client: socket.socket) -> None:
+def disconnect(client: socket.socket) -> None:
     """Waits for a client to close, reading what it still sends, so that it gets its answer.
 
     gunicorn reads 64 kB. A larger body that nobody wants would leave its sender waiting for room.

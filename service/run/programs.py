@@ -24,8 +24,8 @@ PYTHON = (sys.executable, "-P", "-m")
 
 def broker(folder: DataFolder) -> Part:
     """A private Valkey on a socket in the data folder; no port, no files."""
-    # Messages are only hints that a job waits, and recovery sends them again: nothing of
-    # them is written to disk. Without eviction a full memory refuses messages, it drops none.
+    # Messages are only hints that a job waits, and recovery publishes them again: none is
+    # written to disk. Without eviction a full memory refuses messages and drops none.
     options = {
         "port": "0",
         "unixsocket": str(folder.broker_socket),
@@ -69,5 +69,5 @@ def worker(workers: int) -> Part:
 
 
 def recovery() -> Part:
-    """Frees the jobs of lost workers and rings for waiting ones."""
+    """Frees the jobs of lost workers and publishes again for those that wait."""
     return Part("recovery", [*PYTHON, "worker.recovery"], stage=1, grace_seconds=3)

@@ -88,7 +88,7 @@ class Supervisor:
 
     @property
     def stopping(self) -> bool:
-        """Whether a signal asked for the end."""
+        """Whether a signal has asked for the end."""
         return self._stop_signals > 0
 
     def start(self, part: Part) -> None:

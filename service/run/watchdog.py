@@ -52,13 +52,13 @@ class Watchdog:
         self._send(f"!{path}")
 
     def close(self) -> None:
-        """Ends the watchdog, which first stops what it was not told to be gone."""
+        """Ends the watchdog, which first stops what it was not told has ended."""
         with suppress(BrokenPipeError):
             self._pipe.close()
         self._process.wait()
 
     def _send(self, line: str) -> None:
-        # Without a watchdog the kernel's death signal is still there: go on.
+        # Without a watchdog the kernel's death signal is still there: continue.
         with suppress(BrokenPipeError):
             self._pipe.write(os.fsencode(line) + b"\n")
             self._pipe.flush()

@@ -1,6 +1,6 @@
-"""Checkpoints: what a run needs to go on to the bit.
+"""Checkpoints: everything needed to resume with bit-identical results.
 
-The newest two are kept to resume from, the second in case the first is damaged; retained ones
+The newest two are kept to resume from, the second in case the first is damaged. Retained ones
 are kept for looking back.
 """
 
@@ -24,7 +24,7 @@ _TABLE = tables.Checkpoint.__table__
 
 
 class Checkpoint(NamedTuple):
-    """A checkpoint as it was read, which need not be as it was written."""
+    """A checkpoint as it was read; `intact` tells whether it still is as it was written."""
 
     step: int
     data: bytes
@@ -38,14 +38,14 @@ class Checkpoint(NamedTuple):
 def retained_every(steps: int, checkpoint_every: int) -> int:
     """The multiple of `checkpoint_every` at which a job's checkpoints are retained.
 
-    `checkpoint_every` itself unless that made more than 200 of them over the whole run.
+    `checkpoint_every` itself, unless that would retain more than 200 over the whole run.
     """
     return checkpoint_every * max(1, math.ceil(steps / checkpoint_every / MAX_RETAINED))
 
 
 def add(
     session: Session,
-    job: int,
+    job_key: int,
     *,
     step: int,
     data: bytes,
@@ -56,24 +56,24 @@ def add(
     sha256 = hashlib.sha256(data).hexdigest()
     session.execute(
         _insert(now),
-        {"job": job, "step": step, "data": data, "sha256": sha256, "retained": retained},
+        {"job": job_key, "step": step, "data": data, "sha256": sha256, "retained": retained},
     )
-    session.execute(_PRUNE, {"of_job": job})
+    session.execute(_PRUNE, {"of_job": job_key})
 
 
 def keep(
     session: Session,
-    job: int,
+    job_key: int,
     retained: Mapping[int, bytes],
     now: ColumnElement[float] = DATABASE_TIME,
 ) -> None:
-    """Writes checkpoints for looking back, by step, in one go."""
+    """Writes checkpoints for looking back, by step, in one statement."""
     if retained:
         session.execute(
             _insert(now),
             [
                 {
-                    "job": job,
+                    "job": job_key,
                     "step": step,
                     "data": data,
                     "sha256": hashlib.sha256(data).hexdigest(),
@@ -84,15 +84,17 @@ def keep(
         )
 
 
-def newest_first(session: Session, job: int, at_most: int | None = None) -> Iterator[Checkpoint]:
-    """The checkpoints of a job up to step `at_most`, each read only when it is asked for.
+def newest_first(
+    session: Session, job_key: int, at_most: int | None = None
+) -> Iterator[Checkpoint]:
+    """The checkpoints of a job up to step `at_most`, each read only when asked for.
 
     The caller takes the first that is `intact`.
     """
-    for step in session.scalars(_STEPS, {"of_job": job}).all():
+    for step in session.scalars(_STEPS, {"of_job": job_key}).all():
         if at_most is not None and step > at_most:
             continue
-        row = session.execute(_LOAD, {"of_job": job, "at_step": step}).one()
+        row = session.execute(_LOAD, {"of_job": job_key, "at_step": step}).one()
         yield Checkpoint(*row)
 
 

@@ -1,6 +1,7 @@
 """The statements by which a claim changes its job, each under the claim's fence.
 
-They are built once for each clock: in service there is one, the database's.
+The fence and the step are two of the five locks on a history row in docs/architecture.md. The
+statements are built once per clock; a service has only one, that of its database.
 """
 
 from __future__ import annotations
@@ -33,14 +34,15 @@ FINAL = tuple(f"final_{name}" for name in FIGURES)
 
 Statement = ReturningUpdate[*tuple[Any, ...]]
 
+# The second lock: each statement of a claim names its own fence.
 HELD = (
     jobs.pk == bindparam("of_pk"),
     jobs.fence == bindparam("of_fence"),
     jobs.state == "running",
 )
-WISH = select(jobs.desired_state).where(*HELD)
+DESIRED_STATE = select(jobs.desired_state).where(*HELD)
 
-# Where a running job goes when its worker lets go of it.
+# What a running job becomes when its worker releases it.
 STATE_AFTER_RELEASE = func.coalesce(jobs.desired_state, "queued")
 
 
@@ -55,7 +57,7 @@ def _figure(name: str) -> ColumnElement[Any]:
 
 
 def left(now: ColumnElement[float]) -> dict[str, Any]:
-    """What changes in every job that stops running."""
+    """The values that change in every job that stops running."""
     return {"lease_until": null(), "desired_state": null(), "updated_at": now}
 
 
@@ -63,6 +65,7 @@ def left(now: ColumnElement[float]) -> dict[str, Any]:
 def claim(now: ColumnElement[float]) -> Statement:
     return (
         update(Job.__table__)
+        # The first lock: only a queued job can be claimed.
         .where(jobs.id == bindparam("of_id"), jobs.state == "queued")
         .values(
             state="running",
@@ -100,6 +103,7 @@ def claim(now: ColumnElement[float]) -> Statement:
 def progress(now: ColumnElement[float]) -> Statement:
     return (
         update(Job.__table__)
+        # The third lock: a progress starts where the one before it has ended.
         .where(*HELD, jobs.step == bindparam("at_step"))
         .values(
             step=bindparam("to_step"),
@@ -187,5 +191,5 @@ def release(now: ColumnElement[float]) -> Statement:
     )
 
 
-# Read and written by the claim's own transaction, when another environment takes a job over.
+# In the claim's own transaction, when the job was computed elsewhere before.
 ENVIRONMENT = update(Job.__table__).where(*HELD).values(environment=bindparam("new_environment"))

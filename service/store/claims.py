@@ -1,9 +1,8 @@
-"""A worker's hold on a job: claimed once, renewed by progress, given back or ended.
+"""A worker's claim of a job: made once, renewed by progress, released or ended.
 
-Each statement names the claim's fence. A worker that was thought dead and comes back finds that
-its fence is no longer the job's, changes nothing and gets `LeaseLost`.
-
-docs/architecture.md lists the five locks that keep a history row from being there twice.
+Each statement names the claim's fence. A worker that was presumed dead and is not finds that its
+fence is no longer the job's: it changes nothing and gets `LeaseLost`. docs/architecture.md lists
+the five locks that keep a history row from being stored twice.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
     from engine.train import HistoryRow
 
 
-class StepFigures(NamedTuple):
+class StepScores(NamedTuple):
     """Loss and score of the parameters after `step` updates; None where there is none."""
 
     step: int
@@ -40,7 +39,7 @@ class StepFigures(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What a worker needs to train a job and to prove that the job is its own."""
+    """Everything that a worker needs to train a job and to prove that the job is its own."""
 
     pk: int
     id: str
@@ -50,7 +49,7 @@ class Claim:
     spec: str
     step: int
     trained_seconds: float
-    best: StepFigures | None = None
+    best: StepScores | None = None
 
 
 def claim(
@@ -62,10 +61,10 @@ def claim(
     environment: Mapping[str, str] | None = None,
     now: ColumnElement[float] = DATABASE_TIME,
 ) -> Claim | None:
-    """Takes a queued job; None when it is not queued, whatever the reason.
+    """Claims a queued job; None when it is not queued, whatever the reason.
 
-    `environment` names what will compute the job's bits. It is recorded with the step from which
-    it does, unless the job's last claim had the same.
+    `environment` names the software and the processor that compute the job's bits from here on.
+    It is recorded with the current step, unless the last claim had the same.
     """
     row = session.execute(
         claim_statements.claim(now),
@@ -101,25 +100,25 @@ def record_progress(
     lease_seconds: float,
     checkpoint: bytes | None,
     retained: bool = False,
-    best: StepFigures | None = None,
+    best: StepScores | None = None,
     trained_before: float = 0.0,
     now: ColumnElement[float] = DATABASE_TIME,
 ) -> DesiredState | None:
-    """Moves a job on from `previous_step` to `step` and renews its lease.
+    """Advances a job from `previous_step` to `step` and renews its lease.
 
     Args:
         step: finished updates.
         previous_step: `step` of the progress before, of any claim.
         rows: the logged steps in between; the last one's numbers become the job's.
-        seconds: time spent training since the progress before.
-        checkpoint: the state at `step`. Left out only where the same transaction ends the job,
-            so that the history never outruns the newest checkpoint.
+        seconds: time spent training since the previous progress.
+        checkpoint: the state at `step`. None only where the same transaction ends the job, so
+            that the history never outruns the newest checkpoint.
         retained: the checkpoint is kept for looking back.
         best: the best logged step so far; None leaves the recorded one.
-        trained_before: seconds of training up to the progress before.
+        trained_before: seconds of training up to the previous progress.
 
     Returns:
-        What somebody wants to become of the job.
+        The state that was requested for the job, if any.
 
     Raises:
         LeaseLost: the job is no longer this claim's or is not at `previous_step`; roll back.
@@ -145,14 +144,14 @@ def record_progress(
     if best is not None:
         statement = claim_statements.progress_with_best(now, bool(rows))
         values |= {f"new_best_{name}": value for name, value in best._asdict().items()}
-    wish: DesiredState | None = _change(session, claim, statement, values)
+    desired: DesiredState | None = _change(session, claim, statement, values)
     pace = seconds / max(1, step - previous_step)
-    # The clock is read once per progress; the steps in between are taken as equally long.
+    # The clock is read once per progress; the steps in between count as equally long.
     elapsed = [trained_before + pace * (row.step + 1 - previous_step) for row in rows]
     history.insert_rows(session, claim.pk, rows, elapsed)
     if checkpoint is not None:
         checkpoints.add(session, claim.pk, step=step, data=checkpoint, retained=retained, now=now)
-    return wish
+    return desired
 
 
 def renew_lease(
@@ -167,19 +166,19 @@ def renew_lease(
     Raises:
         LeaseLost: the job is no longer this claim's.
     """
-    wish: DesiredState | None = _change(
+    desired: DesiredState | None = _change(
         session, claim, claim_statements.renew(now), {"lease_seconds": lease_seconds}
     )
-    return wish
+    return desired
 
 
-def wish(session: Session, claim: Claim) -> DesiredState | None:
+def desired_state(session: Session, claim: Claim) -> DesiredState | None:
     """What somebody wants to become of the job; reads only.
 
     Raises:
         LeaseLost: the job is no longer this claim's.
     """
-    row = session.execute(claim_statements.WISH, _hold(claim)).one_or_none()
+    row = session.execute(claim_statements.DESIRED_STATE, _hold(claim)).one_or_none()
     if row is None:
         raise LeaseLost(claim.id, claim.fence)
     wanted: DesiredState | None = row[0]
@@ -192,13 +191,13 @@ def succeed(
     *,
     step: int,
     packed: Packed,
-    final: StepFigures | None = None,
+    final: StepScores | None = None,
     now: ColumnElement[float] = DATABASE_TIME,
 ) -> JobState:
     """Stores the delivered parameters and ends the job `succeeded`.
 
-    `step` is that of the newest progress, `final` what is known of the delivered parameters. A
-    job whose cancel was accepted before this ends `cancelled`, without parameters.
+    `step` is that of the newest progress, `final` the scores of the delivered parameters. A job
+    whose cancel was accepted before this ends `cancelled`, without parameters.
 
     Raises:
         LeaseLost: the job is no longer this claim's or is not at `step`.
@@ -237,10 +236,10 @@ def fail(
 def release(
     session: Session, claim: Claim, *, now: ColumnElement[float] = DATABASE_TIME
 ) -> JobState:
-    """Gives the job back to where its wish points: `cancelled`, `paused`, else `queued`.
+    """Releases the job: it becomes `cancelled` or `paused` where that was requested, else `queued`.
 
-    An orderly release is no attempt. A job that is queued again is the next for recovery to
-    ring.
+    An orderly release does not count as an attempt. A job that is queued again is due for a
+    message, which recovery publishes.
 
     Raises:
         LeaseLost: the job is no longer this claim's.
@@ -253,16 +252,16 @@ def release(
 
 def _best_so_far(
     session: Session, values: Mapping[str, Any], recorded: Sequence[Any]
-) -> StepFigures | None:
+) -> StepScores | None:
     if recorded[0] is not None:
-        return StepFigures(*recorded)
+        return StepScores(*recorded)
     # A job that version 0.1 began has a history but no columns of the best step.
     found = history.best(session, values["pk"]) if values["step"] else None
-    return None if found is None else StepFigures(*found[:5])
+    return None if found is None else StepScores(*found[:5])
 
 
 def _change(session: Session, claim: Claim, statement: Statement, values: dict[str, Any]) -> Any:
-    """Runs a statement that changes the claim's job and returns one value of it."""
+    """Runs a statement that changes the claim's job; returns the one value that it returns."""
     row = session.execute(statement, _hold(claim) | values).one_or_none()
     if row is None:
         raise LeaseLost(claim.id, claim.fence)
@@ -273,15 +272,15 @@ def _hold(claim: Claim) -> dict[str, int]:
     return {"of_pk": claim.pk, "of_fence": claim.fence}
 
 
-def _final_values(final: StepFigures | None) -> dict[str, Any]:
-    figures = dict.fromkeys(StepFigures._fields) if final is None else final._asdict()
+def _final_values(final: StepScores | None) -> dict[str, Any]:
+    figures = dict.fromkeys(StepScores._fields) if final is None else final._asdict()
     return {f"new_final_{name}": value for name, value in figures.items()}
 
 
 def _environments(
     known: list[dict[str, Any]], step: int, environment: Mapping[str, str] | None
 ) -> str | None:
-    """The JSON of the environments so far and this one, which computes from `step` on."""
+    """The environments so far and this one, which computes from `step` on, as JSON."""
     if environment is None:
         return None
     return json.dumps([*known, {"from_step": step, **environment}])

@@ -1,4 +1,4 @@
-"""What the tables say about the service as a whole, for its metrics."""
+"""Counts over all jobs, for the metrics."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from service.store.states import STATES, JobState
 from service.store.tables import Event, Job
 
 
-class Figures(NamedTuple):
-    """`oldest_queued_seconds` is how long the longest waiting job is queued, 0 without one."""
+class Counts(NamedTuple):
+    """`oldest_queued_seconds`: how long the longest waiting job has been queued; 0 without one."""
 
     jobs: dict[JobState, int]
     oldest_queued_seconds: float
     leases_lost: int
 
 
-def read(session: Session) -> Figures:
-    """Counts, from indexes, and the waiting time of the queued jobs."""
+def read(session: Session) -> Counts:
+    """Counts jobs and lost leases, and measures the longest wait; all from indexes but the last."""
     counted = dict(session.execute(_JOBS).all())
-    return Figures(
+    return Counts(
         jobs={state: counted.get(state, 0) for state in STATES},
         oldest_queued_seconds=max(0.0, session.scalar(_OLDEST_QUEUED) or 0.0),
         leases_lost=session.scalar(_LEASES_LOST) or 0,

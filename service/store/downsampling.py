@@ -27,26 +27,26 @@ MIN_RANGES = 1_000
 
 PICKS = 256
 """How many steps one statement locates. Its text is always the same: SQLAlchemy keeps every text
-that it has compiled, and one with two names a point takes megabytes."""
+that it has compiled, and one with two names per point takes megabytes."""
 
 
 def thinned(
-    session: Session, job: int, *, after_step: int, max_points: int
+    session: Session, job_key: int, *, after_step: int, max_points: int
 ) -> Sequence[Row[*tuple[Any, ...]]]:
     """At most `max_points` (≥ 3) of the rows that `history.read` gives, the ends among them."""
-    here = {"job": job, "after": after_step}
+    here = {"job": job_key, "after": after_step}
     with _walking_along_the_key(session):
         rows, first, last = session.execute(_EXTENT, here).one()
     if rows <= max_points:
-        return history.read(session, job, after_step=after_step, limit=max_points)
+        return history.read(session, job_key, after_step=after_step, limit=max_points)
     if rows <= IN_MEMORY_ROWS:
         points = _array(session.execute(_POINTS, here).all())
         points = points[np.isfinite(points[:, 1])]
         steps = points[lttb(points, max_points)[1:-1], 0].astype(int).tolist()
     else:
         with _walking_along_the_key(session):
-            steps = _by_ranges(session, job, first, last, max_points)
-    return session.execute(_AT, {"job": job, "steps": [first, *steps, last]}).all()
+            steps = _by_ranges(session, job_key, first, last, max_points)
+    return session.execute(_AT, {"job": job_key, "steps": [first, *steps, last]}).all()
 
 
 def lttb(points: Floats, wanted: int) -> npt.NDArray[np.intp]:
@@ -75,7 +75,7 @@ def lttb(points: Floats, wanted: int) -> npt.NDArray[np.intp]:
 def _walking_along_the_key(session: Session) -> Iterator[None]:
     """Keeps Postgres from making a bitmap of every range, which takes three times as long.
 
-    It would, until it has statistics of new rows.
+    Without this it does so until it has statistics of the new rows.
     """
     if session.get_bind().dialect.name != "postgresql":
         yield
@@ -85,11 +85,11 @@ def _walking_along_the_key(session: Session) -> Iterator[None]:
     session.execute(text("SET LOCAL enable_bitmapscan TO DEFAULT"))
 
 
-def _by_ranges(session: Session, job: int, first: int, last: int, wanted: int) -> list[int]:
+def _by_ranges(session: Session, job_key: int, first: int, last: int, wanted: int) -> list[int]:
     """Steps to draw between `first` and `last`, from the extremes of ranges of steps."""
     width = -(-(last - first + 1) // max(MIN_RANGES, wanted))
     statement = _RANGES[session.get_bind().dialect.name]
-    here = {"job": job, "first": first, "last": last, "width": width}
+    here = {"job": job_key, "first": first, "last": last, "width": width}
     ranges = _array(session.execute(statement, here).all())
     ranges = ranges[np.isfinite(ranges).all(axis=1)]
     # Where in its range an extreme stands makes no visible difference to the choice.
@@ -98,11 +98,11 @@ def _by_ranges(session: Session, job: int, first: int, last: int, wanted: int) -
     extremes = np.stack([low, high], axis=1).reshape(-1, 2)
     chosen = lttb(extremes, wanted)[1:-1]
     starts = ranges[chosen // 2, 0].astype(int).tolist()
-    return _locate(session, job, width, starts, extremes[chosen, 1].tolist())
+    return _locate(session, job_key, width, starts, extremes[chosen, 1].tolist())
 
 
 def _locate(
-    session: Session, job: int, width: int, starts: list[int], losses: list[float]
+    session: Session, job_key: int, width: int, starts: list[int], losses: list[float]
 ) -> list[int]:
     """The first step with this loss in each range that begins at this start."""
     steps: list[int] = []
@@ -111,7 +111,7 @@ def _locate(
         some = [*zip(starts[i : i + PICKS], losses[i : i + PICKS], strict=True)]
         some += some[-1:] * (PICKS - len(some))
         # Bound as numbers: a loss that went through text need not be equal any more.
-        given: dict[str, Any] = {"job": job, "width": width}
+        given: dict[str, Any] = {"job": job_key, "width": width}
         for k, (start, loss) in enumerate(some):
             given |= {f"s{k}": start, f"l{k}": loss}
         steps += session.scalars(_LOCATE, given)
@@ -141,7 +141,7 @@ _AT = (
 )
 
 # Grouping by step / width would make SQLite sort a million rows; looking each range up by the
-# key does not. Postgres takes one look at each row where SQLite, without LATERAL, takes two.
+# key does not. Postgres looks at each row once; SQLite, without LATERAL, twice.
 _RANGES = {
     "sqlite": text(
         """

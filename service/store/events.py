@@ -1,4 +1,4 @@
-"""The audit trail: one row for each thing that happened to a job."""
+"""The audit trail: one row per event in the life of a job."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from service.store.tables import Event
 
 
 class NewEvent(NamedTuple):
-    """One event, before the database has given it a number and a time."""
+    """An event, before the database has given it a number and a time."""
 
     job: int
     kind: str
@@ -28,14 +28,14 @@ class NewEvent(NamedTuple):
 def record(
     session: Session, *new_events: NewEvent, now: ColumnElement[float] = DATABASE_TIME
 ) -> None:
-    """Writes events in the caller's transaction, beside the change that they tell of."""
+    """Writes events in the transaction of the change that they record."""
     if new_events:
         session.execute(_insert(now), [new_event._asdict() for new_event in new_events])
 
 
-def of_job(session: Session, job: int, *, after: int = 0, limit: int = 1000) -> Sequence[Event]:
+def of_job(session: Session, job_key: int, *, after: int = 0, limit: int = 1000) -> Sequence[Event]:
     """The events of a job after the one numbered `after`, oldest first."""
-    return session.scalars(_OF_JOB, {"job": job, "after": after, "limit": limit}).all()
+    return session.scalars(_OF_JOB, {"job": job_key, "after": after, "limit": limit}).all()
 
 
 _OF_JOB = (

@@ -27,7 +27,7 @@ _INSERT = f"INSERT INTO history ({_NAMES}) VALUES ({', '.join('?' * len(COLUMNS)
 def insert_rows(
     session: Session, job_key: int, rows: Sequence[HistoryRow], elapsed: Sequence[float]
 ) -> None:
-    """Writes rows by the database's fastest way; a step that is there already is an error.
+    """Writes rows in the database's fastest way; a step that is stored already is an error.
 
     `elapsed` is the time in seconds that training had taken when each row's step was finished.
     """
@@ -47,17 +47,17 @@ def insert_rows(
             for row, at in zip(rows, elapsed, strict=True):
                 copy.write_row((job_key, *row, at))
     except psycopg.Error as error:
-        # The driver was used directly, so its errors are wrapped as SQLAlchemy would have.
+        # The driver was used directly, so its errors are wrapped as SQLAlchemy would wrap them.
         raise DBAPIError.instance(
             _COPY, None, error, psycopg.Error, dialect=connection.dialect
         ) from error
 
 
 def read(
-    session: Session, job: int, *, after_step: int, limit: int
+    session: Session, job_key: int, *, after_step: int, limit: int
 ) -> Sequence[Row[*tuple[Any, ...]]]:
     """Rows (step, loss, accuracy, …) of the logged steps after `after_step`, in order."""
-    return session.execute(_READ, {"job": job, "after": after_step, "limit": limit}).all()
+    return session.execute(_READ, {"job": job_key, "after": after_step, "limit": limit}).all()
 
 
 def best(session: Session, job_key: int) -> Row[*tuple[Any, ...]] | None:

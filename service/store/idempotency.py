@@ -13,7 +13,7 @@ from service.store.clock import DATABASE_TIME
 from service.store.tables import IdempotencyKey, Job
 
 KEPT_SECONDS = 24 * 3600
-# Expired keys that one POST clears away.
+# How many expired keys one POST deletes.
 CLEARED = 20
 
 
@@ -26,11 +26,11 @@ def find(
 ) -> Job | None:
     """The job that this key has made within the last 24 hours.
 
-    Nobody else gets an answer for the same key until the transaction ends, so that of parallel
-    requests one makes the job and the others find it.
+    Other requests with the same key wait until the transaction ends: of parallel requests one
+    makes the job and the others find it.
 
     Raises:
-        IdempotencyConflict: the key came with another request.
+        IdempotencyConflict: the key was used for a different request.
     """
     if session.get_bind().dialect.name == "postgresql":
         # On SQLite a writing transaction has the database to itself already.
@@ -74,14 +74,14 @@ def _find(now: ColumnElement[float]) -> Select[Job, str]:
 
 @lru_cache(maxsize=16)
 def _forget(now: ColumnElement[float]) -> Delete:
-    """Removes this key, which has expired or is not there, and some others that have expired."""
+    """Deletes this key, if it has expired, and some others that have expired."""
     expired = (
         select(IdempotencyKey.key)
         .where(IdempotencyKey.created_at < now - KEPT_SECONDS)
         .order_by(IdempotencyKey.created_at)
         .limit(bindparam("at_most"))
         .with_for_update(skip_locked=True)
-        # As a plain subquery Postgres may run it once a row, and its limit then limits nothing.
+        # As a plain subquery Postgres may run it once per row, and its limit then limits nothing.
         .cte("expired")
     )
     return delete(IdempotencyKey).where(

@@ -1,4 +1,4 @@
-"""Jobs as clients see them: made, fetched, listed."""
+"""Jobs as clients see them: created, read, listed."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def get(session: Session, id: str) -> Job:
 
 
 def key(session: Session, id: str) -> int:
-    """The key of the job in other tables, without the megabytes that its row may hold.
+    """The job's key in other tables, without reading the megabytes that its row may hold.
 
     Raises:
         JobNotFound: no job has this id, which may be any text.
@@ -99,7 +99,7 @@ def page(
     state: ShownState | None = None,
     name: str | None = None,
 ) -> Page:
-    """A page of the jobs that are shown in `state` and are called `name`, newest first.
+    """A page of the jobs with this shown state and this name, newest first.
 
     Raises:
         InvalidCursor: `cursor` is not one that a page gave.
@@ -126,7 +126,7 @@ def shown_state(job: Job) -> ShownState:
 
 
 def _found(session: Session, query: Select[T], id: str) -> T:
-    # What cannot be an id is not asked for: Postgres takes a NUL in a text as an error.
+    # A text that cannot be an id is not looked up: Postgres takes a NUL in it as an error.
     found = session.scalars(query, {"id": id}).one_or_none() if ID.fullmatch(id) else None
     if found is None:
         raise JobNotFound(id)
@@ -156,7 +156,7 @@ def _position(cursor: str) -> int:
     return int(match[1])
 
 
-# A job that the session has read before is read anew: it may have changed meanwhile.
+# A job that the session has read before is read again: it may have changed meanwhile.
 _GET = select(Job).where(Job.id == bindparam("id")).execution_options(populate_existing=True)
 _KEY = select(Job.pk).where(Job.id == bindparam("id"))
 

@@ -1,6 +1,6 @@
 """Final parameters: how they are packed, hashed, stored and read.
 
-They are stored as safetensors, so that a file cut out of the column opens in any tool:
+They are stored as safetensors, so that the bytes of the column open in any tool:
 `layers.0.weights` (units × inputs), `layers.0.biases` (units), and so on, float64. The SHA-256
 is that of the plain numbers, little-endian float64, neuron by neuron in layer order, each
 neuron's weights then its bias, and does not depend on the packing.
@@ -65,9 +65,9 @@ def unpack(data: bytes) -> list[Layer]:
     ]
 
 
-def store(session: Session, job: int, *, step: int, packed: Packed) -> None:
+def store(session: Session, job_key: int, *, step: int, packed: Packed) -> None:
     session.execute(
-        _INSERT, {"job": job, "step": step, "data": packed.data, "sha256": packed.sha256}
+        _INSERT, {"job": job_key, "step": step, "data": packed.data, "sha256": packed.sha256}
     )
 
 

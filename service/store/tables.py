@@ -60,14 +60,14 @@ def _one_of(column: str, values: tuple[str, ...]) -> str:
 
 
 class Job(Base):
-    """One training job: what was asked for, how far it is, and who works on it.
+    """One training job: its specification, its progress, and the worker that trains it.
 
     `fence` grows with each claim; whoever writes with an older one changes nothing. `step` is
-    the number of finished updates in the newest progress commit. `attempt` counts claims that
-    did not end in a release, by a drain or by a wish. `trained_seconds` adds up over attempts
+    the number of finished updates in the newest progress commit. `attempt` counts the claims
+    that did not end in a release, by a drain or on request. `trained_seconds` adds up over attempts
     and leaves out pauses. `best_…` belongs to the best logged step so far, `final_…` to the
     parameters that are delivered. `environment` lists, as JSON, the software and the kind of
-    processor that computed the steps, each from which step on.
+    processor that computed the steps, each with the step from which it did.
     """
 
     __tablename__ = "jobs"
@@ -137,15 +137,15 @@ class Job(Base):
 
 
 class History(Base):
-    """The loss history, one row a logged step, for people to query with SQL.
+    """The loss history, one row per logged step, for people to query with SQL.
 
-    No foreign key to jobs: rows are only ever written by the transaction that has just updated
-    their job under its fence, and checking the key again for each row is what a million rows
-    would pay for.
+    The primary key is the fifth of the five locks in docs/architecture.md: no step is stored
+    twice. There is no foreign key to jobs: rows are only written by the transaction that has
+    just updated their job under its fence, and a million rows would pay for the check.
     """
 
     __tablename__ = "history"
-    # The key is the row on SQLite: a third smaller, and pages come in the order they are read.
+    # Clustered by the key on SQLite: a third smaller, and stored in the order of reading.
     __table_args__ = {"sqlite_with_rowid": False}  # noqa: RUF012
 
     job: Mapped[int] = mapped_column(Key, primary_key=True, autoincrement=False)
@@ -160,7 +160,7 @@ class History(Base):
 
 
 class Checkpoint(Base):
-    """Everything needed to go on from a step to the bit, with the SHA-256 of its bytes."""
+    """Everything needed to resume from a step with the same bits, and the SHA-256 of its bytes."""
 
     __tablename__ = "checkpoints"
 
@@ -186,8 +186,9 @@ class Result(Base):
 class Event(Base):
     """What happened to a job, when, and who did it: the audit trail.
 
-    `kind` says what was done; `from_state` and `to_state` are equal for a wish, which changes
-    `desired_state` only. `actor` is `api`, `recovery` or a worker's name.
+    `kind` says what was done. `from_state` and `to_state` are equal where a pause or a cancel
+    was requested, which changes `desired_state` only. `actor` is `api`, `recovery` or the name
+    of a worker.
     """
 
     __tablename__ = "events"
@@ -209,7 +210,7 @@ class Event(Base):
 
 
 class IdempotencyKey(Base):
-    """Which job a client's Idempotency-Key made, so that a repeated POST makes no second one."""
+    """The job that a client's Idempotency-Key made, so that a repeated POST makes no second one."""
 
     __tablename__ = "idempotency_keys"
     __table_args__ = (Index("ix_idempotency_keys_created_at", "created_at"),)

@@ -255,7 +255,9 @@ class Service(RuleBasedStateMachine):
 
     @rule(hand=hands)
     def look(self, hand: Hand) -> None:
-        done = self.commit(lambda session: claims.wish(session, hand.claim), allowed=hand.holds)
+        done = self.commit(
+            lambda session: claims.desired_state(session, hand.claim), allowed=hand.holds
+        )
         assert done is None or done[0] == hand.job.wish
 
     @rule(hand=hands, crash=crashes)

@@ -422,7 +422,7 @@ def test_a_database_that_stays_away_ends_the_attempt_not_the_worker(
 
     event.remove(bench.sessions, "after_begin", refuse)
     assert bench.job(id).state == "running"
-    assert "job let go" in caplog.text
+    assert "job given up" in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ class Alive(BaseModel):
 
 
 class Ready(Alive):
-    """Every part that the service needs, and how it is."""
+    """The state of each part that the service needs."""
 
     checks: dict[str, str]
 

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from engine.spec import JobSpec
 from engine.spec.warnings import warnings
-from service.store.claims import StepFigures
+from service.store.claims import StepScores
 from service.store.jobs import ShownState, shown_state
 from service.store.states import TERMINAL, ErrorCode, JobState
 from service.store.tables import Event, Job
@@ -369,7 +369,7 @@ def _maybe_rfc3339(seconds: float | None) -> str | None:
 def _scores(job: Job, which: Literal["best", "final"]) -> dict[str, Any] | None:
     if getattr(job, f"{which}_step") is None:
         return None
-    return {name: getattr(job, f"{which}_{name}") for name in StepFigures._fields}
+    return {name: getattr(job, f"{which}_{name}") for name in StepScores._fields}
 
 
 def _eta_seconds(job: Job) -> float | None:

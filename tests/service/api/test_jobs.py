@@ -303,13 +303,13 @@ def test_a_job_shows_its_best_step_what_it_delivers_and_what_made_it(
 ) -> None:
     environment = {"engine": "0.1", "numpy": "2", "numba": "0.68", "processor": "x86_64 AVX2"}
     held = claim(environment=environment)
-    best = claims.StepFigures(3, 0.25, 0.75, None, None)
+    best = claims.StepScores(3, 0.25, 0.75, None, None)
     advance(sessions, held, 0, 10, best=best)
     running = client.get(f"/v1/jobs/{held.id}").json
     assert running["best"] == best._asdict()
     assert running["final"] is None
     assert running["environment"] == [{"from_step": 0, **environment}]
-    final = claims.StepFigures(3, 0.25, 0.75, 0.5, 1.0)
+    final = claims.StepScores(3, 0.25, 0.75, 0.5, 1.0)
     packed = parameters.pack(spec.sizes(), np.zeros(spec.parameters()))
     with sessions.begin() as session:
         claims.succeed(session, held, step=10, packed=packed, final=final)

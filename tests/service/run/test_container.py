@@ -83,7 +83,8 @@ def test_an_unknown_setting_is_refused(sqlite_database: str) -> None:
         "GRADSERVE_LEASE_SECOND": "3",
     }
     assert refusal("api", environ) == (
-        "GRADSERVE_LEASE_SECOND is no setting of gradserve: did you mean GRADSERVE_LEASE_SECONDS?"
+        "GRADSERVE_LEASE_SECOND is not a setting of gradserve: "
+        "did you mean GRADSERVE_LEASE_SECONDS?"
     )
 
 

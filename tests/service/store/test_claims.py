@@ -123,7 +123,7 @@ def test_whoever_lost_the_job_changes_nothing(
             checkpoint=b"late",
         ),
         lambda session: claims.renew_lease(session, lost, lease_seconds=LEASE),
-        lambda session: claims.wish(session, lost),
+        lambda session: claims.desired_state(session, lost),
         lambda session: claims.succeed(session, lost, step=0, packed=packed),
         lambda session: claims.fail(session, lost, code="internal", detail="late"),
         lambda session: claims.release(session, lost),
@@ -228,13 +228,13 @@ def test_the_worker_hears_of_a_wish_with_its_next_word(
 ) -> None:
     held = claim()
     with sessions.begin() as session:
-        assert claims.wish(session, held) is None
+        assert claims.desired_state(session, held) is None
     with sessions.begin() as session:
         controls.request_pause(session, held.id)
     assert advance(sessions, held, 0, 2) == "paused"
     with sessions.begin() as session:
         assert claims.renew_lease(session, held, lease_seconds=LEASE) == "paused"
-        assert claims.wish(session, held) == "paused"
+        assert claims.desired_state(session, held) == "paused"
 
 
 def test_an_orderly_release_is_no_attempt(sessions: Sessions, claim: Callable[..., Claim]) -> None:
