@@ -9,7 +9,7 @@ from flask_openapi3.openapi import OpenAPI
 
 from service.api import context, metrics, openapi, problems, query_parameters, request_log
 from service.api.json_bodies import StrictRequest
-from service.api.resources import health, history, jobs
+from service.api.resources import events, health, history, parameters, submissions
 from service.common.settings import Settings
 
 
@@ -43,7 +43,13 @@ def create_app(settings: Settings) -> OpenAPI:
     database = context.attach(app, settings).database
     request_log.register(app, metrics.register(app, database))
     problems.register(app)
-    for resource in (jobs, history, health):
-        app.register_api(resource.blueprint)
+    for blueprint in (
+        submissions.blueprint,  # that of the jobs, with the route by which they are submitted
+        history.blueprint,
+        parameters.blueprint,
+        events.blueprint,
+        health.blueprint,
+    ):
+        app.register_api(blueprint)
     query_parameters.register(app, openapi.register(app))
     return app

@@ -11,9 +11,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from flask import Flask, request
+from pydantic import BaseModel, ConfigDict
 
 from service.api.routes import matched_pattern
 from service.common.errors import InvalidRequest
+
+
+class Query(BaseModel):
+    """Parameters come as text, so numbers are read from it; unknown ones are refused."""
+
+    model_config = ConfigDict(extra="forbid")
 
 
 def register(app: Flask, document: Mapping[str, Any]) -> None:

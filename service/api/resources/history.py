@@ -1,42 +1,71 @@
-"""What a job leaves behind: its loss history, its parameters, its events."""
+"""/v1/jobs/{id}/history: the logged steps of a job."""
 
 from __future__ import annotations
 
-import json
 from http import HTTPStatus as Status
 
 from flask import Response, jsonify
 from flask_openapi3.blueprint import APIBlueprint
-from flask_openapi3.models.tag import Tag
+from pydantic import BaseModel, Field
 
 from service.api.context import current
 from service.api.openapi import answers
-from service.api.resources.wire import (
-    EventList,
-    EventsQuery,
-    HistoryPage,
-    HistoryQuery,
-    JobPath,
-    ParametersView,
-    event_view,
-)
-from service.store import downsampling, events, history, jobs, parameters
+from service.api.query_parameters import Query
+from service.api.resources.jobs import TAG, JobPath
+from service.store import downsampling, history, jobs
 
-LIST_PROBLEMS = (Status.NOT_FOUND, Status.UNPROCESSABLE_ENTITY, Status.SERVICE_UNAVAILABLE)
+MAX_HISTORY = 10_000
+MAX_INTEGER = 2**31 - 1
 
 blueprint = APIBlueprint(
-    "outcomes",
-    __name__,
-    url_prefix="/v1/jobs/<string:id>",
-    abp_tags=[Tag(name="outcomes", description="What a job leaves behind")],
+    "history", __name__, url_prefix="/v1/jobs/<string:id>/history", abp_tags=[TAG]
 )
+
+
+class HistoryQuery(Query):
+    after_step: int = Field(default=-1, ge=-1, le=MAX_INTEGER)
+    limit: int = Field(default=1_000, ge=1, le=MAX_HISTORY)
+    max_points: int | None = Field(
+        default=None,
+        ge=3,
+        le=MAX_HISTORY,
+        description="thin the whole history to so many rows that look alike when drawn",
+    )
+
+
+class HistoryItem(BaseModel):
+    """One logged step; the loss is the one before the step's update."""
+
+    step: int
+    loss: float | None
+    accuracy: float | None
+    validation_loss: float | None
+    validation_accuracy: float | None
+    learning_rate: float | None
+    gradient_norm: float | None
+    elapsed_seconds: float | None = Field(
+        description="seconds of training up to the end of this step, pauses left out; measured at "
+        "each progress commit and interpolated between two"
+    )
+
+
+class HistoryPage(BaseModel):
+    """Logged steps in order."""
+
+    items: list[HistoryItem]
+    next_after_step: int | None = Field(description="null when there are no more rows by now")
 
 
 @blueprint.get(
-    "/history",
+    "",
     operation_id="get_history",
     summary="Loss history",
-    responses=answers({200: HistoryPage}, *LIST_PROBLEMS),
+    responses=answers(
+        {200: HistoryPage},
+        Status.NOT_FOUND,
+        Status.UNPROCESSABLE_ENTITY,
+        Status.SERVICE_UNAVAILABLE,
+    ),
 )
 def history_page(path: JobPath, query: HistoryQuery) -> Response:
     """Logged steps after `after_step`, in order. To follow a job that runs, ask again with the
@@ -60,42 +89,3 @@ def history_page(path: JobPath, query: HistoryQuery) -> Response:
         for row in rows
     ]
     return jsonify({"items": items, "next_after_step": items[-1]["step"] if more else None})
-
-
-@blueprint.get(
-    "/parameters",
-    operation_id="get_parameters",
-    summary="Final parameters",
-    responses=answers(
-        {200: ParametersView}, Status.NOT_FOUND, Status.CONFLICT, Status.SERVICE_UNAVAILABLE
-    ),
-)
-def final_parameters(path: JobPath) -> Response:
-    """The weights and biases that training ended with; 409 while there are none."""
-    with current().database.read() as session:
-        job = jobs.get(session, path.id)
-        result = parameters.get(session, job)
-    activations = [layer["activation"] for layer in json.loads(job.spec)["model"]["layers"]]
-    layers = [
-        {
-            "weights": layer.weights.tolist(),
-            "biases": layer.biases.tolist(),
-            "activation": activation,
-        }
-        for layer, activation in zip(parameters.unpack(result.data), activations, strict=True)
-    ]
-    return jsonify({"step": result.step, "sha256": result.sha256, "layers": layers})
-
-
-@blueprint.get(
-    "/events",
-    operation_id="list_events",
-    summary="Events",
-    responses=answers({200: EventList}, *LIST_PROBLEMS),
-)
-def event_list(path: JobPath, query: EventsQuery) -> Response:
-    """Everything that happened to the job, and who did it."""
-    with current().database.read() as session:
-        job = jobs.key(session, path.id)
-        found = events.of_job(session, job, after=query.after, limit=query.limit)
-    return jsonify({"items": [event_view(event) for event in found]})

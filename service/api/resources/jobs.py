@@ -1,83 +1,134 @@
-"""/v1/jobs: submit, list, look at, cancel, pause and resume."""
+"""/v1/jobs: list, look at, cancel, pause and resume."""
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from http import HTTPStatus as Status
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from flask import Response, current_app, jsonify, url_for
+from flask import Response, current_app, jsonify
 from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.models.tag import Tag
-from sqlalchemy.orm import Session
+from pydantic import BaseModel, Field, StringConstraints
 
-from engine.spec import JobSpec
 from service.api.context import current
 from service.api.openapi import answers
-from service.api.resources.wire import (
-    JobPage,
-    JobPath,
-    JobView,
-    NewJob,
-    PageQuery,
-    SubmitHeader,
-    SubmitQuery,
-    SubmittedJob,
-    Validated,
-    summary,
-    validated,
-    warning_list,
-)
-from service.common.errors import InvalidRequest, JobNotFound
-from service.store import controls, idempotency, jobs
-from service.store.states import TERMINAL
+from service.api.query_parameters import Query
+from service.api.timestamps import rfc3339
+from service.store import controls, jobs
+from service.store.claims import StepScores
+from service.store.jobs import ShownState, shown_state
+from service.store.states import TERMINAL, ErrorCode
 from service.store.tables import Job
+
+MAX_PAGE = 100
+NO_NUL = r"^[^\x00]*$"
 
 # How soon a client that polls should ask again.
 POLL_SECONDS = 1
 
 ACTION_PROBLEMS = (Status.NOT_FOUND, Status.CONFLICT, Status.SERVICE_UNAVAILABLE)
 
-blueprint = APIBlueprint(
-    "jobs",
-    __name__,
-    url_prefix="/v1/jobs",
-    abp_tags=[Tag(name="jobs", description="Training jobs")],
-)
+TAG = Tag(name="jobs", description="Training jobs")
+
+blueprint = APIBlueprint("jobs", __name__, url_prefix="/v1/jobs", abp_tags=[TAG])
 
 
-@blueprint.post(
-    "",
-    operation_id="submit_job",
-    summary="Submit a job",
-    responses=answers(
-        {200: Validated, 201: SubmittedJob},
-        Status.BAD_REQUEST,
-        Status.REQUEST_ENTITY_TOO_LARGE,
-        Status.UNSUPPORTED_MEDIA_TYPE,
-        Status.UNPROCESSABLE_ENTITY,
-        Status.SERVICE_UNAVAILABLE,
-    ),
-)
-def submit(header: SubmitHeader, query: SubmitQuery, body: NewJob) -> Response:
-    """Stores a job and tells the workers; the answer does not wait for them.
+class JobPath(BaseModel):
+    id: str = Field(description="the job's id, job_…")
 
-    Without a message broker the job is stored all the same and starts a little later.
+
+class PageQuery(Query):
+    limit: int = Field(default=20, ge=1, le=MAX_PAGE)
+    cursor: str | None = Field(default=None, description="next_cursor of the page before")
+    state: ShownState | None = None
+    name: Annotated[str, StringConstraints(pattern=NO_NUL)] | None = Field(
+        default=None, description="jobs of exactly this name"
+    )
+
+
+class JobError(BaseModel):
+    """Why a job failed."""
+
+    code: ErrorCode
+    detail: str
+    step: int | None
+
+
+class Scores(BaseModel):
+    """Loss and score of the parameters after `step` updates; null where it is not defined."""
+
+    step: int
+    loss: float | None
+    accuracy: float | None = Field(description="share of right predictions; R² in a regression")
+    validation_loss: float | None
+    validation_accuracy: float | None
+
+
+class Environment(BaseModel):
+    """The software and the kind of processor that computed the steps from `from_step` on.
+
+    Where all of it is equal, a job gives the same bits.
     """
-    spec = body.spec()
-    if query.validate_only:
-        _check_parent(body)
-        return jsonify(validated(spec))
-    job, replayed = _store(body, spec, header.idempotency_key)
-    answer = _view(job, warnings=warning_list(spec))
-    answer.status_code = 201
-    answer.headers["Location"] = url_for("jobs.show", id=job.id)
-    if replayed:
-        answer.headers["Idempotency-Replayed"] = "true"
-    return answer
+
+    from_step: int
+    engine: str
+    numpy: str
+    numba: str
+    processor: str
+
+
+class JobSummary(BaseModel):
+    """A job without its specification, as it stands in lists."""
+
+    id: str
+    name: str | None
+    parent_id: str | None
+    state: ShownState
+    terminal: bool = Field(description="the job has ended and will not change any more")
+    step: int = Field(description="finished updates")
+    steps: int
+    progress: float = Field(description="0 to 1; a job that succeeded is at 1")
+    loss: float | None = Field(
+        description="of the newest logged step: that of the parameters before this step's update. "
+        "`final` has the loss of the delivered parameters"
+    )
+    accuracy: float | None
+    validation_loss: float | None
+    validation_accuracy: float | None
+    best: Scores | None = Field(
+        description="the logged step with the lowest validation loss, or training loss without a "
+        "validation set; the earliest where several are equal"
+    )
+    final: Scores | None = Field(
+        description="of the delivered parameters, over all training rows; null until the job has "
+        "succeeded"
+    )
+    eta_seconds: float | None = Field(description="while it runs, once a step has been timed")
+    attempt: int
+    error: JobError | None
+    created_at: str
+    updated_at: str
+    started_at: str | None
+    finished_at: str | None
+    links: dict[str, str]
+
+
+class JobView(JobSummary):
+    """A job as it is now."""
+
+    environment: list[Environment] = Field(
+        description="what made the job's bits; empty before the first claim, and for jobs of "
+        "version 0.1"
+    )
+    spec: dict[str, Any] = Field(description="the specification with its defaults filled in")
+
+
+class JobPage(BaseModel):
+    """Jobs, newest first."""
+
+    items: list[JobSummary]
+    next_cursor: str | None
 
 
 @blueprint.get(
@@ -149,44 +200,7 @@ def resume(path: JobPath) -> Response:
     return _answer(answer.job)
 
 
-def _store(body: NewJob, spec: JobSpec, key: str | None) -> tuple[Job, bool]:
-    """The job for this request, and whether an earlier request with the same key made it."""
-    # Before the transaction, which keeps all others from writing: it may be megabytes.
-    text = spec.model_dump_json()
-    # Equal means: the same once defaults are filled in, however the JSON was written.
-    sha256 = hashlib.sha256(body.model_dump_json().encode()).hexdigest() if key else ""
-    with current().database.write() as session:
-        if key is None:
-            return _create(session, body, spec, text), False
-        found = idempotency.find(session, key, sha256)
-        if found is not None:
-            return found, True
-        job = _create(session, body, spec, text)
-        idempotency.remember(session, key, sha256, job)
-        return job, False
-
-
-def _create(session: Session, body: NewJob, spec: JobSpec, text: str) -> Job:
-    with _blaming_parent():
-        return jobs.create(session, spec, text=text, parent_id=body.parent_id)
-
-
-def _check_parent(body: NewJob) -> None:
-    if body.parent_id is not None:
-        with _blaming_parent(), current().database.read() as session:
-            jobs.key(session, body.parent_id)
-
-
-@contextmanager
-def _blaming_parent() -> Iterator[None]:
-    """The only job that a submission looks for is its parent."""
-    try:
-        yield
-    except JobNotFound as error:
-        raise InvalidRequest([("/parent_id", str(error))]) from None
-
-
-def _view(job: Job, **more: Any) -> Response:
+def view(job: Job, **more: Any) -> Response:
     """A `JobView`. The specification goes in as it is stored: it may be megabytes."""
     known = json.loads(job.environment) if job.environment else []
     view = summary(job) | more | {"environment": known}
@@ -194,8 +208,65 @@ def _view(job: Job, **more: Any) -> Response:
     return Response(f'{head},"spec":{job.spec}}}\n', mimetype="application/json")
 
 
+def summary(job: Job) -> dict[str, Any]:
+    """A `JobSummary`."""
+    terminal = job.state in TERMINAL
+    here = f"/v1/jobs/{job.id}"
+    links = {"self": here, "history": f"{here}/history", "events": f"{here}/events"}
+    if job.state == "succeeded":
+        links["parameters"] = f"{here}/parameters"
+    if job.parent_id is not None:
+        links["parent"] = f"/v1/jobs/{job.parent_id}"
+    return {
+        "id": job.id,
+        "name": job.name,
+        "parent_id": job.parent_id,
+        "state": shown_state(job),
+        "terminal": terminal,
+        "step": job.step,
+        "steps": job.steps,
+        "progress": 1.0 if job.state == "succeeded" else job.step / job.steps,
+        "loss": job.loss,
+        "accuracy": job.accuracy,
+        "validation_loss": job.validation_loss,
+        "validation_accuracy": job.validation_accuracy,
+        "best": _scores(job, "best"),
+        "final": _scores(job, "final"),
+        "eta_seconds": _eta_seconds(job),
+        "attempt": job.attempt,
+        "error": _error(job),
+        "created_at": rfc3339(job.created_at),
+        "updated_at": rfc3339(job.updated_at),
+        "started_at": _maybe_rfc3339(job.started_at),
+        "finished_at": _maybe_rfc3339(job.finished_at),
+        "links": links,
+    }
+
+
 def _answer(job: Job) -> Response:
-    answer = _view(job)
+    answer = view(job)
     if job.state not in TERMINAL:
         answer.headers["Retry-After"] = str(POLL_SECONDS)
     return answer
+
+
+def _scores(job: Job, which: Literal["best", "final"]) -> dict[str, Any] | None:
+    if getattr(job, f"{which}_step") is None:
+        return None
+    return {name: getattr(job, f"{which}_{name}") for name in StepScores._fields}
+
+
+def _eta_seconds(job: Job) -> float | None:
+    if job.state != "running" or not job.step:
+        return None
+    return round((job.steps - job.step) * job.trained_seconds / job.step, 1)
+
+
+def _error(job: Job) -> dict[str, Any] | None:
+    if job.error_code is None:
+        return None
+    return {"code": job.error_code, "detail": job.error_detail, "step": job.error_step}
+
+
+def _maybe_rfc3339(seconds: float | None) -> str | None:
+    return None if seconds is None else rfc3339(seconds)

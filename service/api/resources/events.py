@@ -1,0 +1,79 @@
+"""/v1/jobs/{id}/events: everything that happened to a job."""
+
+from __future__ import annotations
+
+from http import HTTPStatus as Status
+from typing import Any
+
+from flask import Response, jsonify
+from flask_openapi3.blueprint import APIBlueprint
+from pydantic import BaseModel, Field
+
+from service.api.context import current
+from service.api.openapi import answers
+from service.api.query_parameters import Query
+from service.api.resources.jobs import TAG, JobPath
+from service.api.timestamps import rfc3339
+from service.store import events, jobs
+from service.store.states import JobState
+from service.store.tables import Event
+
+MAX_EVENTS = 1_000
+
+blueprint = APIBlueprint(
+    "events", __name__, url_prefix="/v1/jobs/<string:id>/events", abp_tags=[TAG]
+)
+
+
+class EventsQuery(Query):
+    after: int = Field(default=0, ge=0, le=2**53, description="id of the last event known")
+    limit: int = Field(default=MAX_EVENTS, ge=1, le=MAX_EVENTS)
+
+
+class EventView(BaseModel):
+    """Something that happened to a job."""
+
+    id: int
+    at: str
+    kind: str
+    from_state: JobState | None
+    to_state: JobState
+    actor: str = Field(
+        description="api, recovery (in events of version 0.1: sweeper), or the worker's name"
+    )
+    detail: str | None
+
+
+class EventList(BaseModel):
+    """Events, oldest first."""
+
+    items: list[EventView]
+
+
+@blueprint.get(
+    "",
+    operation_id="list_events",
+    summary="Events",
+    responses=answers(
+        {200: EventList}, Status.NOT_FOUND, Status.UNPROCESSABLE_ENTITY, Status.SERVICE_UNAVAILABLE
+    ),
+)
+def event_list(path: JobPath, query: EventsQuery) -> Response:
+    """Everything that happened to the job, and who did it."""
+    with current().database.read() as session:
+        job = jobs.key(session, path.id)
+        found = events.of_job(session, job, after=query.after, limit=query.limit)
+    return jsonify({"items": [event_view(event) for event in found]})
+
+
+def event_view(event: Event) -> dict[str, Any]:
+    """An `EventView`."""
+    return {
+        "id": event.pk,
+        "at": rfc3339(event.at),
+        "kind": event.kind,
+        "from_state": event.from_state,
+        "to_state": event.to_state,
+        "actor": event.actor,
+        "detail": event.detail,
+    }
