@@ -88,7 +88,9 @@ def write_result(spec: JobSpec, job: Job, history: History, parameters: Paramete
     )
     document = {"job": job, "history": history, "parameters": parameters}
     result.write_text(json.dumps(document, indent=2) + "\n")
-    draw_loss_curve(history, f"{spec.name}: loss and accuracy over {len(history)} steps", loss)
+    score = spec.loss.score_name
+    title = f"{spec.name}: loss and {score} over {len(history)} steps"
+    draw_loss_curve(history, title, loss, score)
     x, y = loading.load(spec.dataset)
     draw_decision_boundary(parameters, x, y, f"{spec.name}: what the network learned", boundary)
     return [result, loss, boundary]

@@ -13,6 +13,7 @@ from typing import Any
 from flask import Flask, request
 from pydantic import BaseModel, ConfigDict
 
+from engine.spec.base import pointer
 from service.api.routes import matched_pattern
 from service.common.errors import InvalidRequest
 
@@ -39,12 +40,12 @@ def register(app: Flask, document: Mapping[str, Any]) -> None:
     def check() -> None:
         """Raises InvalidRequest with every parameter that is wrong."""
         path = matched_pattern()
-        if path is None or not request.args:
+        if path is None or not request.args or request.method == "OPTIONS":
             return
         method = "GET" if request.method == "HEAD" else request.method
         names = known.get((path, method), [])
         errors = [
-            (f"/{name}", reason)
+            (pointer([name]), reason)
             for name in request.args
             if (reason := problem(name, names, len(request.args.getlist(name))))
         ]

@@ -11,7 +11,7 @@ import difflib
 import math
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
 from urllib.parse import SplitResult, parse_qsl, urlsplit
@@ -112,19 +112,24 @@ class Settings:
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Self:
         """Reads every GRADSERVE_* variable; one that is not a setting is an error."""
-        environ = _with_new_names(environ)
         fields = {env_name(field.name): field for field in dataclasses.fields(cls)}
         values: dict[str, Any] = {}
         for name, text in environ.items():
             if not name.startswith(PREFIX) or name.startswith(TEST_PREFIX) or name == CLIENT_NAME:
                 continue
-            if name not in fields:
-                near = difflib.get_close_matches(name, fields, n=1)
-                hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(fields)}"
-                raise ConfigError(f"{name} is not a setting of gradserve: {hint}")
-            field = fields[name]
-            if text:  # compose files pass what is unset as an empty text
-                values[field.name] = _parse(name, text, type(field.default))
+            current = RENAMED.get(name, name)
+            if current not in fields:
+                raise ConfigError(f"{name} is not a setting of gradserve: {_hint(name, fields)}")
+            if not text:  # compose files pass what is unset as an empty text
+                continue
+            field = fields[current]
+            value = _parse(name, text, type(field.default))
+            if field.name in values and values[field.name] != value:
+                old = next(old for old, new in RENAMED.items() if new == current)
+                raise ConfigError(f"{old} and {current}, its new name, differ: remove {old}")
+            values[field.name] = value
+            if name != current:
+                print(f"gradserve: {name} is now called {current}; rename it", file=sys.stderr)
         return cls(**values)
 
     @property
@@ -152,24 +157,11 @@ def env_name(field: str) -> str:
     return PREFIX + field.upper()
 
 
-def _with_new_names(environ: Mapping[str, str]) -> dict[str, str]:
-    """The variables with old names replaced; each that is used is reported on standard error.
-
-    Raises:
-        ConfigError: a setting has different values under its old and its new name.
-    """
-    found = dict(environ)
-    for old, new in RENAMED.items():
-        text = found.pop(old, "")
-        if not text:
-            continue
-        if found.get(new, text) not in ("", text):
-            raise ConfigError(
-                f"{old} is {text!r}, but {new}, its new name, is {found[new]!r}: remove {old}"
-            )
-        print(f"gradserve: {old} is now called {new}; please rename it", file=sys.stderr)
-        found[new] = text
-    return found
+def _hint(name: str, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(name, [*known, *RENAMED], n=1)
+    if near:
+        return f"did you mean {RENAMED.get(near[0], near[0])}?"
+    return f"known are {', '.join(known)}"
 
 
 def _parse(name: str, text: str, kind: type[Any]) -> Any:

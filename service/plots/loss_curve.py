@@ -14,11 +14,16 @@ from matplotlib.ticker import PercentFormatter
 
 from service.plots.style import BLUE, FIGURE_SIZE, LIGHT, STYLE, VERMILION
 
+ACCURACY = "accuracy"
 
-def draw_loss_curve(history: Sequence[Mapping[str, Any]], title: str, path: Path) -> None:
-    """Draws the loss above the accuracy, with a logarithmic axis where the loss stays above 0.
 
-    `history` has one mapping per logged step, in order; its numbers may be None.
+def draw_loss_curve(
+    history: Sequence[Mapping[str, Any]], title: str, path: Path, score_name: str = ACCURACY
+) -> None:
+    """Draws the loss above the score, with a logarithmic axis where the loss stays above 0.
+
+    `history` has one mapping per logged step, in order; its numbers may be None. `score_name` is
+    that of its `accuracy`, which in a regression is R².
     """
     steps = [row["step"] for row in history]
     losses = [np.nan if row["loss"] is None else row["loss"] for row in history]
@@ -31,9 +36,11 @@ def draw_loss_curve(history: Sequence[Mapping[str, Any]], title: str, path: Path
         above.yaxis.set_major_formatter("{x:g}")
         mark_last(above, steps[-1], losses[-1], f"{losses[-1]:.4g}", BLUE)
         below.plot(steps, scores, color=VERMILION, linewidth=1.8)
-        below.set(xlabel="step", ylabel="accuracy", xlim=(0, max(steps[-1], 1)))
-        below.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
-        mark_last(below, steps[-1], scores[-1], f"{scores[-1]:.0%}", VERMILION)
+        below.set(xlabel="step", ylabel=score_name, xlim=(0, max(steps[-1], 1)))
+        percent = score_name == ACCURACY
+        below.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0) if percent else "{x:g}")
+        last = f"{scores[-1]:.0%}" if percent else f"{scores[-1]:.3f}"
+        mark_last(below, steps[-1], scores[-1], last, VERMILION)
         for axes in (above, below):
             axes.grid(color=LIGHT, linewidth=0.8)
             axes.set_axisbelow(True)

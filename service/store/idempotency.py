@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 
 from sqlalchemy import ColumnElement, Insert, Select, bindparam, delete, func, insert, select
@@ -22,9 +23,13 @@ def find(
     key: str,
     request_sha256: str,
     *,
+    is_repeat: Callable[[Job], bool] = lambda job: False,
     now: ColumnElement[float] = DATABASE_TIME,
 ) -> Job | None:
     """The job that this key has made within the last 24 hours.
+
+    `is_repeat` is called where the hashes differ. It may still recognise the request that made
+    the job, if that was hashed by a version with other fields.
 
     Other requests with the same key wait until the transaction ends: of parallel requests one
     makes the job and the others find it.
@@ -39,7 +44,7 @@ def find(
     if row is None:
         return None
     job, sha256 = row
-    if sha256 != request_sha256:
+    if sha256 != request_sha256 and not is_repeat(job):
         raise IdempotencyConflict(key)
     return job
 

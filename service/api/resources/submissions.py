@@ -7,6 +7,7 @@ flask-openapi3 documents only one.
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http import HTTPStatus as Status
@@ -169,16 +170,27 @@ def _store(body: NewJob, spec: JobSpec, key: str | None) -> tuple[Job, bool]:
     # Before the transaction, which keeps all others from writing: it may be megabytes.
     text = spec.model_dump_json()
     # Equal means: the same once defaults are filled in, however the JSON was written.
-    sha256 = hashlib.sha256(body.model_dump_json().encode()).hexdigest() if key else ""
+    sha256 = _sha256(body) if key else ""
     with current().database.write() as session:
         if key is None:
             return _create(session, body, spec, text), False
-        found = idempotency.find(session, key, sha256)
+        found = idempotency.find(
+            session, key, sha256, is_repeat=lambda job: _sha256(_request_of(job)) == sha256
+        )
         if found is not None:
             return found, True
         job = _create(session, body, spec, text)
         idempotency.remember(session, key, sha256, job)
         return job, False
+
+
+def _sha256(body: NewJob) -> str:
+    return hashlib.sha256(body.model_dump_json().encode()).hexdigest()
+
+
+def _request_of(job: Job) -> NewJob:
+    """The request that would make this job, with the defaults of this version filled in."""
+    return NewJob.model_validate(json.loads(job.spec) | {"parent_id": job.parent_id})
 
 
 def _create(session: Session, body: NewJob, spec: JobSpec, text: str) -> Job:

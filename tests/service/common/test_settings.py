@@ -120,8 +120,9 @@ def test_old_names_are_accepted_and_the_new_one_is_named(
     old: str, new: str, field: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert getattr(Settings.from_env({old: "7"}), field) == 7.0
-    assert capsys.readouterr().err == f"gradserve: {old} is now called {new}; please rename it\n"
-    assert getattr(Settings.from_env({old: "7", new: "7"}), field) == 7.0
+    assert capsys.readouterr().err == f"gradserve: {old} is now called {new}; rename it\n"
+    for pair in ({old: "7", new: "7.0"}, {new: "7.0", old: "7"}):
+        assert getattr(Settings.from_env(pair), field) == 7.0
     assert getattr(Settings.from_env({old: "7", new: ""}), field) == 7.0
     capsys.readouterr()
     assert getattr(Settings.from_env({old: "", new: "8"}), field) == 8.0
@@ -129,6 +130,14 @@ def test_old_names_are_accepted_and_the_new_one_is_named(
 
 
 def test_an_old_and_a_new_name_that_disagree_are_refused() -> None:
-    environ = {"GRADSERVE_SWEEP_SECONDS": "1", "GRADSERVE_RECOVERY_SECONDS": "2"}
-    with pytest.raises(ConfigError, match="remove GRADSERVE_SWEEP_SECONDS"):
-        Settings.from_env(environ)
+    old, new = "GRADSERVE_SWEEP_SECONDS", "GRADSERVE_RECOVERY_SECONDS"
+    for environ in ({old: "1", new: "2"}, {new: "2", old: "1"}):
+        with pytest.raises(ConfigError, match=f"{old} and {new}, its new name, differ: remove"):
+            Settings.from_env(environ)
+
+
+def test_a_wrong_value_or_name_is_reported_as_it_was_typed() -> None:
+    with pytest.raises(ConfigError, match="GRADSERVE_SWEEP_SECONDS is 'often': it must be"):
+        Settings.from_env({"GRADSERVE_SWEEP_SECONDS": "often"})
+    with pytest.raises(ConfigError, match=r"SWEP_SECONDS .* did you mean GRADSERVE_RECOVERY_SEC"):
+        Settings.from_env({"GRADSERVE_SWEP_SECONDS": "2"})

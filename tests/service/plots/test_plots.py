@@ -74,3 +74,10 @@ def test_any_history_can_be_drawn(tmp_path: Path, history: list[HistoryRow]) -> 
     image = pixels(path)
     ink = image[:, :, 2] - image[:, :, 0]
     assert (ink > 0.4).sum() > 50, "the curve is blue"
+
+
+def test_a_score_is_drawn_under_its_name(tmp_path: Path) -> None:
+    history = [row(step, 1.0 / (step + 1), step / 10) for step in range(10)]
+    for name in ("accuracy", "R²"):
+        draw_loss_curve(history, "loss", tmp_path / f"{name}.png", name)
+    assert (pixels(tmp_path / "accuracy.png") != pixels(tmp_path / "R².png")).any()
