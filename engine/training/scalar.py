@@ -20,7 +20,7 @@ from engine.autograd.formulas import add_up
 from engine.autograd.value import Value
 from engine.networks import batch_loss
 from engine.training.early_stopping import Patience
-from engine.training.evaluation import full_batch, scores_of_first_step
+from engine.training.evaluation import check_length, finite
 from engine.training.initialise import build, optimizer
 from engine.training.prepared import Problem, Rows
 from engine.training.state import Diverged, HistoryRow, Scores, State
@@ -29,7 +29,10 @@ SLICE = 0.05
 """Seconds between two looks outside."""
 
 Work = Generator[None, None, tuple[float, Array]]
-"""A pass over examples: ticks after each of them, answers with the loss and the outputs."""
+"""A pass over examples: ticks after each of them, returns the loss and the outputs."""
+
+Judging = Generator[None, None, tuple[float | None, float | None]]
+"""A pass over examples: ticks after each of them, returns the loss and the score."""
 
 
 class ScalarExecutor:
@@ -78,8 +81,11 @@ class ScalarExecutor:
         )
 
     def evaluate(self, parameters: Array) -> Scores:
-        start = State(step=0, parameters=parameters)
-        return scores_of_first_step(ScalarExecutor(full_batch(self.problem), start))
+        check_length(self.problem, parameters)
+        other = ScalarExecutor(self.problem, State(step=0, parameters=parameters))
+        loss, accuracy = result_of(other._judge(self.problem.training, other._training))
+        validation = result_of(other._validate())
+        return Scores(finite(loss), accuracy, finite(validation[0]), validation[1])
 
     def run(self, until: int) -> Iterator[list[HistoryRow]]:
         due = time.monotonic() + SLICE
@@ -148,11 +154,14 @@ class ScalarExecutor:
             yield
         return total(found[::-1], weight, penalties), np.array(outputs[::-1])
 
-    def _validate(self) -> Generator[None, None, tuple[float | None, float | None]]:
+    def _validate(self) -> Judging:
         """Loss and score over the validation rows; None without any."""
-        rows, examples = self.problem.validation, self._validation
-        if rows is None or examples is None:
+        if self.problem.validation is None or self._validation is None:
             return None, None
+        return (yield from self._judge(self.problem.validation, self._validation))
+
+    def _judge(self, rows: Rows, examples: Examples) -> Judging:
+        """Loss and score over all of some rows."""
         found, outputs = [], []
         for i in range(len(rows)):
             answers = self.model.outputs(examples.inputs(i))
@@ -198,6 +207,10 @@ def total(found: Sequence[float], weight: float, penalties: Sequence[Value]) -> 
     return loss
 
 
-def finite(number: float | None) -> float | None:
-    """The number, or None where it is none that a history can hold."""
-    return number if number is not None and math.isfinite(number) else None
+def result_of(judging: Judging) -> tuple[float | None, float | None]:
+    """The loss and the score that a pass ends with."""
+    while True:
+        try:
+            next(judging)
+        except StopIteration as end:
+            return end.value  # type: ignore[no-any-return]
