@@ -29,11 +29,14 @@ class Table:
     Attributes:
         x: rows × inputs.
         y: one target a row; positions in `names` when there are any.
-        names: the classes, in alphabetical order, when the targets are not all numbers. An
-            empty cell, or one that says NaN, is no class but a gap, and refused; so are the
-            other ways to write one, such as NA, where another target is a number.
-        not_a_number: then a sentence about the first that is none.
-        infinite: a sentence about the first infinite one among targets that are numbers.
+        names: the classes, when the targets are not all numbers: numbers by value, then names in
+            alphabetical order. An empty cell, or one that says NaN, is not a class but a gap and
+            refused; so are the other ways to write one, such as NA, where another target is a
+            number.
+        not_a_number: where there are names, a sentence about the first target that is not a
+            number.
+        infinite: a sentence about the first target that is not finite, where there are numbers
+            among the targets or nothing but such targets.
     """
 
     x: list[list[float]]
@@ -149,35 +152,55 @@ def _position(target: str | int | None, columns: list[str], width: int) -> int:
 
 
 def _classes(cells: list[str]) -> tuple[list[float], tuple[str, ...]]:
-    # Equal numbers are one class however they are written; the first way to write it names it.
-    keys = [cell if (number := _parse(cell)) is None else number for cell in cells]
-    first: dict[str | float, str] = {}
-    for key, cell in zip(keys, cells, strict=True):
-        first.setdefault(key, cell)
-    names = tuple(sorted(first.values()))
-    positions = {name: float(i) for i, name in enumerate(names)}
-    return [positions[first[key]] for key in keys], names
+    """The position of each cell's class, and the names of the classes.
+
+    Numbers come first, by value, and other names after them in alphabetical order. Equal numbers
+    are one class however they are written; its name is the shortest way, and the first of those
+    in alphabetical order, so that the order of the rows decides nothing.
+    """
+    spellings: dict[float | str, set[str]] = {}
+    for cell in set(cells):
+        spellings.setdefault(_class_key(cell), set()).add(cell)
+    keys = sorted(spellings, key=lambda key: (isinstance(key, str), key))
+    positions = {cell: float(i) for i, key in enumerate(keys) for cell in spellings[key]}
+    names = tuple(min(spellings[key], key=lambda cell: (len(cell), cell)) for key in keys)
+    return [positions[cell] for cell in cells], names
+
+
+def _class_key(cell: str) -> float | str:
+    number = _parse(cell)
+    return cell if number is None else number
 
 
 def _infinite_label(targets: list[str], lines: list[int], column: int) -> str:
-    """Beside numbers, `inf` or `1e400` is a number that went wrong and not the name of a class."""
-    if any(_parse(cell) is not None for cell in targets):
-        for line, cell in zip(lines, targets, strict=True):
-            if _is_infinite(cell):
-                return f"line {line}, column {column}: the label {cell[:40]!r} is not finite"
-    return ""
+    """A sentence about the first label that is a number that went wrong, such as `inf` or `1e400`.
+
+    Among names alone it may be the name of a class.
+    """
+    wrong = [cell for cell in targets if _is_number_gone_wrong(cell)]
+    if not wrong or (len(wrong) < len(targets) and not any(map(_is_number, targets))):
+        return ""
+    line = lines[targets.index(wrong[0])]
+    return (
+        f"line {line}, column {column}: the label {wrong[0][:40]!r} is not finite; "
+        "give every class a finite number or a name"
+    )
 
 
-def _is_infinite(cell: str) -> bool:
+def _is_number_gone_wrong(cell: str) -> bool:
     try:
-        return math.isinf(float(cell))
+        return not math.isfinite(float(cell))
     except ValueError:
         return False
 
 
+def _is_number(cell: str) -> bool:
+    return _parse(cell) is not None
+
+
 def _gaps(targets: list[str]) -> frozenset[str]:
     """What stands for a missing target; among names alone, NA or ? may be one of them."""
-    return GAPS if any(_parse(cell) is not None for cell in targets) else ALWAYS_GAPS
+    return GAPS if any(map(_is_number, targets)) else ALWAYS_GAPS
 
 
 def _number(cell: str, line: int, column: int) -> float:

@@ -72,8 +72,8 @@ class Csv(DatasetSpec):
     """Comma-separated text, one row per line.
 
     `target` is the column to predict, by name or by position from 0; the last one when it is
-    left out. Targets that are not all numbers are class names: they count from 0 in
-    alphabetical order.
+    left out. Targets that are not all numbers are class names: they count from 0, numbers first
+    by value, then names in alphabetical order.
     """
 
     kind: Literal["csv"]

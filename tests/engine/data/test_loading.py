@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -224,6 +225,16 @@ def test_a_quoted_cell_of_a_csv_keeps_its_line_ends(inside: str) -> None:
     table = parse_table(f'a,b\n1,"cat{inside}A"\n2,catA\n3,dog\n', True, None)
     assert table.names == tuple(sorted([f"cat{inside}A", "catA", "dog"]))
     assert len(table.x) == 3
+
+
+def test_the_order_of_the_rows_does_not_decide_which_class_counts_as_which() -> None:
+    labels = ["9e0", "10", "x", "9", "a", "-1", "9.0"]
+    numbers = {"-1": 0, "9": 1, "9e0": 1, "9.0": 1, "10": 2, "a": 3, "x": 4}
+    for order in itertools.permutations(labels):
+        text = "a,b\n" + "".join(f"1,{label}\n" for label in order)
+        table = parse_table(text, True, None)
+        assert table.names == ("-1", "9", "10", "a", "x")
+        assert table.y == [numbers[label] for label in order]
 
 
 @pytest.mark.parametrize("inside", ["\v", "\f", "\x1c", "\x85", "\u2028"])
