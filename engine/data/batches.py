@@ -99,9 +99,11 @@ def shares(labels: Sequence[float], kept: int) -> dict[float, int]:
         quota[label] += 1
     quota = {label: min(share, counts[label] - 1) for label, share in quota.items()}
     missing = kept - sum(quota.values())
+    able = by_remainder
     while missing:
-        for label in by_remainder:
-            if missing and quota[label] < counts[label] - 1:
-                quota[label] += 1
-                missing -= 1
+        # Only classes that can give one more: each visit gives a row, however many classes cannot.
+        able = [label for label in able if quota[label] < counts[label] - 1][:missing]
+        for label in able:
+            quota[label] += 1
+        missing -= len(able)
     return quota
