@@ -90,7 +90,7 @@ def shares(labels: Sequence[float], kept: int) -> dict[float, int]:
     if kept > len(labels) - len(counts):
         raise ValueError(
             f"{kept} validation rows of {len(labels)} leave no training row for one of "
-            f"{len(counts)} classes"
+            f"{len(counts)} classes; at most {len(labels) - len(counts)} may be kept"
         )
     quota = {label: count * kept // len(labels) for label, count in counts.items()}
     # Remainders in whole numbers: count·kept mod rows.

@@ -59,7 +59,7 @@ class JobSpec(Model):
             raise at(
                 ("training", "validation_fraction"),
                 f"{kept} of {rows} rows for validation leave no training row for one of "
-                f"{classes} classes; lower it, or add rows",
+                f"{classes} classes; at most {rows - classes} may be kept, so lower it or add rows",
             )
 
     def classifies(self) -> bool:
