@@ -253,8 +253,8 @@ def test_a_row_of_numbers_is_no_header(text: str, line: int) -> None:
     with pytest.raises(ValidationError) as caught:
         job(dataset={"kind": "csv", "text": text}, loss={"kind": "mse"})
     sentence = (
-        f"line {line} holds numbers only and no names of columns; "
-        'if the table has no header, say "header": false'
+        f"line {line} holds only numbers and no column names; "
+        'if the table has no header, set "header" to false'
     )
     assert problems(caught.value) == [("/dataset/text", sentence)]
 
@@ -290,10 +290,10 @@ def test_among_names_a_target_may_be_called_like_a_gap(name: str) -> None:
 @pytest.mark.parametrize(
     ("text", "header", "target", "sentence"),
     [
-        ("a,b\n1,2", True, "c", "no column is called 'c'; there are a, b"),
+        ("a,b\n1,2", True, "c", "no column is called 'c'; the columns are a, b"),
         ("a,a\n1,2", True, "a", "more than one column is called 'a'"),
-        ("a,b\n1,2", True, 5, "there is no column 5; they count from 0 to 1"),
-        ("a,b\n1,2", True, -1, "there is no column -1; they count from 0 to 1"),
+        ("a,b\n1,2", True, 5, "there is no column 5; columns count from 0 to 1"),
+        ("a,b\n1,2", True, -1, "there is no column -1; columns count from 0 to 1"),
         (
             "1,2\n3,4",
             False,
