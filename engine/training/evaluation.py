@@ -16,7 +16,7 @@ from engine.training.prepared import Problem
 
 
 def full_batch(problem: Problem) -> Problem:
-    """The problem with all training rows in each step, and nothing that a step remembers."""
+    """The problem with all training rows in every step, and nothing carried from step to step."""
     spec = problem.spec
     optimizer = spec.optimizer.model_copy(update={"momentum": 0.0, "nesterov": False})
     training = spec.training.model_copy(
@@ -30,11 +30,11 @@ def full_batch(problem: Problem) -> Problem:
 
 
 def check_length(problem: Problem, parameters: Array) -> None:
-    """Raises ValueError where there is not exactly one number per parameter."""
+    """Raises ValueError unless there is exactly one number per parameter."""
     count = problem.spec.parameters()
     if parameters.shape != (count,):
         raise ValueError(
-            f"there are {parameters.size} numbers for the {count} parameters of the network"
+            f"{parameters.size} numbers were given for the {count} parameters of the network"
         )
 
 

@@ -1,4 +1,4 @@
-"""What training reports: logged rows, the state to go on from, and how it can end badly."""
+"""Reports of a training: its logged rows, the state to resume from, and how it can end badly."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from engine.arrays import Array
 class HistoryRow(NamedTuple):
     """One logged step, in the order of the history's columns.
 
-    The numbers belong to the parameters before update `step`; loss and accuracy to that
-    step's batch. Accuracy is the fraction of right answers, or R² in a regression; None
-    where it is not defined.
+    All numbers are those of the parameters before update `step`; loss and accuracy are those of
+    that step's batch. Accuracy is the fraction of right predictions, or R² in a regression, and
+    None where it is not defined.
     """
 
     step: int
@@ -30,15 +30,17 @@ class HistoryRow(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """Enough to go on to the bit. All arrays are float64, one number a parameter, in order.
+    """All that is needed to resume a training to the bit.
+
+    The arrays are float64 with one number per parameter, in the order of `parameters`.
 
     Attributes:
         step: finished updates.
-        parameters: neuron by neuron in layer order, weights then bias.
+        parameters: layer by layer and neuron by neuron, the weights of each before its bias.
         velocity: momentum buffers; None without momentum.
-        gradient: what `zero_grad: false` has summed up so far; else None.
-        patience: memory of early stopping: the best validation loss, and how many logged
-            steps in a row were no better; None without early stopping.
+        gradient: the sum of all gradients so far with `zero_grad: false`; otherwise None.
+        patience: the memory of early stopping, which is the best validation loss and how many
+            logged steps in a row were no better; None without early stopping.
     """
 
     step: int
@@ -48,7 +50,7 @@ class State:
     patience: tuple[float, int] | None = None
 
     def arrays(self) -> dict[str, Array]:
-        """Everything but the step as named arrays, to be stored; absent parts are left out."""
+        """Everything but the step as named arrays to be stored, without the parts that are None."""
         found = {
             "parameters": self.parameters,
             "velocity": self.velocity,
@@ -73,8 +75,8 @@ class State:
 class Scores(NamedTuple):
     """Loss and score of some parameters over all training rows and all validation rows.
 
-    Accuracy is the fraction of right predictions, or R² in a regression. None stands for what is
-    not finite or not defined, and for the validation rows where there are none.
+    Accuracy is the fraction of right predictions, or R² in a regression. Each number by itself is
+    None where it is not finite or not defined, or where there are no validation rows.
     """
 
     loss: float | None
@@ -89,10 +91,12 @@ class Progress(NamedTuple):
     Attributes:
         step: finished updates.
         rows: steps logged since the last Progress.
-        snapshot: copies the state of exactly this step; call it before asking for the next.
-        finished: True in the last Progress.
-        evaluate: the scores of any parameters of this network (one number per parameter, in the
-            order of the state); the training is not disturbed.
+        snapshot: returns a copy of the state of exactly this step; call it before asking for the
+            next Progress.
+        finished: whether this is the last Progress.
+        evaluate: returns the scores of any parameters of this network, without disturbing the
+            training. It takes one number per parameter in the order of the state, and raises
+            ValueError where there are more or fewer.
     """
 
     step: int
@@ -111,7 +115,7 @@ class Diverged(Exception):
 
 
 class Executor(Protocol):
-    """Takes steps. `scalar` and `native` differ in nothing that training can see."""
+    """The taker of a training's steps. `scalar` and `native` look the same from outside."""
 
     step: int
     """Finished updates."""
@@ -121,15 +125,18 @@ class Executor(Protocol):
         """Whether early stopping ended the training at this step."""
 
     def run(self, until: int) -> Iterator[list[HistoryRow]]:
-        """Goes on to `until` finished updates, or to where early stopping ends it.
+        """Continues to `until` finished updates, or to where early stopping ends the training.
 
-        Yields the rows logged since the last yield about every 50 ms, also in the middle of
-        a step that takes longer, and once at the end. Raises Diverged after the rows before
-        it were yielded.
+        About every 50 ms, even in the middle of a step that takes longer, and once at the end
+        it yields the rows logged since the last yield. It raises Diverged after it has yielded
+        all rows before that step.
         """
 
     def evaluate(self, parameters: Array) -> Scores:
-        """The scores of any parameters of this network; the training is not disturbed."""
+        """The scores of any parameters of this network, without disturbing the training.
+
+        Raises ValueError unless there is exactly one number per parameter.
+        """
 
     def state(self) -> State:
-        """A copy of the state after `step` finished updates, also in the middle of the next."""
+        """A copy of the state after `step` finished updates, even in the middle of the next."""

@@ -134,7 +134,7 @@ def test_a_row_that_is_too_far_away_spoils_its_own_loss_alone(far: str, executor
 @pytest.mark.parametrize("extra", [-1, 1])
 def test_another_number_of_parameters_is_refused(extra: int, executor: str) -> None:
     count = job(SMALL).parameters()
-    sentence = f"there are {count + extra} numbers for the {count} parameters of the network"
+    sentence = f"{count + extra} numbers were given for the {count} parameters of the network"
     with pytest.raises(ValueError, match=sentence):
         evaluate(SMALL | {"executor": executor}, np.zeros(count + extra))
 
