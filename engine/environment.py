@@ -12,7 +12,6 @@ VECTORS = {"avx512f": "AVX-512", "avx2": "AVX2", "asimd": "NEON", "neon": "NEON"
 """Instruction sets by the flag that Linux shows, the widest first."""
 
 
-@cache
 def environment() -> dict[str, str]:
     """The versions of engine, NumPy and numba, and the kind of processor.
 
@@ -20,6 +19,12 @@ def environment() -> dict[str, str]:
     they give the same bits with every register width; the rest of the software promises it for
     one kind of processor only.
     """
+    return dict(found())
+
+
+@cache
+def found() -> dict[str, str]:
+    """The environment, looked for once; its callers share it and must not change it."""
     return {
         "engine": installed("gradserve"),
         "numpy": installed("numpy"),
@@ -38,12 +43,22 @@ def installed(package: str) -> str:
 def processor() -> str:
     """The architecture and its widest vectors, such as `x86_64 AVX-512`.
 
-    A processor that numba is told to compile for counts instead of the machine's own.
+    Where numba is told to compile for another processor, that one counts.
     """
-    flags = os.environ.get("NUMBA_CPU_FEATURES") or machine_flags()
+    flags = told_flags()
+    if flags is None:
+        flags = machine_flags()
     words = set(flags.replace("+", " ").replace(",", " ").split())
     widest = next((name for flag, name in VECTORS.items() if flag in words), "")
     return f"{platform.machine()} {widest}".strip()
+
+
+def told_flags() -> str | None:
+    """The features that numba is told to compile for, as it reads them; None for the machine's."""
+    told = os.environ.get("NUMBA_CPU_FEATURES")
+    if told is None and os.environ.get("NUMBA_CPU_NAME", "").lower() == "generic":
+        return ""
+    return told
 
 
 def machine_flags() -> str:

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
+from functools import reduce
 from typing import Any, cast
 
 from engine.autograd import formulas
@@ -312,10 +313,15 @@ def log_sum_exp(values: Iterable[Value]) -> Value:
 
 
 def softmax(values: Iterable[Value]) -> list[Value]:
-    """exp(vᵢ) / Σ exp(vⱼ), without overflow for any vᵢ."""
+    """exp(vᵢ) / Σ exp(vⱼ), without overflow for any vᵢ.
+
+    The largest is subtracted first, which keeps every digit under a large common offset.
+    """
     operands = _values(values, "softmax")
-    total = log_sum_exp(operands)
-    return [(v - total).exp() for v in operands]
+    top = reduce(Value.maximum, operands)
+    shifted = [v - top for v in operands]
+    total = log_sum_exp(shifted)
+    return [(v - total).exp() for v in shifted]
 
 
 def operand(x: Value | Number, name: str) -> Value | float:

@@ -1,4 +1,4 @@
-"""Data sets: how they are made, read, scaled and split into batches."""
+"""Data sets: how they are loaded, scaled and split into batches."""
 
 from engine.moved import attributes_from
 

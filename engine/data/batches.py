@@ -1,7 +1,7 @@
-"""Which rows a step sees: mini-batches and the validation split, as pure functions of a seed.
+"""The rows that a step sees: mini-batches and the validation split, as pure functions of a seed.
 
-No generator state exists, so none has to be stored: the order of any epoch can be computed at
-any time, in any process, by either executor, with any version of any library.
+There is no generator whose state would have to be stored: the order of any epoch can be computed
+at any time, in any process, by either executor, with any version of any library.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from functools import lru_cache
 WORD = 2**64 - 1
 GOLDEN = 0x9E3779B97F4A7C15
 SPLIT_EPOCH = 2**32 - 1
-"""The epoch whose order draws the validation rows; no training lasts as long."""
+"""The epoch whose order draws the validation rows; no training lasts that long."""
 
 
 def mix(z: int) -> int:
@@ -24,7 +24,7 @@ def mix(z: int) -> int:
 
 @lru_cache(maxsize=4)
 def shuffled(rows: int, seed: int, epoch: int) -> tuple[int, ...]:
-    """0 … rows-1 in the order of (seed, epoch): Fisher and Yates with numbers of SplitMix64.
+    """The numbers 0 … rows-1 in the order of (seed, epoch): Fisher and Yates with SplitMix64.
 
     A draw below i + 1 is the upper half of the word times i + 1, shifted down by 32 bits.
     """
@@ -40,8 +40,9 @@ def shuffled(rows: int, seed: int, epoch: int) -> tuple[int, ...]:
 class Batches:
     """The rows of every step.
 
-    `size` None, or no smaller than the data, is the full batch: all rows in order. Otherwise
-    an epoch is ⌈rows/size⌉ steps over one shuffled order, the last batch may be smaller.
+    If `size` is None, or no smaller than the number of rows, every batch holds all rows in order.
+    Otherwise an epoch takes ⌈rows/size⌉ steps over one shuffled order, and its last batch may be
+    smaller.
     """
 
     def __init__(self, rows: int, size: int | None, seed: int) -> None:
@@ -61,10 +62,10 @@ class Batches:
 def split(
     rows: int, kept: int, seed: int, labels: Sequence[float] | None
 ) -> tuple[list[int], list[int]]:
-    """Training rows and `kept` validation rows, each in ascending order.
+    """The training rows and the `kept` validation rows, each in ascending order.
 
-    With labels every class gives the same share, rounded by largest remainder, but keeps at least
-    one training row.
+    With labels every class gives the same share of its rows, rounded by largest remainder, but
+    keeps at least one training row.
 
     Raises:
         ValueError: `kept` rows would leave a class without a training row.
@@ -83,14 +84,15 @@ def split(
 
 
 def shares(labels: Sequence[float], kept: int) -> dict[float, int]:
-    """How many of `kept` rows each class gives: all but one of its rows at most."""
+    """The number of validation rows that each class gives: at most all but one of its rows."""
     counts: dict[float, int] = {}
     for label in sorted(labels):
         counts[label] = counts.get(label, 0) + 1
     if kept > len(labels) - len(counts):
         raise ValueError(
-            f"{kept} validation rows of {len(labels)} leave no training row for one of "
-            f"{len(counts)} classes"
+            f"keeping {kept} of {len(labels)} rows for validation leaves at least one of the "
+            f"{len(counts)} classes without a training row; "
+            f"at most {len(labels) - len(counts)} may be kept"
         )
     quota = {label: count * kept // len(labels) for label, count in counts.items()}
     # Remainders in whole numbers: count·kept mod rows.
@@ -99,9 +101,11 @@ def shares(labels: Sequence[float], kept: int) -> dict[float, int]:
         quota[label] += 1
     quota = {label: min(share, counts[label] - 1) for label, share in quota.items()}
     missing = kept - sum(quota.values())
+    able = by_remainder
     while missing:
-        for label in by_remainder:
-            if missing and quota[label] < counts[label] - 1:
-                quota[label] += 1
-                missing -= 1
+        # Classes that have no row left to give are dropped, so that every visit gives a row.
+        able = [label for label in able if quota[label] < counts[label] - 1][:missing]
+        for label in able:
+            quota[label] += 1
+        missing -= len(able)
     return quota

@@ -1,4 +1,4 @@
-"""Data-set specifications become arrays."""
+"""The arrays that data-set specifications describe."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from engine.spec.datasets import DatasetSpec
 
 
 class InvalidData(ValueError):
-    """The data set cannot be made, or does not fit the loss."""
+    """The data set cannot be made, or does not fit the rest of the specification."""
 
 
 def load(dataset: DatasetSpec) -> tuple[Array, Array]:
-    """Inputs (rows × inputs) and one target per row, as float64. Classes count from 0.
+    """The inputs (rows × inputs) and one target per row, as float64. Classes count from 0.
 
     Raises:
         InvalidData: the data set cannot be made, or holds numbers that are not finite.

@@ -1,4 +1,4 @@
-"""Standardisation: what it subtracts from numbers, and what it divides them by."""
+"""Standardisation: the mean that is subtracted from numbers, and the scale they are divided by."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from engine.spec.datasets import DatasetSpec
 
 @dataclass(frozen=True, slots=True)
 class Scaling:
-    """What standardisation subtracts from inputs and targets, and divides them by then."""
+    """The numbers that are first subtracted from inputs and targets, and that then divide them."""
 
     input_mean: Array
     input_scale: Array
@@ -22,7 +22,7 @@ class Scaling:
 
     @classmethod
     def of(cls, dataset: DatasetSpec, x: Array, y: Array) -> Scaling:
-        """The statistics of the training rows; 0 and 1 for what is not standardised."""
+        """The scaling by the statistics of the training rows; 0 and 1 if not standardised."""
         inputs = x.shape[1]
         mean, scale = moments(x) if dataset.standardise else (np.zeros(inputs), np.ones(inputs))
         targets = moments(y[:, None]) if dataset.standardise_targets else ([0.0], [1.0])
@@ -36,11 +36,11 @@ class Scaling:
 
 
 def moments(columns: Array) -> tuple[Array, Array]:
-    """Mean and standard deviation of each column; 1 for one that never changes."""
+    """The mean and the standard deviation of each column; a column that never changes has 1."""
     with np.errstate(over="ignore", invalid="ignore"):
         mean, deviation = columns.mean(axis=0), columns.std(axis=0)
     if not (np.isfinite(mean).all() and np.isfinite(deviation).all()):
         raise InvalidData("the data set holds numbers that are too large to standardise")
-    # Rounding may leave a deviation that is not quite 0.
+    # Where all numbers are the same, rounding may leave a deviation that is not quite 0.
     constant = columns.max(axis=0) == columns.min(axis=0)
     return mean, np.where(constant | (deviation == 0.0), 1.0, deviation)

@@ -14,7 +14,7 @@ from engine.native.allocation import program_of, workspace_of
 from engine.native.records import VALIDATION_LOSS
 from engine.native.window import Window
 from engine.training.early_stopping import Patience
-from engine.training.evaluation import full_batch, scores_of_first_step
+from engine.training.evaluation import check_length, finite, full_batch
 from engine.training.executor import Diverged
 from engine.training.initialise import build
 from engine.training.prepared import PreparedTraining
@@ -79,8 +79,13 @@ class NativeExecutor:
         )
 
     def evaluate(self, parameters: Array) -> Scores:
+        check_length(self.prepared, parameters)
         start = TrainingState(step=0, parameters=parameters)
-        return scores_of_first_step(NativeExecutor(full_batch(self.prepared), start, self.program))
+        other = NativeExecutor(full_batch(self.prepared), start, self.program)
+        window = other._window_to(1)
+        for _ in other._run(window, 1):
+            pass
+        return Scores(*map(finite, window.first_scores()))
 
     def _put(self, slots: Array, numbers: Array | None) -> None:
         """Lays numbers in the model's order down in the program's."""

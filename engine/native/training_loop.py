@@ -124,6 +124,10 @@ def run(
             loss += descent.add_l2(p, g, mem.vectors, mem.l2)
         if mem.l1 > 0.0:
             loss += descent.add_l1(p, g, mem.vectors, mem.l1)
+        if logged:
+            # Before the loss is looked at: an evaluation reads them whether it is finite or not.
+            history[LOSS, entry] = loss
+            history[SCORE, entry] = score(mem, step.scale)
         if not math.isfinite(loss):
             progress[STATUS] = LOSS_NOT_FINITE
             continue
@@ -136,8 +140,6 @@ def run(
             descent.copy(mem.kept, g, mem.vectors)
         squares = update(mem, step.rate)
         if logged:
-            history[LOSS, entry] = loss
-            history[SCORE, entry] = score(mem, step.scale)
             if not clipping:
                 # A parameter that is no longer finite has made the sum NaN.
                 diverged = math.isnan(squares)

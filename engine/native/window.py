@@ -161,6 +161,14 @@ class Window:
         self.diverged = progress[STATUS] != GOING_ON
         return left
 
+    def first_scores(self) -> list[float]:
+        """Loss, score, validation loss and validation score of the first logged step.
+
+        They are there once the step was taken, also where its loss is not finite.
+        """
+        scores: list[float] = self.arrays.history[:NORM, 0].tolist()
+        return scores if self._validates else [*scores[:2], math.nan, math.nan]
+
     def new_rows(self) -> list[HistoryRow]:
         """The steps logged since the last call."""
         new = slice(self._given, self._logged)

@@ -58,8 +58,9 @@ class JobSpec(Model):
         if self.classifies() and classes is not None and kept > rows - classes:
             raise at(
                 ("training", "validation_fraction"),
-                f"{kept} of {rows} rows for validation leave no training row for one of "
-                f"{classes} classes; lower it, or add rows",
+                f"keeping {kept} of {rows} rows for validation leaves at least one of the "
+                f"{classes} classes without a training row; at most {rows - classes} may be kept, "
+                "so lower it or add rows",
             )
 
     def classifies(self) -> bool:

@@ -104,7 +104,7 @@ class LossSpec(Model):
         if self.COMPARISON == "distance":
             return r_squared(outputs, targets)
         if self.COMPARISON == "largest":
-            right = outputs.argmax(axis=1) == targets.argmax(axis=1)
+            right = largest(outputs) == targets.argmax(axis=1)
         else:
             right = (outputs > 0.0) == (targets > 0.0)
         return float(right.mean())
@@ -252,6 +252,17 @@ def score_name(kind: str) -> str:
     """The name of what `accuracy` holds in a job with this kind of loss."""
     loss = LOSSES.get(kind)
     return "R²" if loss is not None and not loss.CLASSIFIES else "accuracy"
+
+
+def largest(outputs: Array) -> Array:
+    """The position of the largest output of each row; NaN is never larger than another number."""
+    import numpy as np
+
+    top, position = outputs[:, 0].copy(), np.zeros(len(outputs))
+    for unit in range(1, outputs.shape[1]):
+        larger = outputs[:, unit] > top
+        top[larger], position[larger] = outputs[larger, unit], unit
+    return position
 
 
 def r_squared(predictions: Array, targets: Array) -> float | None:

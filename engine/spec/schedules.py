@@ -124,7 +124,7 @@ class WarmupRate(Schedule):
     @model_validator(mode="after")
     def no_warmup_after_a_warmup(self) -> WarmupRate:
         if self.then.kind == self.kind:
-            raise at(("then", "kind"), "a warm-up cannot follow a warm-up; choose another kind")
+            raise at(("then",), "a warm-up cannot follow a warm-up; choose another kind")
         return self
 
     def problem(self, steps: int) -> tuple[str, str] | None:

@@ -1,4 +1,4 @@
-"""Early stopping: what it remembers and when it ends a training."""
+"""Early stopping: its memory, and when it ends a training."""
 
 from __future__ import annotations
 
@@ -29,5 +29,5 @@ class Patience:
 
     @property
     def memory(self) -> tuple[float, int]:
-        """What a state keeps of it: the best loss, and how many were no better since."""
+        """The best loss, and how many losses since then were no better, as a state keeps them."""
         return self.best, self.stale

@@ -1,22 +1,22 @@
 """The scores of any parameters, computed as a step computes them.
 
-A step logs the loss and the score of the parameters before its update. So the first step of a
-training on the full batch, started from the parameters in question, says what they are worth: its
-numbers have the bits that the history has for the same parameters and rows.
+A step logs the loss and the score of the parameters before its update. Evaluating parameters
+computes the same numbers over all training rows and all validation rows, so they have the bits
+that the history of a training on the full batch has for these parameters.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
+from engine.arrays import Array
 from engine.data.batches import Batches
-from engine.training.executor import Diverged, Executor
 from engine.training.prepared import PreparedTraining
-from engine.training.state import HistoryRow, Scores
 
 
 def full_batch(prepared: PreparedTraining) -> PreparedTraining:
-    """The same training with all training rows in each step, and nothing that a step remembers."""
+    """The same training on all rows in every step, with nothing carried from step to step."""
     spec = prepared.spec
     optimizer = spec.optimizer.model_copy(update={"momentum": 0.0, "nesterov": False})
     training = spec.training.model_copy(
@@ -29,15 +29,15 @@ def full_batch(prepared: PreparedTraining) -> PreparedTraining:
     )
 
 
-def scores_of_first_step(executor: Executor) -> Scores:
-    """What the first step of an executor logs; None for everything where its loss diverges."""
-    rows: list[HistoryRow] = []
-    try:
-        for logged in executor.run(1):
-            rows += logged
-    except Diverged:
-        pass  # the update after the row may diverge, and nobody asks for it
-    if not rows:
-        return Scores(None, None, None, None)
-    first = rows[0]
-    return Scores(first.loss, first.accuracy, first.validation_loss, first.validation_accuracy)
+def check_length(prepared: PreparedTraining, parameters: Array) -> None:
+    """Raises ValueError unless there is exactly one number per parameter."""
+    count = prepared.spec.parameters()
+    if parameters.shape != (count,):
+        raise ValueError(
+            f"{parameters.size} numbers were given for the {count} parameters of the network"
+        )
+
+
+def finite(number: float | None) -> float | None:
+    """The number, or None where it is not finite."""
+    return number if number is not None and math.isfinite(number) else None

@@ -15,10 +15,12 @@ class Progress(NamedTuple):
     Attributes:
         step: finished updates.
         rows: steps logged since the last Progress.
-        snapshot: copies the state of exactly this step; call it before asking for the next.
-        finished: True in the last Progress.
-        evaluate: the scores of any parameters of this network (one number per parameter, in the
-            order of the state); the training is not disturbed.
+        snapshot: returns a copy of the state of exactly this step; call it before asking for the
+            next Progress.
+        finished: whether this is the last Progress.
+        evaluate: returns the scores of any parameters of this network, without disturbing the
+            training. It takes one number per parameter in the order of the state, and raises
+            ValueError where there are more or fewer.
     """
 
     step: int
@@ -37,7 +39,7 @@ class Diverged(Exception):
 
 
 class Executor(Protocol):
-    """Takes steps. `scalar` and `native` differ in nothing that training can see."""
+    """The taker of a training's steps. `scalar` and `native` look the same from outside."""
 
     step: int
     """Finished updates."""
@@ -47,15 +49,18 @@ class Executor(Protocol):
         """Whether early stopping ended the training at this step."""
 
     def run(self, until: int) -> Iterator[list[HistoryRow]]:
-        """Trains up to `until` finished updates, or to where early stopping ends it.
+        """Continues to `until` finished updates, or to where early stopping ends the training.
 
-        Yields the rows logged since the last yield about every 50 ms, also in the middle of
-        a step that takes longer, and once at the end. Raises Diverged after the rows before
-        it were yielded.
+        About every 50 ms, even in the middle of a step that takes longer, and once at the end
+        it yields the rows logged since the last yield. It raises Diverged after it has yielded
+        all rows before that step.
         """
 
     def evaluate(self, parameters: Array) -> Scores:
-        """The scores of any parameters of this network; the training is not disturbed."""
+        """The scores of any parameters of this network, without disturbing the training.
+
+        Raises ValueError unless there is exactly one number per parameter.
+        """
 
     def state(self) -> TrainingState:
-        """A copy of the state after `step` finished updates, also in the middle of the next."""
+        """A copy of the state after `step` finished updates, even in the middle of the next."""

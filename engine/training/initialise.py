@@ -1,4 +1,4 @@
-"""The network and the optimizer of a specification, as training starts with them."""
+"""The network and the optimizer that a training starts with, made from its specification."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from engine.spec import InitSpec, ModelSpec, OptimizerSpec
 
 
 def build(spec: ModelSpec, inputs: int) -> MLP:
-    """The network of a specification, initialised with its own generator and seed."""
+    """The network of a specification, initialised by a generator of its own from its seed."""
     rng = random.Random(spec.init.seed)
     layers = []
     nin = inputs
@@ -37,7 +37,7 @@ def build(spec: ModelSpec, inputs: int) -> MLP:
 
 
 def weight_limit(init: InitSpec, nin: int, nout: int) -> float:
-    """Half the width of the uniform distribution that a layer's weights come from.
+    """Half the width of the uniform distribution from which a layer's weights are drawn.
 
     `xavier` is Glorot and Bengio (2010), eq. 16; `he` is He et al. (2015), eq. 10, as a
     uniform distribution of the same variance.
@@ -50,5 +50,5 @@ def weight_limit(init: InitSpec, nin: int, nout: int) -> float:
 
 
 def optimizer(spec: OptimizerSpec, parameters: Iterable[Value]) -> SGD:
-    """The optimizer of a specification. Its learning rate is given to each step."""
+    """The optimizer of a specification; each step is given its learning rate."""
     return SGD(parameters, spec.momentum, spec.nesterov, spec.clip_norm)

@@ -1,4 +1,4 @@
-"""A specification made concrete: arrays instead of recipes, read by every executor."""
+"""A specification made concrete: the arrays that every executor reads instead of recipes."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ class Rows:
 
 @dataclass(frozen=True, slots=True)
 class PreparedTraining:
-    """What is trained on what. Nothing in it changes, nothing depends on the executor.
+    """Everything that a training works on. It never changes and is the same for every executor.
 
     Attributes:
-        training: the rows that are trained on, standardised when asked for.
-        validation: the rows that are kept apart; None without a validation set.
-        scaling: what standardisation did to inputs and targets.
-        loss: the loss of one example on Values.
-        batches: which training rows each step sees.
+        training: the rows that are trained on, standardised if the specification says so.
+        validation: the rows that are kept for validation; None where there are none.
+        scaling: the shift and scale that standardisation applied to inputs and targets.
+        loss: the loss of one example, computed on Values.
+        batches: the training rows that each step sees.
     """
 
     spec: JobSpec
@@ -45,17 +45,17 @@ class PreparedTraining:
     batches: Batches
 
     def score(self, outputs: Array, targets: Array) -> float | None:
-        """Accuracy of `outputs` (rows × units), or R² in a regression."""
+        """The accuracy of `outputs` (rows × units), or their R² in a regression."""
         return self.spec.loss.score(outputs, targets)
 
     def learning_rate(self, step: int) -> float:
-        """The rate of a step; `engine.spec.schedules.rates` returns those of many steps."""
+        """The learning rate of one step; `engine.spec.schedules.rates` returns those of many."""
         rate: float = self.spec.optimizer.learning_rate.rate(step, self.spec.training.steps)
         return rate
 
 
 def prepare(spec: JobSpec) -> PreparedTraining:
-    """Makes the data of a specification. Raises InvalidData when that fails."""
+    """The problem of a specification, with its data made. Raises InvalidData when that fails."""
     x, y = loading.load(spec.dataset)
     kept = validation_rows(len(x), spec.training.validation_fraction)
     labels = y.tolist() if spec.classifies() else None

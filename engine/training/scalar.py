@@ -1,10 +1,10 @@
 """The scalar executor: the Value graph, run as it stands.
 
 The graph of a step is loss(example 0) + loss(example 1) + … + penalties. It is built and
-differentiated one example after the other, last example first: the order in which
-`backward()` on the whole graph would visit them, so every gradient has the bits that the
-whole graph gives, while only one example's nodes are in memory and a slow step can be left
-between two examples.
+differentiated one example at a time, the last one first. That is the order in which `backward()`
+on the whole graph would visit them, so every gradient has the bits that the whole graph gives.
+But only one example's nodes are in memory at a time, and a slow step can be interrupted between
+two examples.
 """
 
 from __future__ import annotations
@@ -20,21 +20,24 @@ from engine.autograd.formulas import add_up
 from engine.autograd.value import Value
 from engine.networks import batch_loss
 from engine.training.early_stopping import Patience
-from engine.training.evaluation import full_batch, scores_of_first_step
+from engine.training.evaluation import check_length, finite
 from engine.training.executor import Diverged
 from engine.training.initialise import build, optimizer
 from engine.training.prepared import PreparedTraining, Rows
 from engine.training.state import HistoryRow, Scores, TrainingState
 
 SLICE = 0.05
-"""Seconds between two looks outside."""
+"""Seconds after which the caller gets control again."""
 
 Work = Generator[None, None, tuple[float, Array]]
-"""A pass over examples: ticks after each of them, answers with the loss and the outputs."""
+"""A pass over examples that yields after each of them and returns the loss and the outputs."""
+
+Judging = Generator[None, None, tuple[float | None, float | None]]
+"""A pass over examples that yields after each of them and returns the loss and the score."""
 
 
 class ScalarExecutor:
-    """Takes steps on Values; see `engine.training.executor.Executor`."""
+    """The executor that works on Values; see `engine.training.executor.Executor`."""
 
     def __init__(self, prepared: PreparedTraining, start: TrainingState | None = None) -> None:
         spec = prepared.spec
@@ -48,13 +51,13 @@ class ScalarExecutor:
             memory = None if start is None else start.patience
             self.patience = Patience(spec.training.early_stopping, memory)
         if start is not None:
-            self._go_on_from(start)
+            self._resume_from(start)
         self._gradient = self._unzeroed_gradient()
         self._logged: list[HistoryRow] = []
         self._training = Examples(prepared.training)
         self._validation = Examples(prepared.validation) if prepared.validation else None
 
-    def _go_on_from(self, start: TrainingState) -> None:
+    def _resume_from(self, start: TrainingState) -> None:
         self.step = start.step
         for p, number in zip(self.parameters, start.parameters.tolist(), strict=True):
             p.data = number
@@ -79,8 +82,11 @@ class ScalarExecutor:
         )
 
     def evaluate(self, parameters: Array) -> Scores:
-        start = TrainingState(step=0, parameters=parameters)
-        return scores_of_first_step(ScalarExecutor(full_batch(self.prepared), start))
+        check_length(self.prepared, parameters)
+        other = ScalarExecutor(self.prepared, TrainingState(step=0, parameters=parameters))
+        loss, accuracy = result_of(other._judge(self.prepared.training, other._training))
+        validation = result_of(other._validate())
+        return Scores(finite(loss), accuracy, finite(validation[0]), validation[1])
 
     def run(self, until: int) -> Iterator[list[HistoryRow]]:
         due = time.monotonic() + SLICE
@@ -100,7 +106,7 @@ class ScalarExecutor:
         return rows
 
     def _take_step(self) -> Generator[None]:
-        """One update, with ticks on the way. The state changes only after the last tick."""
+        """One update, which yields on the way. The state changes only after the last yield."""
         chosen = self.prepared.batches.indices(self.step)
         loss, outputs = yield from self._differentiate(chosen)
         if not math.isfinite(loss):
@@ -131,7 +137,7 @@ class ScalarExecutor:
             self.patience.look(validation_loss)
 
     def _differentiate(self, chosen: Sequence[int]) -> Work:
-        """The batch's loss and outputs; leaves its gradient in the parameters."""
+        """The loss and the outputs of the batch, whose gradient is left in the parameters."""
         spec = self.prepared.spec
         if spec.training.zero_grad:
             self.model.zero_grad()
@@ -149,11 +155,14 @@ class ScalarExecutor:
             yield
         return total(found[::-1], weight, penalties), np.array(outputs[::-1])
 
-    def _validate(self) -> Generator[None, None, tuple[float | None, float | None]]:
-        """Loss and score over the validation rows; None without any."""
-        rows, examples = self.prepared.validation, self._validation
-        if rows is None or examples is None:
+    def _validate(self) -> Judging:
+        """The loss and the score over the validation rows; None where there are none."""
+        if self.prepared.validation is None or self._validation is None:
             return None, None
+        return (yield from self._judge(self.prepared.validation, self._validation))
+
+    def _judge(self, rows: Rows, examples: Examples) -> Judging:
+        """The loss and the score over all of the rows."""
         found, outputs = [], []
         for i in range(len(rows)):
             answers = self.model.outputs(examples.inputs(i))
@@ -173,15 +182,15 @@ class ScalarExecutor:
         ]
 
     def _unzeroed_gradient(self) -> list[float] | None:
-        # Without zero_grad the sum so far belongs to the state. A copy: in the middle of a
-        # step the parameters already hold some of the next step's examples.
+        # Without zero_grad the sum so far belongs to the state. It is copied, because in the
+        # middle of a step the parameters already hold gradients of some of its examples.
         if self.prepared.spec.training.zero_grad:
             return None
         return [p.grad for p in self.parameters]
 
 
 class Examples:
-    """Rows as Python numbers: NumPy's scalars would slow every operation down."""
+    """Rows as Python numbers, because NumPy's scalars would slow every operation down."""
 
     def __init__(self, rows: Rows) -> None:
         self.x: list[list[float]] = rows.x.tolist()
@@ -192,13 +201,17 @@ class Examples:
 
 
 def total(found: Sequence[float], weight: float, penalties: Sequence[Value]) -> float:
-    """The loss of a batch, summed as its graph is: examples first, then the penalties."""
+    """The loss of a batch, summed in the order of its graph: the examples, then the penalties."""
     loss = add_up(found) * weight
     for penalty in penalties:
         loss += penalty.data
     return loss
 
 
-def finite(number: float | None) -> float | None:
-    """The number, or None where it is none that a history can hold."""
-    return number if number is not None and math.isfinite(number) else None
+def result_of(judging: Judging) -> tuple[float | None, float | None]:
+    """The loss and the score that a pass returns at its end."""
+    while True:
+        try:
+            next(judging)
+        except StopIteration as end:
+            return end.value  # type: ignore[no-any-return]

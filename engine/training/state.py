@@ -14,9 +14,9 @@ from engine.arrays import Array
 class HistoryRow(NamedTuple):
     """One logged step, in the order of the history's columns.
 
-    The numbers belong to the parameters before update `step`; loss and accuracy to that
-    step's batch. Accuracy is the fraction of right answers, or R² in a regression; None
-    where it is not defined.
+    All numbers are those of the parameters before update `step`; loss and accuracy are those of
+    that step's batch. Accuracy is the fraction of right predictions, or R² in a regression, and
+    None where it is not defined.
     """
 
     step: int
@@ -30,17 +30,17 @@ class HistoryRow(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class TrainingState:
-    """Everything needed to resume with bit-identical results.
+    """All that is needed to resume a training to the bit.
 
-    All arrays are float64, with one number per parameter, in order.
+    The arrays are float64 with one number per parameter, in the order of `parameters`.
 
     Attributes:
         step: finished updates.
-        parameters: neuron by neuron in layer order, weights then bias.
+        parameters: layer by layer and neuron by neuron, the weights of each before its bias.
         velocity: momentum buffers; None without momentum.
-        gradient: what `zero_grad: false` has summed up so far; else None.
-        patience: memory of early stopping: the best validation loss, and how many logged
-            steps in a row were no better; None without early stopping.
+        gradient: the sum of all gradients so far with `zero_grad: false`; otherwise None.
+        patience: the memory of early stopping, which is the best validation loss and how many
+            logged steps in a row were no better; None without early stopping.
     """
 
     step: int
@@ -50,7 +50,7 @@ class TrainingState:
     patience: tuple[float, int] | None = None
 
     def arrays(self) -> dict[str, Array]:
-        """Everything but the step as named arrays, to be stored; absent parts are left out."""
+        """Everything but the step as named arrays to be stored, without the parts that are None."""
         found = {
             "parameters": self.parameters,
             "velocity": self.velocity,
@@ -75,8 +75,8 @@ class TrainingState:
 class Scores(NamedTuple):
     """Loss and score of some parameters over all training rows and all validation rows.
 
-    Accuracy is the fraction of right predictions, or R² in a regression. None stands for what is
-    not finite or not defined, and for the validation rows where there are none.
+    Accuracy is the fraction of right predictions, or R² in a regression. Each number by itself is
+    None where it is not finite or not defined, or where there are no validation rows.
     """
 
     loss: float | None

@@ -99,9 +99,14 @@ def add_l1(p: Int, g: Int, vectors: Int, l1: Number) -> Number:
 
 @traced
 def penalty(p: Int, vectors: Int, l2: Number, l1: Number) -> Number:
-    """l2·Σp² + l1·Σ|p|."""
-    sizes = sum_over(vectors, lambda at: magnitude(load(p + at)))
-    return sum_over(vectors, squares(p)) * l2 + sizes * l1
+    """l2·Σp² + l1·Σ|p|; a strength of 0 adds nothing, even where the sum is infinite."""
+    result = Variable(Number.of(0.0))
+    with when(l2 > 0.0):
+        result.value = sum_over(vectors, squares(p)) * l2
+    with when(l1 > 0.0):
+        sizes = sum_over(vectors, lambda at: magnitude(load(p + at)))
+        result.value = result.value + sizes * l1
+    return result.value
 
 
 @traced

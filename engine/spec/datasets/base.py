@@ -68,6 +68,6 @@ class DatasetSpec(Model):
         """The largest size of an input, or its order of magnitude before it is made."""
         return self.LARGEST_INPUT
 
-    def smallest_target(self) -> float | None:
-        """The smallest target, where it is known before the targets are made."""
+    def known_targets(self) -> list[float] | None:
+        """The targets, where they are known before they are made."""
         return None

@@ -51,8 +51,8 @@ class Inline(DatasetSpec):
     def largest_input(self) -> float:
         return largest(self.x)
 
-    def smallest_target(self) -> float:
-        return min(self.y)
+    def known_targets(self) -> list[float]:
+        return self.y
 
     def make(self) -> tuple[Array, Array]:
         return arrays(self.x, self.y)
@@ -72,8 +72,8 @@ class Csv(DatasetSpec):
     """Comma-separated text, one row per line.
 
     `target` is the column to predict, by name or by position from 0; the last one when it is
-    left out. Targets that are not all numbers are class names: they count from 0 in
-    alphabetical order.
+    left out. Targets that are not all numbers are class names: they count from 0, numbers first
+    by value, then names in alphabetical order.
     """
 
     kind: Literal["csv"]
@@ -108,8 +108,8 @@ class Csv(DatasetSpec):
     def largest_input(self) -> float:
         return largest(self._table.x)
 
-    def smallest_target(self) -> float:
-        return min(self._table.y)
+    def known_targets(self) -> list[float]:
+        return self._table.y
 
     def make(self) -> tuple[Array, Array]:
         return arrays(self._table.x, self._table.y)

@@ -5,6 +5,7 @@ scikit-learn takes 1.7 s to import, so it is imported when one of its data sets 
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
@@ -19,9 +20,19 @@ if TYPE_CHECKING:
 OURS = {"kind", "seed", "standardise", "standardise_targets"}
 """The fields that are not the generator's."""
 
+FAR = 3.0
+"""The largest of some normally distributed numbers, in standard deviations, roughly."""
+
 
 class ScikitGenerated(Generated):
-    """What scikit-learn's make_… of this kind generates from the same parameters."""
+    """The data set that scikit-learn's make_… of this kind generates from the same parameters."""
+
+    def largest_input(self) -> float:
+        return max(self.LARGEST_INPUT, FAR * self.input_deviation())
+
+    def input_deviation(self) -> float:
+        """The standard deviation of what is random about an input, as the fields set it."""
+        return 0.0
 
     def make(self) -> tuple[Array, Array]:
         from sklearn import datasets
@@ -40,6 +51,9 @@ class Moons(ScikitGenerated):
     kind: Literal["moons"]
     noise: Noise = 0.1
 
+    def input_deviation(self) -> float:
+        return self.noise
+
 
 class Circles(ScikitGenerated):
     """A circle inside a circle; `factor` is the ratio of their radii."""
@@ -47,6 +61,9 @@ class Circles(ScikitGenerated):
     kind: Literal["circles"]
     noise: Noise = 0.1
     factor: float = Field(default=0.5, ge=0, lt=1)
+
+    def input_deviation(self) -> float:
+        return self.noise
 
 
 class Blobs(ScikitGenerated):
@@ -56,6 +73,9 @@ class Blobs(ScikitGenerated):
     centers: int = Field(default=2, ge=2, le=100)
     n_features: int = Field(default=2, ge=1, le=MAX_INPUTS)
     cluster_std: float = Field(default=1.0, ge=0, le=1e6)
+
+    def input_deviation(self) -> float:
+        return self.cluster_std
 
     def classes(self) -> int:
         return self.centers
@@ -78,6 +98,10 @@ class Classification(ScikitGenerated):
     n_clusters_per_class: int = Field(default=2, ge=1, le=100)
     flip_y: float = Field(default=0.01, ge=0, le=1)
     class_sep: float = Field(default=1.0, ge=0, le=1e6)
+
+    def input_deviation(self) -> float:
+        # Clusters lie at ±class_sep; redundant inputs reach about half as far again.
+        return self.class_sep * 1.5 / FAR
 
     def classes(self) -> int:
         return self.n_classes
@@ -109,6 +133,9 @@ class GaussianQuantiles(ScikitGenerated):
     n_features: int = Field(default=2, ge=1, le=MAX_INPUTS)
     n_classes: int = Field(default=3, ge=2, le=100)
     cov: float = Field(default=1.0, gt=0, le=1e6)
+
+    def input_deviation(self) -> float:
+        return math.sqrt(self.cov)
 
     def classes(self) -> int:
         return self.n_classes
@@ -191,6 +218,9 @@ class SwissRoll(ScikitGenerated):
     INPUTS: ClassVar[int] = 3
     CLASSES: ClassVar[int | None] = None
 
+    def input_deviation(self) -> float:
+        return self.noise
+
 
 class SCurve(ScikitGenerated):
     """An S-shaped sheet in space; the target is the position along the S."""
@@ -199,3 +229,6 @@ class SCurve(ScikitGenerated):
     noise: Noise = 0.0
     INPUTS: ClassVar[int] = 3
     CLASSES: ClassVar[int | None] = None
+
+    def input_deviation(self) -> float:
+        return self.noise

@@ -232,6 +232,14 @@ def test_log_sum_exp_and_softmax_at_a_thousand() -> None:
     assert [p.data for p in softmax(xs)] == pytest.approx([0.5, 0.0, 0.5], abs=1e-12)
 
 
+@pytest.mark.parametrize("offset", [1e3, -1e9, 1e16, -1e300])
+def test_softmax_keeps_its_digits_at_a_large_common_offset(offset: float) -> None:
+    xs = [Value(offset), Value(offset), Value(offset)]
+    first, *_ = softmax(xs)
+    assert first.data == pytest.approx(1.0 / 3.0, rel=1e-15)
+    assert gradients(first, *xs) == pytest.approx([2.0 / 9.0, -1.0 / 9.0, -1.0 / 9.0], rel=1e-14)
+
+
 def test_softmax_sums_to_one_and_so_does_not_move_with_its_inputs() -> None:
     xs = [Value(0.3), Value(-1.2), Value(2.0)]
     total = sum(softmax(xs))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import time
 from collections import Counter
 
 import pytest
@@ -89,11 +91,43 @@ def test_every_class_keeps_a_training_row(
     assert len(validation) == kept
 
 
-@pytest.mark.parametrize(("labels", "kept"), [([0.0, 1.0], 1), ([0.0, 1.0, 2.0, 2.0], 2)])
+def readable_shares(labels: list[float], kept: int) -> dict[float, int]:
+    """What `shares` computes, one row at a time."""
+    counts = Counter(sorted(labels))
+    quota = {label: count * kept // len(labels) for label, count in counts.items()}
+    ranked = sorted(counts, key=lambda label: -(counts[label] * kept % len(labels)))
+    for label in ranked[: kept - sum(quota.values())]:
+        quota[label] += 1
+    quota = {label: min(quota[label], counts[label] - 1) for label in counts}
+    for label in itertools.cycle(ranked):
+        if sum(quota.values()) == kept:
+            return quota
+        quota[label] += quota[label] < counts[label] - 1
+    raise AssertionError
+
+
+@given(st.lists(st.integers(1, 9), min_size=1, max_size=12), st.data())
+def test_shares_are_those_of_a_readable_version(sizes: list[int], data: st.DataObject) -> None:
+    labels = [float(label) for label, size in enumerate(sizes) for _ in range(size)]
+    kept = data.draw(st.integers(0, len(labels) - len(sizes)))
+    assert shares(labels, kept) == readable_shares(labels, kept)
+
+
+def test_shares_of_many_classes_of_one_row_are_found_quickly() -> None:
+    labels = [float(label) for label in range(1, 20_001)] + [0.0] * 20_000
+    begun = time.process_time()
+    quota = shares(labels, 19_000)
+    assert time.process_time() - begun < 2.0  # far above what it takes
+    assert quota[0.0] == sum(quota.values()) == 19_000
+
+
+@pytest.mark.parametrize(
+    ("labels", "kept", "most"), [([0.0, 1.0], 1, 0), ([0.0, 1.0, 2.0, 2.0], 2, 1)]
+)
 def test_a_split_that_would_take_all_rows_of_a_class_is_refused(
-    labels: list[float], kept: int
+    labels: list[float], kept: int, most: int
 ) -> None:
-    with pytest.raises(ValueError, match="leave no training row for one of"):
+    with pytest.raises(ValueError, match=f"without a training row; at most {most} may be kept"):
         split(len(labels), kept, seed=3, labels=labels)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -226,6 +227,16 @@ def test_a_quoted_cell_of_a_csv_keeps_its_line_ends(inside: str) -> None:
     assert len(table.x) == 3
 
 
+def test_the_order_of_the_rows_does_not_decide_which_class_counts_as_which() -> None:
+    labels = ["9e0", "10", "x", "9", "a", "-1", "9.0"]
+    numbers = {"-1": 0, "9": 1, "9e0": 1, "9.0": 1, "10": 2, "a": 3, "x": 4}
+    for order in itertools.permutations(labels):
+        text = "a,b\n" + "".join(f"1,{label}\n" for label in order)
+        table = parse_table(text, True, None)
+        assert table.names == ("-1", "9", "10", "a", "x")
+        assert table.y == [numbers[label] for label in order]
+
+
 @pytest.mark.parametrize("inside", ["\v", "\f", "\x1c", "\x85", "\u2028"])
 def test_only_line_ends_end_a_row_of_a_csv(inside: str) -> None:
     table = parse_table(f"a,b\n1,cat{inside}A\n2,dog\n", True, None)
@@ -242,8 +253,8 @@ def test_a_row_of_numbers_is_no_header(text: str, line: int) -> None:
     with pytest.raises(ValidationError) as caught:
         job(dataset={"kind": "csv", "text": text}, loss={"kind": "mse"})
     sentence = (
-        f"line {line} holds numbers only and no names of columns; "
-        'if the table has no header, say "header": false'
+        f"line {line} holds only numbers and no column names; "
+        'if the table has no header, set "header" to false'
     )
     assert problems(caught.value) == [("/dataset/text", sentence)]
 
@@ -279,10 +290,10 @@ def test_among_names_a_target_may_be_called_like_a_gap(name: str) -> None:
 @pytest.mark.parametrize(
     ("text", "header", "target", "sentence"),
     [
-        ("a,b\n1,2", True, "c", "no column is called 'c'; there are a, b"),
+        ("a,b\n1,2", True, "c", "no column is called 'c'; the columns are a, b"),
         ("a,a\n1,2", True, "a", "more than one column is called 'a'"),
-        ("a,b\n1,2", True, 5, "there is no column 5; they count from 0 to 1"),
-        ("a,b\n1,2", True, -1, "there is no column -1; they count from 0 to 1"),
+        ("a,b\n1,2", True, 5, "there is no column 5; columns count from 0 to 1"),
+        ("a,b\n1,2", True, -1, "there is no column -1; columns count from 0 to 1"),
         (
             "1,2\n3,4",
             False,

@@ -110,6 +110,21 @@ def test_log_sum_exp_and_softmax(count: int) -> None:
     assert check_program(native_function(lambda p, x: log_sum_exp(terms(p, x)), p, rows[:11]), p)
 
 
+@pytest.mark.parametrize("offset", [3e3, -1e9, 1e16])
+def test_softmax_at_a_large_common_offset(offset: float) -> None:
+    both = run_both(
+        lambda p, x: softmax([p[0] + x[0], p[1] + x[0], p[2] + x[0]])[0],
+        [offset, offset, offset + 2.0],
+        [[0.0], [1024.0]],
+    )
+    assert both.agree()
+    native = native_function(
+        lambda p, x: softmax([p[0] + x[0], p[1] + x[0]])[0], [offset, offset], [[0.0]]
+    )
+    assert native.loss([offset, offset]) == 0.5
+    assert native.gradient([offset, offset]).tolist() == [0.25, -0.25]
+
+
 PI = Decimal(
     "3.14159265358979323846264338327950288419716939937510582097494459230781640628620899862803482534"
     "2117067982148086513282306647093844609550582231725359408128481117450284102701938521105559644622"

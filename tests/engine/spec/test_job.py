@@ -250,7 +250,8 @@ def test_a_validation_set_that_takes_all_rows_of_a_class_is_refused(y: list[floa
     dataset = {"kind": "inline", "x": [[float(i)] for i in range(len(y))], "y": y}
     small = vary(SMALL, dataset=dataset, training={"validation_fraction": 0.7})
     reason = refusals(small)["/training/validation_fraction"]
-    assert "leave no training row for one of 2 classes" in reason
+    most = f"at most {len(y) - 2} may be kept, so lower it or add rows"
+    assert f"one of the 2 classes without a training row; {most}" in reason
 
 
 def test_labels_are_refused_with_their_row_and_what_is_allowed() -> None:
@@ -267,7 +268,16 @@ def test_an_infinite_label_among_numbers_is_not_the_name_of_a_class(label: str) 
     dataset = {"kind": "csv", "text": f"a,y\n1,0\n2,1\n3,{label}\n4,1"}
     model = {"layers": [{"units": 3}]}
     reasons = refusals(vary(SMALL, dataset=dataset, model=model, loss={"kind": "cross_entropy"}))
-    assert reasons == {"/dataset/text": f"line 4, column 2: the label {label!r} is not finite"}
+    sentence = f"line 4, column 2: the label {label!r} is not finite; give every class "
+    assert reasons == {"/dataset/text": sentence + "a finite number or a name"}
+
+
+@pytest.mark.parametrize("labels", [("inf", "-inf"), ("-inf", "inf"), ("+nan", "inf")])
+def test_labels_that_are_all_infinite_are_not_the_names_of_classes(labels: tuple[str, str]) -> None:
+    text = f"x,y\n1,{labels[0]}\n2,{labels[1]}\n3,{labels[0]}\n"
+    reasons = refusals(vary(SMALL, dataset={"kind": "csv", "text": text}))
+    sentence = f"line 2, column 2: the label {labels[0]!r} is not finite; give every class "
+    assert reasons == {"/dataset/text": sentence + "a finite number or a name"}
 
 
 def test_equal_numbers_among_names_are_one_class() -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from engine.train import HistoryRow, InvalidData, Scores, TrainingState, state_at, train
+from engine.training.prepared import prepare
 from tests.engine.specs import IRIS, MOONS, SMALL, job, vary
 
 EXECUTORS = ("native", "scalar")
@@ -79,6 +80,63 @@ def test_parameters_without_a_finite_loss_have_no_scores(executor: str) -> None:
     spec = REGRESSION | {"executor": executor}
     found = evaluate(spec, np.full(job(spec).parameters(), 1e200))
     assert found == (None, None, None, None)
+
+
+@pytest.mark.parametrize("executor", EXECUTORS)
+@pytest.mark.parametrize("spec", [SMALL, IRIS], ids=["two classes", "three classes"])
+def test_each_figure_is_reported_by_itself(spec: dict[str, Any], executor: str) -> None:
+    spec = vary(spec, loss={"l2": 1.0}, training={"validation_fraction": 0.25})
+    size = job(spec).parameters()
+    kept = evaluate(spec | {"executor": executor}, np.full(size, 0.5))
+    # The penalty is infinite, while outputs and the classes that they name are not.
+    found = evaluate(spec | {"executor": executor}, np.full(size, 1e200))
+    assert None not in kept
+    assert (found.loss, found.validation_loss) == (None, None)
+    assert None not in (found.accuracy, found.validation_accuracy)
+    assert found == evaluate(spec, np.full(size, 1e200))
+
+
+@pytest.mark.parametrize("executor", EXECUTORS)
+def test_a_large_parameter_without_a_penalty_does_not_spoil_the_validation(executor: str) -> None:
+    spec = vary(SMALL, training={"validation_fraction": 0.25}) | {"executor": executor}
+    parameters = np.full(job(spec).parameters(), 1e200)
+    assert None not in evaluate(spec, parameters)
+
+
+def test_outputs_that_are_not_numbers_are_scored_alike() -> None:
+    count = job(IRIS).parameters()
+    for place in range(count - 3, count):  # the bias of an output
+        parameters = np.linspace(-1.0, 1.0, count)
+        parameters[place] = np.nan
+        found = [evaluate(IRIS | {"executor": executor}, parameters) for executor in EXECUTORS]
+        assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("executor", EXECUTORS)
+@pytest.mark.parametrize("far", ["training", "validation"])
+def test_a_row_that_is_too_far_away_spoils_its_own_loss_alone(far: str, executor: str) -> None:
+    rows = {
+        "kind": "inline",
+        "x": [[float(i)] for i in range(8)],
+        "y": [float(i) for i in range(8)],
+    }
+    spec = vary(
+        SMALL, dataset=rows, loss={"kind": "mse"}, training={"validation_fraction": 0.25}
+    ) | {"executor": executor}
+    kept = set(prepare(job(spec)).training.targets[:, 0].tolist())
+    rows["y"][next(i for i in range(8) if (i in kept) == (far == "training"))] = 1e200
+    found = evaluate(spec, np.zeros(job(spec).parameters()))
+    assert (found.loss is None) == (far == "training")
+    assert (found.validation_loss is None) == (far == "validation")
+
+
+@pytest.mark.parametrize("executor", EXECUTORS)
+@pytest.mark.parametrize("extra", [-1, 1])
+def test_another_number_of_parameters_is_refused(extra: int, executor: str) -> None:
+    count = job(SMALL).parameters()
+    sentence = f"{count + extra} numbers were given for the {count} parameters of the network"
+    with pytest.raises(ValueError, match=sentence):
+        evaluate(SMALL | {"executor": executor}, np.zeros(count + extra))
 
 
 @pytest.mark.parametrize("executor", EXECUTORS)
