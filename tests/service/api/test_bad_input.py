@@ -316,9 +316,9 @@ def test_unknown_jobs_are_404(sender: FlaskClient, id: str, part: str) -> None:
     assert_problem(sender.get(f"/v1/jobs/{id}{part}"), 404)
 
 
-@pytest.mark.parametrize("wish", ["cancel", "pause", "resume"])
-def test_nothing_can_be_asked_of_unknown_jobs(sender: FlaskClient, wish: str) -> None:
-    assert_problem(sender.post(f"/v1/jobs/job_{'0' * 24}/{wish}"), 404)
+@pytest.mark.parametrize("action", ["cancel", "pause", "resume"])
+def test_nothing_can_be_asked_of_unknown_jobs(sender: FlaskClient, action: str) -> None:
+    assert_problem(sender.post(f"/v1/jobs/job_{'0' * 24}/{action}"), 404)
 
 
 def test_wrong_methods_are_405_and_say_which_are_right(sender: FlaskClient) -> None:
