@@ -60,7 +60,7 @@ def open_folder(path: Path) -> Iterator[DataFolder]:
     """Makes the folder if it is missing and holds its lock.
 
     Raises:
-        FolderUnusable: it is no folder, not writable, or another process runs on it.
+        FolderUnusable: it is not a folder, not writable, or another process runs on it.
     """
     try:
         absolute = path.resolve()

@@ -289,7 +289,7 @@ class World:
         until(lambda: all(self.job(id).step > 0 for id in ids), seconds, "steps")
 
     def await_claim(self, id: str, fence: int, seconds: float = 30) -> None:
-        """Until the job has been claimed so many times."""
+        """Waits until the job has been claimed N times."""
         until(lambda: self.job(id).fence >= fence, seconds, f"claim {fence} of {id}")
 
     def await_end(self, seconds: float = 60) -> None:

@@ -29,7 +29,7 @@ class HistoryQuery(Query):
         default=None,
         ge=3,
         le=MAX_HISTORY,
-        description="thin the whole history to so many rows that look alike when drawn",
+        description="thin the whole history to at most this many rows that look alike when drawn",
     )
 
 
