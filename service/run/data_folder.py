@@ -63,8 +63,8 @@ def open_folder(path: Path) -> Iterator[DataFolder]:
         FolderUnusable: it is not a folder, not writable, or another process runs on it.
     """
     try:
-        absolute = path.resolve()
-        (absolute / "logs").mkdir(parents=True, exist_ok=True)
+        absolute = make_folder(path)
+        (absolute / "logs").mkdir(exist_ok=True)
         lock_fd = os.open(absolute / "lock", os.O_RDWR | os.O_CREAT, 0o644)
     except OSError as error:
         raise _not_writable(path, error) from error
@@ -80,6 +80,20 @@ def open_folder(path: Path) -> Iterator[DataFolder]:
             os.ftruncate(lock_fd, 0)
     finally:
         os.close(lock_fd)
+
+
+def make_folder(path: Path) -> Path:
+    """The absolute path of the folder, which is made where it is missing, for this user alone.
+
+    Raises:
+        FolderUnusable: it cannot be made.
+    """
+    try:
+        absolute = path.resolve()
+        absolute.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise _not_writable(path, error) from error
+    return absolute
 
 
 def _not_writable(path: Path, error: OSError) -> FolderUnusable:

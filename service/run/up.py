@@ -23,9 +23,10 @@ from sqlalchemy.engine import URL, make_url
 
 from service.common.errors import GradserveError
 from service.common.messages import make_publisher, waiting
+from service.common.networks import is_within, networks
 from service.common.processes import usable_cores
 from service.common.settings import Settings
-from service.run import programs
+from service.run import keys, programs
 from service.run.data_folder import open_folder
 from service.run.sockets import StartFailed, listen, public_url, reachable
 from service.run.supervisor import Supervisor
@@ -33,6 +34,12 @@ from service.run.watchdog import Watchdog
 from service.store import migrate
 
 READY_SECONDS = 60.0
+LOOPBACK = networks("127.0.0.0/8, ::1")
+AUTH_WORDS = {
+    "off": "open to whoever reaches it",
+    "keys": "requests need an API key",
+    "proxy": "users named by the trusted proxy",
+}
 
 
 def run(host: str, port: int, data_dir: str | Path, workers: int | None = None) -> int:
@@ -57,7 +64,7 @@ def run(host: str, port: int, data_dir: str | Path, workers: int | None = None) 
 
 
 def _run(host: str, port: int, data_dir: Path, workers: int) -> None:
-    settings = _settings(data_dir)
+    settings = settings_of(data_dir)
     own_broker = not os.environ.get("GRADSERVE_BROKER_URL")
     with ExitStack() as cleanup:
         folder = cleanup.enter_context(open_folder(data_dir))
@@ -76,7 +83,7 @@ def _run(host: str, port: int, data_dir: Path, workers: int) -> None:
         for path in folder.leftovers:
             watchdog.remove_at_end(path)
         supervisor = Supervisor(
-            env=_child_env(settings),
+            env=_child_env(replace(settings, auth=auth_mode(settings, listener))),
             cwd=folder.path,
             log_dir=folder.logs,
             watchdog=watchdog,
@@ -90,6 +97,10 @@ def _run(host: str, port: int, data_dir: Path, workers: int) -> None:
         if own_broker:
             supervisor.start(programs.broker(folder))
         migrate.upgrade(settings)
+        keys.store_first(settings)
+        settings = replace(settings, auth=auth_mode(settings, listener))
+        if settings.auth == "keys" and keys.are_missing(settings):
+            raise StartFailed(f"{keys.NO_KEY} (with --data-dir {data_dir})")
         if own_broker:
             _await_broker(supervisor, folder.broker_socket)
         if not supervisor.stopping:
@@ -101,14 +112,14 @@ def _run(host: str, port: int, data_dir: Path, workers: int) -> None:
             supervisor.start(programs.recovery())
             url = public_url(listener)
             print(
-                f"gradserve is up at {url} (docs at {url}/docs), data in {data_dir}, "
-                "Ctrl-C stops it",
+                f"gradserve is up at {url} (docs at {url}/docs), {AUTH_WORDS[settings.auth]}, "
+                f"data in {data_dir}, Ctrl-C stops it",
                 flush=True,
             )
         supervisor.wait(None)
 
 
-def _settings(data_dir: Path) -> Settings:
+def settings_of(data_dir: Path) -> Settings:
     """The environment's settings, with the embedded parts where it names no others.
 
     Paths become absolute, because the children run in the data folder: a folder named
@@ -125,11 +136,21 @@ def _settings(data_dir: Path) -> Settings:
     return replace(settings, database_url=url.render_as_string(hide_password=False))
 
 
+def auth_mode(settings: Settings, listener: socket.socket) -> str:
+    """The setting, where `auto` means keys unless only this machine can reach the service."""
+    if settings.auth != "auto":
+        return settings.auth
+    return "off" if is_within(listener.getsockname()[0], LOOPBACK) else "keys"
+
+
 def _child_env(settings: Settings) -> dict[str, str]:
     return dict(os.environ) | {
         "GRADSERVE_DATA_DIR": settings.data_dir,
         "GRADSERVE_DATABASE_URL": settings.database_url,
         "GRADSERVE_BROKER_URL": settings.broker_url,
+        "GRADSERVE_AUTH": settings.auth,
+        # Only the parent stores it: no other process need know it.
+        "GRADSERVE_FIRST_API_KEY": "",
     }
 
 

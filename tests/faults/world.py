@@ -154,6 +154,7 @@ class World:
                 data_dir=str(folder),
                 database_url=database_url,
                 broker_url=self.broker.url,
+                auth="off",
                 **periods,  # type: ignore[arg-type]
             )
             self._environ |= self.points.environ | self._settings_environ()
