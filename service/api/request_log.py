@@ -1,7 +1,7 @@
 """Every request gets an id, a line in the log and a place in the metrics.
 
 The id is the caller's X-Request-Id where that is a plain one, so that the caller's log and this
-one can be matched. It is returned with the answer and travels with the job's message.
+one can be matched. It is returned with the answer and stored with the job that the request makes.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from flask import Flask, Response, g, request
 from service.api.metrics import HttpMetrics
 from service.api.routes import matched_pattern
 from service.common import logs
-from service.common.messages import REQUEST_ID
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +32,7 @@ def register(app: Flask, metrics: HttpMetrics) -> None:
         g.started = time.perf_counter()
         given = request.headers.get(HEADER, "")
         g.request_id = given if PLAIN.fullmatch(given) else secrets.token_hex(16)
-        logs.bind(**{REQUEST_ID: g.request_id})
+        logs.bind(request_id=g.request_id)
 
     @app.after_request
     def end(answer: Response) -> Response:

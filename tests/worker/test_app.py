@@ -19,7 +19,6 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from engine.spec import JobSpec
 from service.common.heartbeat import beats
-from service.common.logs import facts
 from service.common.messages import make_publisher, try_publish
 from service.common.settings import Settings
 from service.run import programs
@@ -81,7 +80,7 @@ def log(tmp_path: Path) -> Callable[[], str]:
     return lambda: (tmp_path / "worker.log").read_text()
 
 
-def ring_for(settings: Settings, id: str) -> None:
+def publish(settings: Settings, id: str) -> None:
     publisher = make_publisher(settings)
     assert try_publish(publisher, id)
     publisher.close()
@@ -107,8 +106,8 @@ def test_a_message_gets_its_job_trained(
     start_worker(bench.settings)
     id = bench.submit(spec)
 
-    ring_for(bench.settings, id)
-    ring_for(bench.settings, id)
+    publish(bench.settings, id)
+    publish(bench.settings, id)
 
     wait_for_state(bench, id, "succeeded")
     assert bench.history(id) == undisturbed.history
@@ -120,9 +119,8 @@ def test_every_line_about_a_job_names_the_request_and_the_worker(
 ) -> None:
     worker = start_worker(sqlite_bench.settings)
     id = sqlite_bench.submit(spec)
-
-    with facts(request_id="req-1"):
-        ring_for(sqlite_bench.settings, id)
+    sqlite_bench.change("UPDATE jobs SET request_id = 'req-1'")
+    publish(sqlite_bench.settings, id)
 
     wait_for_state(sqlite_bench, id, "succeeded")
     until(lambda: "job succeeded" in log(), 5, "the last line")
@@ -155,7 +153,7 @@ def test_a_stopped_worker_gives_its_jobs_back_and_the_next_goes_on(
     worker = start_worker(bench.settings)
     ids = [bench.submit(spec) for _ in range(2)]
     for id in ids:
-        ring_for(bench.settings, id)
+        publish(bench.settings, id)
     wait_for_steps(bench, *ids)
 
     asked = time.monotonic()
@@ -171,7 +169,7 @@ def test_a_stopped_worker_gives_its_jobs_back_and_the_next_goes_on(
         assert 0 < job.step < 4000
     start_worker(bench.settings)
     for id in ids:
-        ring_for(bench.settings, id)
+        publish(bench.settings, id)
     undisturbed = Undisturbed(spec)
     for id in ids:
         wait_for_state(bench, id, "succeeded")
@@ -184,7 +182,7 @@ def test_a_killed_worker_takes_its_pool_with_it(
 ) -> None:
     worker = start_worker(sqlite_bench.settings)
     id = sqlite_bench.submit(long_spec)
-    ring_for(sqlite_bench.settings, id)
+    publish(sqlite_bench.settings, id)
     wait_for_steps(sqlite_bench, id)
     pool = children(worker.pid)
     assert len(pool) == 2
@@ -201,7 +199,7 @@ def test_a_killed_pool_process_is_replaced(
     bench = sqlite_bench
     worker = start_worker(bench.settings)
     lost = bench.submit(long_spec)
-    ring_for(bench.settings, lost)
+    publish(bench.settings, lost)
     wait_for_steps(bench, lost)
 
     pool_process = int(str(bench.job(lost).worker).rpartition(":")[2])
@@ -210,7 +208,7 @@ def test_a_killed_pool_process_is_replaced(
     until(lambda: len(set(children(worker.pid)) - {pool_process}) == 2, 10, "a new process")
     ids = [bench.submit(spec) for _ in range(3)]
     for id in ids:
-        ring_for(bench.settings, id)
+        publish(bench.settings, id)
     for id in ids:
         wait_for_state(bench, id, "succeeded")
     assert bench.job(lost).state == "running"  # until recovery frees it
@@ -225,7 +223,7 @@ def test_a_broker_that_comes_back_is_used_again(
         settings = replace(bench.settings, broker_url=server.url)
         worker = start_worker(settings)
         first = bench.submit(spec)
-        ring_for(settings, first)
+        publish(settings, first)
         wait_for_state(bench, first, "succeeded")
 
         server.stop(signal.SIGKILL)
@@ -233,7 +231,7 @@ def test_a_broker_that_comes_back_is_used_again(
         server = servers.start_valkey(folder)
         try:
             second = bench.submit(spec)
-            ring_for(settings, second)
+            publish(settings, second)
             wait_for_state(bench, second, "succeeded")
             assert worker.poll() is None
         finally:
@@ -251,7 +249,7 @@ def test_a_frozen_broker_does_not_hold_up_the_stop(
         until(lambda: "ready" in log(), 20, "the worker is ready")
         id = bench.submit(long_spec)
         if busy:
-            ring_for(settings, id)
+            publish(settings, id)
             wait_for_steps(bench, id)
         server.process.send_signal(signal.SIGSTOP)
         try:
