@@ -7,7 +7,6 @@ one can be matched. It is returned with the answer and travels with the job's me
 from __future__ import annotations
 
 import logging
-import re
 import secrets
 import time
 
@@ -16,12 +15,11 @@ from flask import Flask, Response, g, request
 from service.api.metrics import HttpMetrics
 from service.api.routes import matched_pattern
 from service.common import logs
-from service.common.messages import REQUEST_ID
+from service.common.messages import PLAIN_REQUEST_ID, REQUEST_ID
 
 log = logging.getLogger(__name__)
 
 HEADER = "X-Request-Id"
-PLAIN = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 # Requested every few seconds by machines: their lines would hide the others.
 QUIET = frozenset({"/healthz", "/readyz", "/metrics"})
@@ -32,7 +30,7 @@ def register(app: Flask, metrics: HttpMetrics) -> None:
     def begin() -> None:
         g.started = time.perf_counter()
         given = request.headers.get(HEADER, "")
-        g.request_id = given if PLAIN.fullmatch(given) else secrets.token_hex(16)
+        g.request_id = given if PLAIN_REQUEST_ID.fullmatch(given) else secrets.token_hex(16)
         logs.bind(**{REQUEST_ID: g.request_id})
 
     @app.after_request
