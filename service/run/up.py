@@ -26,13 +26,18 @@ from service.common.messages import make_publisher, waiting
 from service.common.processes import usable_cores
 from service.common.settings import Settings
 from service.run import programs
-from service.run.data_folder import open_folder
+from service.run.data_folder import DataFolder, open_folder
+from service.run.presence import Presence
 from service.run.sockets import StartFailed, listen, public_url, reachable
 from service.run.supervisor import Supervisor
 from service.run.watchdog import Watchdog
 from service.store import migrate
 
 READY_SECONDS = 60.0
+# How often the parent looks at its files: logs that grow, a data folder that is gone.
+LOOK_SECONDS = 1.0
+# Jobs and data sets are their owner's: nobody else may read what any of the programs writes.
+PRIVATE = 0o077
 
 
 def run(host: str, port: int, data_dir: str | Path, workers: int | None = None) -> int:
@@ -49,6 +54,7 @@ def run(host: str, port: int, data_dir: str | Path, workers: int | None = None) 
     try:
         if not str(data_dir):
             raise StartFailed("the data folder has no name: choose one with --data-dir")
+        os.umask(PRIVATE)
         _run(host, port, Path(data_dir), workers or usable_cores())
     except GradserveError as error:
         print(f"gradserve: {error}", file=sys.stderr, flush=True)
@@ -90,6 +96,7 @@ def _run(host: str, port: int, data_dir: Path, workers: int) -> None:
         if own_broker:
             supervisor.start(programs.broker(folder))
         migrate.upgrade(settings)
+        presence = _presence(folder, settings)
         if own_broker:
             _await_broker(supervisor, folder.broker_socket)
         if not supervisor.stopping:
@@ -105,7 +112,11 @@ def _run(host: str, port: int, data_dir: Path, workers: int) -> None:
                 "Ctrl-C stops it",
                 flush=True,
             )
-        supervisor.wait(None)
+        supervisor.begin()
+        while not supervisor.stopping:
+            presence.check()
+            supervisor.look_after()
+            supervisor.wait(LOOK_SECONDS)
 
 
 def _settings(data_dir: Path) -> Settings:
@@ -123,6 +134,17 @@ def _settings(data_dir: Path) -> Settings:
     if settings.sqlite and url.database and not url.database.startswith("file:"):
         url = url.set(database=str(Path(url.database).resolve()))
     return replace(settings, database_url=url.render_as_string(hide_password=False))
+
+
+def _presence(folder: DataFolder, settings: Settings) -> Presence:
+    name = f"the data folder {folder.path}"
+    files = {folder.lock: name}
+    database = make_url(settings.database_url).database
+    if settings.sqlite and database and not database.startswith("file:"):
+        files[Path(database)] = (
+            name if Path(database) == folder.database else f"the file {database}"
+        )
+    return Presence(files)
 
 
 def _child_env(settings: Settings) -> dict[str, str]:
