@@ -91,7 +91,7 @@ def foreign(mark: Path) -> dict[str, Any]:
         "an unknown task": message(task="os.system"),
         "a task of Celery's": message([[[], []], {}, {}], task="celery.map"),
         "a task that is a list": message(task=[TRAIN_JOB]),
-        "a body that is null": message(body=b"null"),
+        "a body that is null": message(b"null"),
         "a body that is an object": message({"a": 1}),
         "a body that is a number": message(7),
         "a body that is empty": message([]),
