@@ -60,7 +60,7 @@ def train(spec: JobSpec, start: TrainingState | None = None) -> Iterator[Progres
     with the bits of an undisturbed one.
 
     Raises:
-        InvalidData: the data set cannot be made, or `start` is no state of this training.
+        InvalidData: the data set cannot be made, or `start` is not a state of this training.
         native.Unavailable: an InvalidData; the native executor cannot run on this machine.
         Diverged: the loss became non-finite. All rows before that step were yielded.
     """

@@ -19,6 +19,7 @@ from types import TracebackType
 from typing import Any, Self, cast
 from urllib.parse import quote
 
+from gradserve import credentials
 from gradserve.defaults import DEFAULT_URL
 from gradserve.http import Transport, document, retry_after
 from gradserve.types import History, Job, Jobs, Parameters, SubmittedJob
@@ -38,8 +39,25 @@ class Gradserve:
     request or fails; its text is meant for a person.
     """
 
-    def __init__(self, url: str = DEFAULT_URL, *, timeout: float = 10.0) -> None:
-        self._http = Transport(url, timeout)
+    def __init__(
+        self,
+        url: str = DEFAULT_URL,
+        *,
+        api_key: str | None = None,
+        insecure_http: bool = False,
+        timeout: float = 10.0,
+    ) -> None:
+        """A client of the service at `url`.
+
+        Args:
+            api_key: the key, if the service needs one. By default that of GRADSERVE_API_KEY, or
+                the one that `gradserve login` has stored for this address.
+            insecure_http: whether a key may be sent over plain http to another machine, where
+                whoever sees the traffic can read it.
+            timeout: seconds to wait for an answer.
+        """
+        key = api_key or credentials.find(url)
+        self._http = Transport(url, timeout, key, insecure_http=insecure_http)
         self.url = self._http.url
 
     def __enter__(self) -> Self:

@@ -6,6 +6,7 @@ is safe for a submission too: it carries an Idempotency-Key, so a job is never m
 
 from __future__ import annotations
 
+import os
 import time
 from typing import Any
 
@@ -14,6 +15,7 @@ import httpx
 from gradserve.errors import ClientError, FieldError
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
+INSECURE_VARIABLE = "GRADSERVE_INSECURE_HTTP"
 # How many seconds a request is repeated: a moment for most, a restart's time while watching.
 RETRY_SECONDS = 2.0
 FIRST_PAUSE_SECONDS = 0.1
@@ -23,12 +25,15 @@ LONGEST_PAUSE_SECONDS = 2.0
 class Transport:
     """An HTTP connection to one service. Safe to use from several threads."""
 
-    def __init__(self, url: str, timeout: float) -> None:
+    def __init__(
+        self, url: str, timeout: float, api_key: str | None = None, *, insecure_http: bool = False
+    ) -> None:
         self.url = url.rstrip("/")
         self.timeout = timeout
         self._http = httpx.Client(
             base_url=_checked(self.url),
             timeout=timeout,
+            headers=_authorization(httpx.URL(self.url), api_key, insecure_http),
             # A proxy for the outside world does not lead to this machine.
             trust_env=httpx.URL(self.url).host not in LOOPBACK,
         )
@@ -97,6 +102,18 @@ def retry_after(response: httpx.Response, *, default: float) -> float:
         return min(max(float(response.headers["Retry-After"]), 0.1), 10.0)
     except (KeyError, ValueError):
         return default
+
+
+def _authorization(url: httpx.URL, api_key: str | None, insecure_http: bool) -> dict[str, str]:
+    if not api_key:
+        return {}
+    allowed = insecure_http or os.environ.get(INSECURE_VARIABLE) == "1"
+    if url.scheme == "http" and url.host not in LOOPBACK and not allowed:
+        raise ClientError(
+            f"the API key is not sent to {url}, because whoever sees plain http can read it: use "
+            f"https, or set {INSECURE_VARIABLE}=1 where you trust the network"
+        )
+    return {"Authorization": f"Bearer {api_key}"}
 
 
 def _checked(url: str) -> str:

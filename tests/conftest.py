@@ -112,7 +112,7 @@ def broker(broker_server: str) -> str:
 
 @pytest.fixture
 def settings(database: str, broker: str, tmp_path: Path) -> Settings:
-    return Settings(database_url=database, broker_url=broker, data_dir=str(tmp_path))
+    return Settings(database_url=database, broker_url=broker, data_dir=str(tmp_path), auth="off")
 
 
 @pytest.fixture

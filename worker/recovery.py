@@ -23,8 +23,8 @@ from service.common.errors import ConfigError
 from service.common.heartbeat import beat
 from service.common.messages import make_publisher, publish, waiting
 from service.common.settings import Settings
-from service.store import recovery
-from service.store.connections import Database
+from service.store import everyone, recovery
+from service.store.database import Database
 from worker.retries import UNREACHABLE, reason
 
 log = logging.getLogger(__name__)
@@ -59,7 +59,7 @@ class RecoveryLoop:
 
     def free(self) -> list[str]:
         """Takes jobs from workers whose lease ran out; returns their ids."""
-        with self.database.write() as session:
+        with everyone.write(self.database) as session:
             freed = recovery.free_lost_leases(
                 session, lease_seconds=self._settings.lease_seconds, limit=BATCH
             )
@@ -78,7 +78,7 @@ class RecoveryLoop:
         if already is None or already >= BATCH:
             return []
         self._published = []
-        with self.database.write() as session:
+        with everyone.write(self.database) as session:
             recovery.publish_again(
                 session, republish_seconds=self._settings.republish_seconds, limit=BATCH - already
             )

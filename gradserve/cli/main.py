@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from gradserve.cli.jobs import cancel, list_jobs, pause, resume, show, submit
+from gradserve.cli.keys import keys, login
 from gradserve.cli.up import up
 from gradserve.errors import ClientError
 from gradserve.shadowing import hidden
@@ -41,5 +42,5 @@ def main() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
-for command in (up, submit, list_jobs, show, cancel, pause, resume):
+for command in (up, submit, list_jobs, show, cancel, pause, resume, login, keys):
     main.add_command(command)

@@ -1,6 +1,6 @@
 """Figures of the delivered and of the best parameters, the environment, and elapsed seconds
 
-Only nullable columns are added, so that processes of the version before can go on while the
+Only nullable columns are added, so that processes of the previous version can continue while the
 new ones start.
 
 Revision: 0002, after 0001

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
 from typing import cast
 
 from celery import Celery
-from flask import Flask, current_app
+from flask import Flask, current_app, g
+from sqlalchemy.orm import Session
 
 from service.common.messages import make_publisher, try_publish
 from service.common.settings import Settings
-from service.store.connections import Database
+from service.store.database import Database
+from service.store.owners import Owner
 
 EXTENSION = "gradserve"
 
@@ -39,3 +42,18 @@ def attach(app: Flask, settings: Settings) -> Services:
 
 def current() -> Services:
     return cast(Services, current_app.extensions[EXTENSION])
+
+
+def read() -> AbstractContextManager[Session]:
+    """One consistent view of the rows that belong to the sender of this request."""
+    return current().database.read(owner())
+
+
+def write() -> AbstractContextManager[Session]:
+    """A transaction on the rows that belong to the sender of this request."""
+    return current().database.write(owner())
+
+
+def owner() -> Owner:
+    """The owner for whom `service.api.auth` has let this request in."""
+    return cast(Owner, g.owner)

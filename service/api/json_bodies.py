@@ -137,7 +137,7 @@ def _integer(digits: str) -> int | float:
 
 
 def _no_text(root: dict[str, Any]) -> Iterator[str]:
-    """Pointers to the strings, keys included, that hold what is no text."""
+    """Pointers to the strings, keys included, with characters that cannot be stored."""
     above: list[str | int] = []
     waiting = [_items(root)]
     while waiting:

@@ -22,8 +22,8 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 from prometheus_client.registry import Collector
 from sqlalchemy.exc import SQLAlchemyError
 
-from service.store import counts
-from service.store.connections import Database
+from service.store import counts, everyone
+from service.store.database import Database
 
 # Up to the longest that a long poll waits.
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
@@ -61,7 +61,7 @@ class JobMetrics(Collector):
     def collect(self) -> Iterator[Metric]:
         up = GaugeMetricFamily("gradserve_database_up", "Whether the database answers.")
         try:
-            with self._database.read() as session:
+            with everyone.read(self._database) as session:
                 found = counts.read(session)
         except SQLAlchemyError:
             up.add_metric((), 0)

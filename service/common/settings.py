@@ -20,12 +20,15 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from service.common.errors import ConfigError
+from service.common.networks import networks
 
 PREFIX = "GRADSERVE_"
 # Names that are not the service's: a service started by the tests or from a shell set up for
 # the `gradserve` command inherits them.
 TEST_PREFIX = "GRADSERVE_TEST_"
-CLIENT_NAME = "GRADSERVE_URL"
+CLIENT_NAMES = ("GRADSERVE_URL", "GRADSERVE_API_KEY", "GRADSERVE_INSECURE_HTTP")
+
+AUTH_MODES = ("auto", "keys", "proxy", "off")
 RENAMED = {
     "GRADSERVE_SWEEP_SECONDS": "GRADSERVE_RECOVERY_SECONDS",
     "GRADSERVE_RING_SECONDS": "GRADSERVE_REPUBLISH_SECONDS",
@@ -68,6 +71,24 @@ class Settings:
         "`rediss://…` or `redis+socket:///PATH`.",
         secret=True,
     )
+    auth: str = _field(
+        "auto",
+        "Who may send requests: `keys` (each needs an API key), `proxy` (a trusted proxy names the "
+        "user in a header; keys work as well), `off` (everybody, as the owner `local`), or `auto`: "
+        "`off` while `gradserve up` listens on loopback addresses only, else `keys`.",
+    )
+    trusted_proxies: str = _field(
+        "", "Addresses or networks of proxies whose headers count, separated by commas."
+    )
+    proxy_user_header: str = _field(
+        "X-Forwarded-User", "Header in which a trusted proxy names the user, in the mode `proxy`."
+    )
+    first_api_key: str = _field(
+        "",
+        "An API key of the owner `local` with every scope, stored by the migration while there is "
+        "no key at all.",
+        secret=True,
+    )
     lease_seconds: float = _field(
         20.0, "A worker that has not renewed its lease for this long loses its job."
     )
@@ -104,6 +125,23 @@ class Settings:
                 f"{PREFIX}LEASE_SECONDS ({self.lease_seconds:g}) must be longer than "
                 f"{PREFIX}PROGRESS_SECONDS ({self.progress_seconds:g}), or every lease runs out"
             )
+        if self.auth not in AUTH_MODES:
+            raise ConfigError(
+                f"{PREFIX}AUTH is {self.auth!r}: it must be one of {', '.join(AUTH_MODES)}"
+            )
+        try:
+            proxies = networks(self.trusted_proxies)
+        except ValueError as error:
+            raise ConfigError(f"{PREFIX}TRUSTED_PROXIES: {error}") from None
+        if self.auth == "proxy" and not proxies:
+            raise ConfigError(
+                f"{PREFIX}AUTH is 'proxy': {PREFIX}TRUSTED_PROXIES must name the proxy's address"
+            )
+        if not re.fullmatch("[A-Za-z][A-Za-z0-9-]*", self.proxy_user_header):
+            raise ConfigError(
+                f"{PREFIX}PROXY_USER_HEADER is {self.proxy_user_header!r}: "
+                "it must be the name of a header"
+            )
         if self.max_body_bytes < 1:
             raise ConfigError(
                 f"{PREFIX}MAX_BODY_BYTES is {self.max_body_bytes}: it must be at least 1"
@@ -115,7 +153,7 @@ class Settings:
         fields = {env_name(field.name): field for field in dataclasses.fields(cls)}
         values: dict[str, Any] = {}
         for name, text in environ.items():
-            if not name.startswith(PREFIX) or name.startswith(TEST_PREFIX) or name == CLIENT_NAME:
+            if not name.startswith(PREFIX) or name.startswith(TEST_PREFIX) or name in CLIENT_NAMES:
                 continue
             current = RENAMED.get(name, name)
             if current not in fields:

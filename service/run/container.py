@@ -13,6 +13,7 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import NoReturn
 
 from kombu.exceptions import OperationalError
@@ -24,7 +25,7 @@ from service.common.errors import ConfigError, DatabaseUnavailable, GradserveErr
 from service.common.messages import make_publisher
 from service.common.processes import usable_cores
 from service.common.settings import Settings
-from service.run import programs
+from service.run import keys, programs
 from service.run.probe import PORT
 from service.run.sockets import listen
 from service.store import migrate
@@ -51,10 +52,13 @@ def main(argv: Sequence[str]) -> int:
         settings = _settings()
         if arguments.role == "migrate":
             upgrade(settings)
+            keys.store_first(settings)
             log.info("the database has the schema of this version")
             return 0
         check_database(settings)
         check_broker(settings)
+        if arguments.role == "api":
+            look_for_keys(settings)
         _become(_command(arguments.role, arguments.processes))
     except GradserveError as error:
         log.critical("%s", error, extra={"role": arguments.role})
@@ -114,6 +118,14 @@ def check_broker(settings: Settings) -> None:
         log.warning("the broker does not answer yet", extra={"reason": str(error)})
     finally:
         publisher.close()
+
+
+def look_for_keys(settings: Settings) -> None:
+    """Says in the log how to make a key where nobody could get in without one."""
+    if settings.auth in ("auto", "keys"):
+        with suppress(DatabaseUnavailable):
+            if keys.are_missing(settings):
+                log.warning(keys.NO_KEY)
 
 
 def _refusal(error: BaseException | None) -> ConfigError | None:

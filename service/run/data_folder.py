@@ -72,11 +72,9 @@ def open_folder(path: Path) -> Iterator[DataFolder]:
         FolderUnusable: it is not a folder, not writable, not for us alone, or another process runs
             on it.
     """
+    absolute = make_folder(path)
     try:
-        absolute = path.resolve()
-        absolute.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _close_to_others(absolute, path)
-        (absolute / "logs").mkdir(mode=0o700, exist_ok=True)
+        (absolute / "logs").mkdir(exist_ok=True)
         lock_fd = os.open(absolute / "lock", os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
         raise _not_writable(path, error) from error
@@ -94,6 +92,24 @@ def open_folder(path: Path) -> Iterator[DataFolder]:
             os.ftruncate(lock_fd, 0)
     finally:
         os.close(lock_fd)
+
+
+def make_folder(path: Path) -> Path:
+    """The absolute path of the folder, which is made where it is missing, for this user alone.
+
+    So is every file that this process, or one that it starts, makes from now on.
+
+    Raises:
+        FolderUnusable: it cannot be made, or it is somebody else's too.
+    """
+    os.umask(OTHERS)
+    try:
+        absolute = path.resolve()
+        absolute.mkdir(parents=True, exist_ok=True, mode=0o700)
+        _close_to_others(absolute, path)
+    except OSError as error:
+        raise _not_writable(path, error) from error
+    return absolute
 
 
 def _close_to_others(folder: Path, typed: Path) -> None:

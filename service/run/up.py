@@ -23,9 +23,10 @@ from sqlalchemy.engine import URL, make_url
 
 from service.common.errors import GradserveError
 from service.common.messages import make_publisher, waiting
+from service.common.networks import is_within, networks
 from service.common.processes import usable_cores
 from service.common.settings import Settings
-from service.run import programs
+from service.run import keys, programs
 from service.run.data_folder import DataFolder, open_folder
 from service.run.presence import Presence
 from service.run.sockets import StartFailed, listen, public_url, reachable
@@ -36,8 +37,12 @@ from service.store import migrate
 READY_SECONDS = 60.0
 # How often the parent looks at its files: logs that grow, a data folder that is gone.
 LOOK_SECONDS = 1.0
-# Jobs and data sets are their owner's: nobody else may read what any of the programs writes.
-PRIVATE = 0o077
+LOOPBACK = networks("127.0.0.0/8, ::1")
+AUTH_WORDS = {
+    "off": "open to whoever reaches it",
+    "keys": "requests need an API key",
+    "proxy": "users named by the trusted proxy",
+}
 
 
 def run(host: str, port: int, data_dir: str | Path, workers: int | None = None) -> int:
@@ -54,7 +59,6 @@ def run(host: str, port: int, data_dir: str | Path, workers: int | None = None) 
     try:
         if not str(data_dir):
             raise StartFailed("the data folder has no name: choose one with --data-dir")
-        os.umask(PRIVATE)
         _run(host, port, Path(data_dir), workers or usable_cores())
     except GradserveError as error:
         print(f"gradserve: {error}", file=sys.stderr, flush=True)
@@ -63,7 +67,7 @@ def run(host: str, port: int, data_dir: str | Path, workers: int | None = None) 
 
 
 def _run(host: str, port: int, data_dir: Path, workers: int) -> None:
-    settings = _settings(data_dir)
+    settings = settings_of(data_dir)
     own_broker = not os.environ.get("GRADSERVE_BROKER_URL")
     with ExitStack() as cleanup:
         folder = cleanup.enter_context(open_folder(data_dir))
@@ -82,7 +86,7 @@ def _run(host: str, port: int, data_dir: Path, workers: int) -> None:
         for path in folder.leftovers:
             watchdog.remove_at_end(path)
         supervisor = Supervisor(
-            env=_child_env(settings),
+            env=_child_env(replace(settings, auth=auth_mode(settings, listener))),
             cwd=folder.path,
             log_dir=folder.logs,
             watchdog=watchdog,
@@ -97,6 +101,10 @@ def _run(host: str, port: int, data_dir: Path, workers: int) -> None:
             supervisor.start(programs.broker(folder))
         migrate.upgrade(settings)
         presence = _presence(folder, settings)
+        keys.store_first(settings)
+        settings = replace(settings, auth=auth_mode(settings, listener))
+        if settings.auth == "keys" and keys.are_missing(settings):
+            raise StartFailed(f"{keys.NO_KEY} (with --data-dir {data_dir})")
         if own_broker:
             _await_broker(supervisor, folder.broker_socket)
         if not supervisor.stopping:
@@ -108,8 +116,8 @@ def _run(host: str, port: int, data_dir: Path, workers: int) -> None:
             supervisor.start(programs.recovery())
             url = public_url(listener)
             print(
-                f"gradserve is up at {url} (docs at {url}/docs), data in {data_dir}, "
-                "Ctrl-C stops it",
+                f"gradserve is up at {url} (docs at {url}/docs), {AUTH_WORDS[settings.auth]}, "
+                f"data in {data_dir}, Ctrl-C stops it",
                 flush=True,
             )
         supervisor.begin()
@@ -119,7 +127,7 @@ def _run(host: str, port: int, data_dir: Path, workers: int) -> None:
             supervisor.wait(LOOK_SECONDS)
 
 
-def _settings(data_dir: Path) -> Settings:
+def settings_of(data_dir: Path) -> Settings:
     """The environment's settings, with the embedded parts where it names no others.
 
     Paths become absolute, because the children run in the data folder: a folder named
@@ -147,11 +155,21 @@ def _presence(folder: DataFolder, settings: Settings) -> Presence:
     return Presence(files)
 
 
+def auth_mode(settings: Settings, listener: socket.socket) -> str:
+    """The setting, where `auto` means keys unless only this machine can reach the service."""
+    if settings.auth != "auto":
+        return settings.auth
+    return "off" if is_within(listener.getsockname()[0], LOOPBACK) else "keys"
+
+
 def _child_env(settings: Settings) -> dict[str, str]:
     return dict(os.environ) | {
         "GRADSERVE_DATA_DIR": settings.data_dir,
         "GRADSERVE_DATABASE_URL": settings.database_url,
         "GRADSERVE_BROKER_URL": settings.broker_url,
+        "GRADSERVE_AUTH": settings.auth,
+        # Only the parent stores it: no other process need know it.
+        "GRADSERVE_FIRST_API_KEY": "",
     }
 
 

@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 
 from service.store import tables
 from service.store.clock import DATABASE_TIME
+from service.store.tables import OwnedKey
 
 MAX_RETAINED = 200
 
@@ -45,7 +46,7 @@ def retained_every(steps: int, checkpoint_every: int) -> int:
 
 def add(
     session: Session,
-    job_key: int,
+    job_key: OwnedKey,
     *,
     step: int,
     data: bytes,
@@ -63,7 +64,7 @@ def add(
 
 def keep(
     session: Session,
-    job_key: int,
+    job_key: OwnedKey,
     retained: Mapping[int, bytes],
     now: ColumnElement[float] = DATABASE_TIME,
 ) -> None:
@@ -85,7 +86,7 @@ def keep(
 
 
 def newest_first(
-    session: Session, job_key: int, at_most: int | None = None
+    session: Session, job_key: OwnedKey, at_most: int | None = None
 ) -> Iterator[Checkpoint]:
     """The checkpoints of a job up to step `at_most`, each read only when asked for.
 

@@ -22,6 +22,7 @@ from service.store.clock import DATABASE_TIME
 from service.store.events import NewEvent
 from service.store.parameters import Packed
 from service.store.states import DesiredState, ErrorCode, JobState
+from service.store.tables import OwnedKey
 
 if TYPE_CHECKING:
     from engine.train import HistoryRow
@@ -41,7 +42,7 @@ class StepScores(NamedTuple):
 class Claim:
     """Everything that a worker needs to train a job and to prove that the job is its own."""
 
-    pk: int
+    pk: OwnedKey
     id: str
     fence: int
     attempt: int

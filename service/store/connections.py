@@ -1,16 +1,12 @@
 """Engines and sessions for SQLite and Postgres, set up for several processes at once.
 
-Callers own transactions: `with database.write() as session:` commits at the end of the block
-or rolls back, and publishes messages only after a commit. Repository functions take the session
-first and never commit.
+Callers own transactions (`service.store.database`). Repository functions take the session first
+and never commit.
 """
 
 from __future__ import annotations
 
 import sqlite3
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Literal
 
 from sqlalchemy import Connection, Engine, create_engine, event
@@ -18,9 +14,7 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from service.common.errors import DatabaseUnavailable
 from service.common.settings import Settings
-from service.store.publishing import to_publish
 
 Role = Literal["api", "worker", "recovery", "migrate"]
 
@@ -59,58 +53,6 @@ def make_read_sessions(engine: Engine) -> sessionmaker[Session]:
     if engine.dialect.name == "postgresql":
         reading = reading.execution_options(postgresql_readonly=True)
     return sessionmaker(reading, expire_on_commit=False)
-
-
-class Database:
-    """The API's and recovery's door to the database.
-
-    Reads never wait; on SQLite writers take turns. SQLite's busy wait is a poll with growing
-    pauses, so that under load some writers starve. A lock in the process hands the database over
-    in order.
-
-    Args:
-        publish: sends the message of a job by its id. It must not raise: the job is stored by
-            then, and recovery publishes again what was not sent.
-    """
-
-    def __init__(self, settings: Settings, role: Role, publish: Callable[[str], object]) -> None:
-        self._publish = publish
-        self.engine = make_engine(settings, role)
-        self._sessions = make_sessions(self.engine)
-        self._read_sessions = make_read_sessions(self.engine)
-        self._writer = threading.Lock() if settings.sqlite else None
-        self._patience = SQLITE_BUSY_SECONDS[role]
-
-    @contextmanager
-    def write(self) -> Iterator[Session]:
-        """A transaction that commits at the end of the block, then publishes what it collected.
-
-        Raises:
-            DatabaseUnavailable: other writers of this process hold the database for too long.
-        """
-        with self._turn(), self._sessions.begin() as session:
-            yield session
-        # The turn is over: a broker that does not answer holds up no other writer.
-        for job_id in to_publish(session):
-            self._publish(job_id)
-
-    @contextmanager
-    def read(self) -> Iterator[Session]:
-        """One consistent view of the tables, without waiting for writers."""
-        with self._read_sessions.begin() as session:
-            yield session
-
-    @contextmanager
-    def _turn(self) -> Iterator[None]:
-        if self._writer is None:
-            yield
-        elif self._writer.acquire(timeout=self._patience):
-            try:
-                yield
-            finally:
-                self._writer.release()
-        else:
-            raise DatabaseUnavailable("the database is busy with other writers")
 
 
 def _sqlite_engine(settings: Settings, role: Role) -> Engine:

@@ -18,7 +18,7 @@ from sqlalchemy import Row, bindparam, func, select, text
 from sqlalchemy.orm import Session
 
 from service.store import history
-from service.store.tables import History
+from service.store.tables import History, OwnedKey
 
 Floats = npt.NDArray[np.float64]
 
@@ -31,7 +31,7 @@ that it has compiled, and one with two names per point takes megabytes."""
 
 
 def thinned(
-    session: Session, job_key: int, *, after_step: int, max_points: int
+    session: Session, job_key: OwnedKey, *, after_step: int, max_points: int
 ) -> Sequence[Row[*tuple[Any, ...]]]:
     """At most `max_points` (≥ 3) of the rows that `history.read` gives, the ends among them."""
     here = {"job": job_key, "after": after_step}
@@ -85,7 +85,9 @@ def _walking_along_the_key(session: Session) -> Iterator[None]:
     session.execute(text("SET LOCAL enable_bitmapscan TO DEFAULT"))
 
 
-def _by_ranges(session: Session, job_key: int, first: int, last: int, wanted: int) -> list[int]:
+def _by_ranges(
+    session: Session, job_key: OwnedKey, first: int, last: int, wanted: int
+) -> list[int]:
     """Steps to draw between `first` and `last`, from the extremes of ranges of steps."""
     width = -(-(last - first + 1) // max(MIN_RANGES, wanted))
     statement = _RANGES[session.get_bind().dialect.name]
@@ -102,7 +104,7 @@ def _by_ranges(session: Session, job_key: int, first: int, last: int, wanted: in
 
 
 def _locate(
-    session: Session, job_key: int, width: int, starts: list[int], losses: list[float]
+    session: Session, job_key: OwnedKey, width: int, starts: list[int], losses: list[float]
 ) -> list[int]:
     """The first step with this loss in each range that begins at this start."""
     steps: list[int] = []

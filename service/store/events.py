@@ -11,13 +11,13 @@ from sqlalchemy.orm import Session
 
 from service.store.clock import DATABASE_TIME
 from service.store.states import JobState
-from service.store.tables import Event
+from service.store.tables import Event, OwnedKey
 
 
 class NewEvent(NamedTuple):
     """An event, before the database has given it a number and a time."""
 
-    job: int
+    job: OwnedKey
     kind: str
     from_state: JobState | None
     to_state: JobState
@@ -33,15 +33,21 @@ def record(
         session.execute(_insert(now), [new_event._asdict() for new_event in new_events])
 
 
-def of_job(session: Session, job_key: int, *, after: int = 0, limit: int = 1000) -> Sequence[Event]:
-    """The events of a job after the one numbered `after`, oldest first."""
+def of_job(
+    session: Session, job_key: OwnedKey, *, after: int = 0, limit: int = 1000
+) -> Sequence[Event]:
+    """The events of a job after its first `after`, oldest first.
+
+    A job's events are numbered by their place, from 1: their keys would tell about other jobs.
+    """
     return session.scalars(_OF_JOB, {"job": job_key, "after": after, "limit": limit}).all()
 
 
 _OF_JOB = (
     select(Event)
-    .where(Event.job == bindparam("job"), Event.pk > bindparam("after"))
+    .where(Event.job == bindparam("job"))
     .order_by(Event.pk)
+    .offset(bindparam("after"))
     .limit(bindparam("limit"))
 )
 

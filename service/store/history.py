@@ -11,7 +11,7 @@ from sqlalchemy import Row, bindparam, case, select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from service.store.tables import History
+from service.store.tables import History, OwnedKey
 
 if TYPE_CHECKING:
     from engine.train import HistoryRow
@@ -25,7 +25,7 @@ _INSERT = f"INSERT INTO history ({_NAMES}) VALUES ({', '.join('?' * len(COLUMNS)
 
 
 def insert_rows(
-    session: Session, job_key: int, rows: Sequence[HistoryRow], elapsed: Sequence[float]
+    session: Session, job_key: OwnedKey, rows: Sequence[HistoryRow], elapsed: Sequence[float]
 ) -> None:
     """Writes rows in the database's fastest way; a step that is stored already is an error.
 
@@ -54,13 +54,13 @@ def insert_rows(
 
 
 def read(
-    session: Session, job_key: int, *, after_step: int, limit: int
+    session: Session, job_key: OwnedKey, *, after_step: int, limit: int
 ) -> Sequence[Row[*tuple[Any, ...]]]:
     """Rows (step, loss, accuracy, …) of the logged steps after `after_step`, in order."""
     return session.execute(_READ, {"job": job_key, "after": after_step, "limit": limit}).all()
 
 
-def best(session: Session, job_key: int) -> Row[*tuple[Any, ...]] | None:
+def best(session: Session, job_key: OwnedKey) -> Row[*tuple[Any, ...]] | None:
     """The stored row of the best step: by validation loss where there is one, else by loss.
 
     The earliest of equal ones; None where no row has a number to compare.

@@ -5,12 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import lru_cache
 
-from sqlalchemy import ColumnElement, Insert, Select, bindparam, delete, func, insert, select
+from sqlalchemy import (
+    ColumnElement,
+    Insert,
+    Select,
+    bindparam,
+    delete,
+    func,
+    insert,
+    select,
+    tuple_,
+)
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.dml import Delete
 
 from service.common.errors import IdempotencyConflict
 from service.store.clock import DATABASE_TIME
+from service.store.owners import owner_of
 from service.store.tables import IdempotencyKey, Job
 
 KEPT_SECONDS = 24 * 3600
@@ -39,8 +50,8 @@ def find(
     """
     if session.get_bind().dialect.name == "postgresql":
         # On SQLite a writing transaction has the database to itself already.
-        session.execute(_LOCK, {"key": key})
-    row = session.execute(_find(now), {"key": key}).one_or_none()
+        session.execute(_LOCK, {"lock": f"{owner_of(session)} {key}"})
+    row = session.execute(_find(now), {"owner": owner_of(session), "key": key}).one_or_none()
     if row is None:
         return None
     job, sha256 = row
@@ -58,11 +69,13 @@ def remember(
     now: ColumnElement[float] = DATABASE_TIME,
 ) -> None:
     """Ties the key to the job, in the transaction that `find` found nothing in."""
-    session.execute(_forget(now), {"key": key, "at_most": CLEARED})
-    session.execute(_insert(now), {"key": key, "request_sha256": request_sha256, "job": job.pk})
+    own = {"owner": owner_of(session), "key": key}
+    session.execute(_forget(now), own | {"at_most": CLEARED})
+    session.execute(_insert(now), own | {"request_sha256": request_sha256, "job": job.pk})
 
 
-_LOCK = select(func.pg_advisory_xact_lock(func.hashtextextended(bindparam("key"), 0)))
+_OWN = (IdempotencyKey.owner == bindparam("owner")) & (IdempotencyKey.key == bindparam("key"))
+_LOCK = select(func.pg_advisory_xact_lock(func.hashtextextended(bindparam("lock"), 0)))
 
 
 @lru_cache(maxsize=16)
@@ -71,7 +84,7 @@ def _find(now: ColumnElement[float]) -> Select[Job, str]:
         select(Job, IdempotencyKey.request_sha256)
         .join(IdempotencyKey, IdempotencyKey.job == Job.pk)
         .where(
-            IdempotencyKey.key == bindparam("key"),
+            _OWN,
             IdempotencyKey.created_at >= now - KEPT_SECONDS,
         )
     )
@@ -81,7 +94,7 @@ def _find(now: ColumnElement[float]) -> Select[Job, str]:
 def _forget(now: ColumnElement[float]) -> Delete:
     """Deletes this key, if it has expired, and some others that have expired."""
     expired = (
-        select(IdempotencyKey.key)
+        select(IdempotencyKey.owner, IdempotencyKey.key)
         .where(IdempotencyKey.created_at < now - KEPT_SECONDS)
         .order_by(IdempotencyKey.created_at)
         .limit(bindparam("at_most"))
@@ -90,7 +103,10 @@ def _forget(now: ColumnElement[float]) -> Delete:
         .cte("expired")
     )
     return delete(IdempotencyKey).where(
-        (IdempotencyKey.key == bindparam("key")) | IdempotencyKey.key.in_(select(expired.c.key))
+        _OWN
+        | tuple_(IdempotencyKey.owner, IdempotencyKey.key).in_(
+            select(expired.c.owner, expired.c.key)
+        )
     )
 
 

@@ -19,9 +19,10 @@ from service.common.errors import InvalidCursor, JobNotFound
 from service.store import events
 from service.store.clock import DATABASE_TIME
 from service.store.events import NewEvent
+from service.store.owners import owner_of
 from service.store.publishing import publish_after_commit
 from service.store.states import JobState
-from service.store.tables import Job
+from service.store.tables import Job, OwnedKey
 
 T = TypeVar("T")
 
@@ -29,7 +30,7 @@ T = TypeVar("T")
 ShownState = Literal[JobState, "pausing", "cancelling"]
 
 ID = re.compile(r"job_[0-9a-f]{24}")
-CURSOR = re.compile(rb"jobs before ([0-9]{1,18})")
+CURSOR = re.compile(rb"jobs before ([0-9]{1,12}(?:\.[0-9]{1,9})?) (job_[0-9a-f]{24})")
 
 
 def create(
@@ -55,6 +56,7 @@ def create(
         _insert(now),
         {
             "id": f"job_{secrets.token_hex(12)}",
+            "owner": owner_of(session),
             "parent_id": parent_id,
             "name": spec.name,
             "spec": spec.model_dump_json() if text is None else text,
@@ -75,7 +77,7 @@ def get(session: Session, id: str) -> Job:
     return _found(session, _GET, id)
 
 
-def key(session: Session, id: str) -> int:
+def key(session: Session, id: str) -> OwnedKey:
     """The job's key in other tables, without reading the megabytes that its row may hold.
 
     Raises:
@@ -105,16 +107,20 @@ def page(
         InvalidCursor: `cursor` is not one that a page gave.
     """
     # Specifications may hold megabytes of rows each.
-    query = select(Job).options(defer(Job.spec, raiseload=True)).order_by(Job.pk.desc())
+    query = (
+        select(Job)
+        .options(defer(Job.spec, raiseload=True))
+        .order_by(Job.created_at.desc(), Job.pk.desc())
+    )
     if cursor is not None:
-        query = query.where(Job.pk < _position(cursor))
+        query = query.where(_after(cursor))
     if state is not None:
         query = query.where(*_shown_in(state))
     if name is not None:
         query = query.where(Job.name == name)
     # One more than asked for tells whether there is a next page.
     items = session.scalars(query.limit(limit + 1)).all()
-    next_cursor = _cursor(items[limit - 1].pk) if len(items) > limit else None
+    next_cursor = _cursor(items[limit - 1]) if len(items) > limit else None
     return Page(items[:limit], next_cursor)
 
 
@@ -141,11 +147,14 @@ def _shown_in(state: ShownState) -> tuple[ColumnElement[bool], ...]:
     return Job.state == state, Job.desired_state.is_(None)
 
 
-def _cursor(pk: int) -> str:
-    return base64.urlsafe_b64encode(b"jobs before %d" % pk).rstrip(b"=").decode()
+def _cursor(job: Job) -> str:
+    """The place of a job in the list, in terms that tell nothing of other jobs."""
+    text = f"jobs before {job.created_at!r} {job.id}"
+    return base64.urlsafe_b64encode(text.encode()).rstrip(b"=").decode()
 
 
-def _position(cursor: str) -> int:
+def _after(cursor: str) -> ColumnElement[bool]:
+    """The jobs that come after the one at the cursor, which may be deleted by now."""
     try:
         padded = cursor.encode("ascii") + b"=" * (-len(cursor) % 4)
         match = CURSOR.fullmatch(base64.b64decode(padded, altchars=b"-_", validate=True))
@@ -153,7 +162,10 @@ def _position(cursor: str) -> int:
         match = None
     if match is None:
         raise InvalidCursor
-    return int(match[1])
+    created_at, id = float(match[1]), match[2].decode()
+    place = select(Job.pk).where(Job.id == id).scalar_subquery()
+    same_time = (Job.created_at == created_at) & (Job.pk < place)
+    return (Job.created_at < created_at) | same_time
 
 
 # A job that the session has read before is read again: it may have changed meanwhile.

@@ -20,7 +20,7 @@ from sqlalchemy import bindparam, insert, select
 from sqlalchemy.orm import Session
 
 from service.common.errors import ParametersNotFound
-from service.store.tables import Job, Result
+from service.store.tables import Job, OwnedKey, Result
 
 Floats = npt.NDArray[np.float64]
 
@@ -65,7 +65,7 @@ def unpack(data: bytes) -> list[Layer]:
     ]
 
 
-def store(session: Session, job_key: int, *, step: int, packed: Packed) -> None:
+def store(session: Session, job_key: OwnedKey, *, step: int, packed: Packed) -> None:
     session.execute(
         _INSERT, {"job": job_key, "step": step, "data": packed.data, "sha256": packed.sha256}
     )

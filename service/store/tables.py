@@ -7,7 +7,7 @@ to and that gives them their order, and a public id that is all a client ever se
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NewType
 
 from sqlalchemy import (
     BigInteger,
@@ -32,6 +32,12 @@ from service.store.states import (
     ErrorCode,
     JobState,
 )
+
+LOCAL = "local"
+"""The owner of every job where nobody has to log in."""
+
+OwnedKey = NewType("OwnedKey", int)
+"""The key of a job that was found among the rows of the session's owner."""
 
 # SQLite numbers a table's rows by itself only where the key is exactly INTEGER.
 Key = BigInteger().with_variant(Integer(), "sqlite")
@@ -90,13 +96,17 @@ class Job(Base):
         # the row in place (heap-only tuples).
         Index("ix_jobs_queued", "pk", "published_at", **_where("state = 'queued'")),
         Index("ix_jobs_running", "pk", **_where("state = 'running'")),
-        Index("ix_jobs_state", "state", "pk"),
-        Index("ix_jobs_name", "name", "pk"),
+        # The jobs that a worker takes next are the oldest of each owner.
+        Index("ix_jobs_queued_owner", "owner", "pk", **_where("state = 'queued'")),
+        Index("ix_jobs_owner_created_at", "owner", "created_at", "pk"),
+        Index("ix_jobs_owner_state", "owner", "state", "created_at", "pk"),
+        Index("ix_jobs_owner_name", "owner", "name", "created_at", "pk"),
         {"postgresql_with": {"fillfactor": 80}},  # room for those updates on the same page
     )
 
-    pk: Mapped[int] = mapped_column(Key, primary_key=True)
+    pk: Mapped[OwnedKey] = mapped_column(Key, primary_key=True)
     id: Mapped[str] = mapped_column(unique=True)
+    owner: Mapped[str] = mapped_column(server_default=LOCAL)
     parent_id: Mapped[str | None] = mapped_column(ForeignKey("jobs.id"))
     name: Mapped[str | None]
     spec: Mapped[str]
@@ -215,7 +225,28 @@ class IdempotencyKey(Base):
     __tablename__ = "idempotency_keys"
     __table_args__ = (Index("ix_idempotency_keys_created_at", "created_at"),)
 
+    owner: Mapped[str] = mapped_column(server_default=LOCAL, primary_key=True)
     key: Mapped[str] = mapped_column(primary_key=True)
     request_sha256: Mapped[str]
     job: Mapped[int] = mapped_column(ForeignKey("jobs.pk"))
     created_at: Mapped[float]
+
+
+class ApiKey(Base):
+    """A key by which a client proves whose requests it sends.
+
+    Only the SHA-256 of a key is stored. `prefix` is the part by which it is found and named;
+    `scopes` are words separated by blanks.
+    """
+
+    __tablename__ = "api_keys"
+
+    prefix: Mapped[str] = mapped_column(primary_key=True)
+    sha256: Mapped[str]
+    owner: Mapped[str]
+    name: Mapped[str]
+    scopes: Mapped[str]
+    created_at: Mapped[float]
+    expires_at: Mapped[float | None]
+    revoked_at: Mapped[float | None]
+    last_used_at: Mapped[float | None]

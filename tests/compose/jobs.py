@@ -43,7 +43,7 @@ def outcome(client: Gradserve, id: str) -> tuple[list[Any], str]:
 
 
 def wait(client: Gradserve, name: str, number: int, seconds: float) -> None:
-    """Waits until so many jobs of this name have ended."""
+    """Waits until N jobs of this name have ended."""
 
     def ended() -> bool:
         return sum(job["terminal"] for job in client.list(limit=1000, name=name)) >= number

@@ -29,7 +29,7 @@ class Points:
         return [int(file.suffix[1:]) for file in self.folder.glob(f"{point}.taken.*")]
 
     def limit_pages(self, pages: int | None) -> None:
-        """SQLite: the file may not grow beyond so many pages, as on a full disk."""
+        """SQLite: the file may not grow beyond N pages, as on a full disk."""
         if pages is None:
             (self.folder / PAGES).unlink()
         else:

@@ -35,7 +35,7 @@ from service.common import messages
 from service.store import (
     checkpoints,
     claims,
-    connections,
+    clock,
     controls,
     history,
     jobs,
@@ -139,13 +139,13 @@ def wrap_train() -> None:
 
 def wrap_clock() -> None:
     """All times come from the database's clock; here it is `audit_clock.ahead` fast."""
-    for dialect, clock in (
-        ("sqlite", connections._sqlite_time),
-        ("postgresql", connections._postgres_time),
+    for dialect, sql in (
+        ("sqlite", clock._sqlite_time),
+        ("postgresql", clock._postgres_time),
     ):
 
-        def compile_time(*args: Any, clock: Any = clock, **options: Any) -> str:
-            return f"({clock(*args, **options)} + (SELECT ahead FROM audit_clock))"
+        def compile_time(*args: Any, sql: Any = sql, **options: Any) -> str:
+            return f"({sql(*args, **options)} + (SELECT ahead FROM audit_clock))"
 
         compiles(DatabaseTime, dialect)(compile_time)
 

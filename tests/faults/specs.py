@@ -51,6 +51,6 @@ def make_poison() -> JobSpec:
 
 
 def make_diverging_spec() -> JobSpec:
-    """A job whose loss soon is no number."""
+    """A job whose loss soon is not a number."""
     changes = {"optimizer": {"learning_rate": 1e5, "momentum": 0.0}}
     return JobSpec.model_validate(make_spec().model_dump() | changes)

@@ -91,7 +91,7 @@ class Known:
     id: str
     published_at: float | None
     state: str = "queued"
-    wish: str | None = None
+    desired: str | None = None
     step: int = 0
     fence: int = 0
     attempt: int = 0
@@ -101,7 +101,7 @@ class Known:
     checkpoints: dict[int, bool] = field(default_factory=dict)
 
     def become(self, state: str) -> None:
-        self.state, self.wish, self.lease_until = state, None, None
+        self.state, self.desired, self.lease_until = state, None, None
 
     def keep(self, step: int, retained: bool) -> None:
         self.checkpoints[step] = retained
@@ -207,17 +207,17 @@ class Service(RuleBasedStateMachine):
         kept = [step for step in range(start + 1, end) if step % KEEP_EVERY == 0]
 
         def work(session: Session) -> Any:
-            wish = self.record(session, hand, end, checkpoint=b"%d" % end)
+            desired = self.record(session, hand, end, checkpoint=b"%d" % end)
             for step in kept:
                 checkpoints.add(
                     session, hand.claim.pk, step=step, data=b"%d" % step, retained=True, now=NOW
                 )
-            return wish
+            return desired
 
         allowed = hand.holds and job.step == start
         done = self.commit(work, hand=hand, allowed=allowed, crash=crash)
         if done is not None:
-            assert done[0] == job.wish
+            assert done[0] == job.desired
             hand.step = job.step = end
             job.fruitless = 0
             job.lease_until = self.now + LEASE_SECONDS
@@ -250,7 +250,7 @@ class Service(RuleBasedStateMachine):
             crash=crash,
         )
         if done is not None:
-            assert done[0] == hand.job.wish
+            assert done[0] == hand.job.desired
             hand.job.lease_until = self.now + LEASE_SECONDS
 
     @rule(hand=hands)
@@ -258,7 +258,7 @@ class Service(RuleBasedStateMachine):
         done = self.commit(
             lambda session: claims.desired_state(session, hand.claim), allowed=hand.holds
         )
-        assert done is None or done[0] == hand.job.wish
+        assert done is None or done[0] == hand.job.desired
 
     @rule(hand=hands, crash=crashes)
     def succeed(self, hand: Hand, crash: bool) -> None:
@@ -272,7 +272,7 @@ class Service(RuleBasedStateMachine):
         allowed = hand.holds and job.step == hand.step
         done = self.commit(work, hand=hand, allowed=allowed, crash=crash)
         if done is not None:
-            assert done[0] == ("cancelled" if job.wish == "cancelled" else "succeeded")
+            assert done[0] == ("cancelled" if job.desired == "cancelled" else "succeeded")
             job.step = STEPS
             job.become(done[0])
 
@@ -288,7 +288,7 @@ class Service(RuleBasedStateMachine):
             crash=crash,
         )
         if done is not None:
-            assert done[0] == ("cancelled" if job.wish == "cancelled" else "failed")
+            assert done[0] == ("cancelled" if job.desired == "cancelled" else "failed")
             job.error = "diverged" if done[0] == "failed" else None
             job.become(done[0])
 
@@ -302,7 +302,7 @@ class Service(RuleBasedStateMachine):
             crash=crash,
         )
         if done is not None:
-            assert done[0] == (job.wish or "queued")
+            assert done[0] == (job.desired or "queued")
             job.become(done[0])
             job.attempt -= 1
             job.fruitless = max(0, job.fruitless - 1)
@@ -310,8 +310,8 @@ class Service(RuleBasedStateMachine):
 
     @rule(job=all_jobs, to=st.sampled_from(sorted(REQUESTS)), crash=crashes)
     def request(self, job: Known, to: str, crash: bool) -> None:
-        before = (job.state, job.wish)
-        ends = job.state in TERMINAL or job.wish == "cancelled"
+        before = (job.state, job.desired)
+        ends = job.state in TERMINAL or job.desired == "cancelled"
         refused = ends and not (to == "cancelled" and "cancelled" in before)
         try:
             done = self.commit(lambda session: REQUESTS[to](session, job.id, now=NOW), crash=crash)
@@ -322,7 +322,7 @@ class Service(RuleBasedStateMachine):
             return
         assert not refused, f"{to} was accepted by a job that is {before}"
         if job.state == "running":
-            job.wish = None if to == "queued" else to
+            job.desired = None if to == "queued" else to
         elif job.state not in (to, "cancelled"):
             if to == "queued":
                 job.published_at = self.now
@@ -346,11 +346,11 @@ class Service(RuleBasedStateMachine):
         assert sorted(done[0]) == sorted(job.id for job in lost)
         for job in lost:
             job.published_at = None
-            if job.wish is None and job.fruitless >= FRUITLESS_CLAIMS:
+            if job.desired is None and job.fruitless >= FRUITLESS_CLAIMS:
                 job.error = "worker_lost"
                 job.become("failed")
             else:
-                job.become(job.wish or "queued")
+                job.become(job.desired or "queued")
 
     @rule(target=hands, job=all_jobs)
     def change_hands(self, job: Known) -> Any:
@@ -389,7 +389,7 @@ class Service(RuleBasedStateMachine):
         with self.sessions.begin() as session:
             for known in self.known:
                 job = jobs.get(session, known.id)
-                assert (job.state, job.desired_state) == (known.state, known.wish)
+                assert (job.state, job.desired_state) == (known.state, known.desired)
                 assert (job.step, job.fence, job.attempt) == (
                     known.step,
                     known.fence,

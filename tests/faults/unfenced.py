@@ -17,7 +17,15 @@ from service.store import claim_statements
 # `fence`: any running claim may write, as long as it is at the job's step. `guard`: anybody may.
 WAYS = ("fence", "guard")
 
-CACHED = ("progress", "progress_with_measures", "renew", "succeed", "fail", "release")
+CACHED = (
+    "progress",
+    "progress_with_measures",
+    "progress_with_best",
+    "renew",
+    "succeed",
+    "fail",
+    "release",
+)
 
 
 def remove(without: str) -> None:
@@ -28,7 +36,7 @@ def remove(without: str) -> None:
     if without == "fence":
         held = (*held, jobs.state == "running")
     claim_statements.HELD = held
-    claim_statements.WISH = select(jobs.desired_state).where(*held)
+    claim_statements.DESIRED_STATE = select(jobs.desired_state).where(*held)
     for name in CACHED:
         getattr(claim_statements, name).cache_clear()
 
@@ -36,11 +44,11 @@ def remove(without: str) -> None:
 @contextmanager
 def claims_without(without: str) -> Iterator[None]:
     """Removes the condition, and puts it back."""
-    kept = claim_statements.HELD, claim_statements.WISH
+    kept = claim_statements.HELD, claim_statements.DESIRED_STATE
     remove(without)
     try:
         yield
     finally:
-        claim_statements.HELD, claim_statements.WISH = kept
+        claim_statements.HELD, claim_statements.DESIRED_STATE = kept
         for name in CACHED:
             getattr(claim_statements, name).cache_clear()

@@ -154,6 +154,7 @@ class World:
                 data_dir=str(folder),
                 database_url=database_url,
                 broker_url=self.broker.url,
+                auth="off",
                 **periods,  # type: ignore[arg-type]
             )
             self._environ |= self.points.environ | self._settings_environ()
@@ -289,7 +290,7 @@ class World:
         until(lambda: all(self.job(id).step > 0 for id in ids), seconds, "steps")
 
     def await_claim(self, id: str, fence: int, seconds: float = 30) -> None:
-        """Until the job has been claimed so many times."""
+        """Waits until the job has been claimed N times."""
         until(lambda: self.job(id).fence >= fence, seconds, f"claim {fence} of {id}")
 
     def await_end(self, seconds: float = 60) -> None:

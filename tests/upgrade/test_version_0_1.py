@@ -67,10 +67,12 @@ def old(request: pytest.FixtureRequest, tmp_path: Path, broker: str) -> Iterator
     restore_sqlite(path)
     url = f"sqlite:///{path}"
     if request.param == "sqlite":
-        yield Settings(database_url=url, broker_url=broker, data_dir=str(tmp_path))
+        yield Settings(auth="off", database_url=url, broker_url=broker, data_dir=str(tmp_path))
         return
     with _fresh_postgres(request.getfixturevalue("postgres_server")) as address:
-        settings = Settings(database_url=address, broker_url=broker, data_dir=str(tmp_path))
+        settings = Settings(
+            auth="off", database_url=address, broker_url=broker, data_dir=str(tmp_path)
+        )
         restore_postgres(settings, create_engine(url))
         yield settings
 

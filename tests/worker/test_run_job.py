@@ -388,7 +388,7 @@ def test_a_lost_answer_to_the_last_commit_loses_no_job(
             lost.append(state)
             raise OperationalError("COMMIT", {}, Exception("the connection is closed"))
 
-    def wish(number: int) -> bool:
+    def request(number: int) -> bool:
         if number == 3 and end in ("paused", "cancelled"):
             ask = controls.request_pause if end == "paused" else controls.request_cancel
             with bench.sessions.begin() as session:
@@ -397,7 +397,7 @@ def test_a_lost_answer_to_the_last_commit_loses_no_job(
 
     event.listen(bench.sessions, "after_commit", lose_the_answer)
 
-    bench.work(id, wish)
+    bench.work(id, request)
 
     assert lost == [bench.job(id).state] == [end]
     assert f"job {end}" in caplog.text

@@ -9,7 +9,7 @@ from flask import Response, jsonify
 from flask_openapi3.blueprint import APIBlueprint
 from pydantic import BaseModel, Field
 
-from service.api.context import current
+from service.api import context
 from service.api.openapi import answers
 from service.api.query_parameters import Query
 from service.api.resources.jobs import TAG, JobPath
@@ -33,7 +33,7 @@ class EventsQuery(Query):
 class EventView(BaseModel):
     """Something that happened to a job."""
 
-    id: int
+    id: int = Field(description="the place among the events of this job, from 1")
     at: str
     kind: str
     from_state: JobState | None
@@ -60,16 +60,17 @@ class EventList(BaseModel):
 )
 def event_list(path: JobPath, query: EventsQuery) -> Response:
     """Everything that happened to the job, and who did it."""
-    with current().database.read() as session:
+    with context.read() as session:
         job = jobs.key(session, path.id)
         found = events.of_job(session, job, after=query.after, limit=query.limit)
-    return jsonify({"items": [event_view(event) for event in found]})
+    items = [event_view(number, event) for number, event in enumerate(found, query.after + 1)]
+    return jsonify({"items": items})
 
 
-def event_view(event: Event) -> dict[str, Any]:
+def event_view(number: int, event: Event) -> dict[str, Any]:
     """An `EventView`."""
     return {
-        "id": event.pk,
+        "id": number,
         "at": rfc3339(event.at),
         "kind": event.kind,
         "from_state": event.from_state,

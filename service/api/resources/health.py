@@ -17,7 +17,7 @@ from service.api.openapi import answers
 from service.api.problems import problem
 from service.common import failing, messages
 from service.common.errors import DatabaseTooNew, DatabaseTooOld
-from service.store import migrate
+from service.store import everyone, migrate
 
 OK = "ok"
 
@@ -67,7 +67,7 @@ def readyz() -> Response:
 
 def _database(services: Services) -> dict[str, str]:
     try:
-        with services.database.read() as session:
+        with everyone.read(services.database) as session:
             migrate.check(session.connection())
     except (DBAPIError, PoolTimeout):
         return {"database": "cannot be reached", "schema": "unknown"}

@@ -8,7 +8,7 @@ from flask import Response, jsonify
 from flask_openapi3.blueprint import APIBlueprint
 from pydantic import BaseModel, Field
 
-from service.api.context import current
+from service.api import context
 from service.api.openapi import answers
 from service.api.query_parameters import Query
 from service.api.resources.jobs import TAG, JobPath
@@ -29,7 +29,7 @@ class HistoryQuery(Query):
         default=None,
         ge=3,
         le=MAX_HISTORY,
-        description="thin the whole history to so many rows that look alike when drawn",
+        description="thin the whole history to at most this many rows that look alike when drawn",
     )
 
 
@@ -71,7 +71,7 @@ def history_page(path: JobPath, query: HistoryQuery) -> Response:
     """Logged steps after `after_step`, in order. To follow a job that runs, ask again with the
     last step that you have.
     """
-    with current().database.read() as session:
+    with context.read() as session:
         job = jobs.key(session, path.id)
         if query.max_points is not None:
             rows = downsampling.thinned(

@@ -11,7 +11,7 @@ from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.models.tag import Tag
 from pydantic import BaseModel, Field, StringConstraints
 
-from service.api.context import current
+from service.api import context
 from service.api.openapi import answers
 from service.api.query_parameters import Query
 from service.api.timestamps import rfc3339
@@ -138,7 +138,7 @@ class JobPage(BaseModel):
     responses=answers({200: JobPage}, Status.UNPROCESSABLE_ENTITY, Status.SERVICE_UNAVAILABLE),
 )
 def page(query: PageQuery) -> Response:
-    with current().database.read() as session:
+    with context.read() as session:
         found = jobs.page(
             session,
             limit=query.limit,
@@ -157,7 +157,7 @@ def page(query: PageQuery) -> Response:
     responses=answers({200: JobView}, Status.NOT_FOUND, Status.SERVICE_UNAVAILABLE),
 )
 def show(path: JobPath) -> Response:
-    with current().database.read() as session:
+    with context.read() as session:
         return _answer(jobs.get(session, path.id))
 
 
@@ -169,7 +169,7 @@ def show(path: JobPath) -> Response:
 )
 def cancel(path: JobPath) -> Response:
     """A queued or paused job is cancelled at once, a running one at its next step."""
-    with current().database.write() as session:
+    with context.write() as session:
         answer = controls.request_cancel(session, path.id)
     return _answer(answer.job)
 
@@ -182,7 +182,7 @@ def cancel(path: JobPath) -> Response:
 )
 def pause(path: JobPath) -> Response:
     """A running job stops at its next step, to be resumed to the bit."""
-    with current().database.write() as session:
+    with context.write() as session:
         answer = controls.request_pause(session, path.id)
     return _answer(answer.job)
 
@@ -195,7 +195,7 @@ def pause(path: JobPath) -> Response:
 )
 def resume(path: JobPath) -> Response:
     """A paused job is queued again. A pause that was requested but not reached is withdrawn."""
-    with current().database.write() as session:
+    with context.write() as session:
         answer = controls.request_resume(session, path.id)
     return _answer(answer.job)
 

@@ -9,7 +9,7 @@ from flask import Response, jsonify
 from flask_openapi3.blueprint import APIBlueprint
 from pydantic import BaseModel, Field
 
-from service.api.context import current
+from service.api import context
 from service.api.openapi import answers
 from service.api.resources.jobs import TAG, JobPath
 from service.store import jobs, parameters
@@ -48,7 +48,7 @@ class ParametersView(BaseModel):
 )
 def final_parameters(path: JobPath) -> Response:
     """The weights and biases that training ended with; 409 while there are none."""
-    with current().database.read() as session:
+    with context.read() as session:
         job = jobs.get(session, path.id)
         result = parameters.get(session, job)
     activations = [layer["activation"] for layer in json.loads(job.spec)["model"]["layers"]]

@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 
 from engine.spec import JobSpec
 from engine.spec.warnings import warnings
-from service.api.context import current
+from service.api import context
 from service.api.openapi import answers
 from service.api.query_parameters import Query
 from service.api.resources.jobs import JobView, view
@@ -171,7 +171,7 @@ def _store(body: NewJob, spec: JobSpec, key: str | None) -> tuple[Job, bool]:
     text = spec.model_dump_json()
     # Equal means: the same once defaults are filled in, however the JSON was written.
     sha256 = _sha256(body) if key else ""
-    with current().database.write() as session:
+    with context.write() as session:
         if key is None:
             return _create(session, body, spec, text), False
         found = idempotency.find(
@@ -200,7 +200,7 @@ def _create(session: Session, body: NewJob, spec: JobSpec, text: str) -> Job:
 
 def _check_parent(body: NewJob) -> None:
     if body.parent_id is not None:
-        with _blaming_parent(), current().database.read() as session:
+        with _blaming_parent(), context.read() as session:
             jobs.key(session, body.parent_id)
 
 

@@ -127,7 +127,7 @@ def test_the_place_in_a_model_is_what_one_would_write() -> None:
 
     def broken() -> Value:
         out = model.outputs([1.0, 2.0])[0]
-        # Counts in the number, but no gradient comes back.
+        # Counts in the number, but returns no gradient.
         return out + 3.0 * forgotten.data
 
     check = check_model(model, broken)

@@ -28,7 +28,9 @@ def sender(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> F
     """A client of a service without a broker, one for all of these tests."""
     path = shutil.copy(sqlite_template, tmp_path_factory.mktemp("bad-input"))
     url = f"sqlite:///{path}"
-    return create_app(Settings(database_url=url, broker_url="redis://127.0.0.1:1")).test_client()
+    return create_app(
+        Settings(auth="off", database_url=url, broker_url="redis://127.0.0.1:1")
+    ).test_client()
 
 
 def post(sender: FlaskClient, body: bytes | str) -> TestResponse:
@@ -219,7 +221,7 @@ def test_a_body_without_a_length_that_is_too_large_is_413(
     sqlite_database: str, moons: Spec
 ) -> None:
     body = json.dumps(moons).encode()
-    small = Settings(database_url=sqlite_database, max_body_bytes=len(body) + 1000)
+    small = Settings(auth="off", database_url=sqlite_database, max_body_bytes=len(body) + 1000)
     answer = chunked(create_app(small).test_client(), io.BytesIO(body + b" " * 2000))
     assert f"{len(body) + 1000:,} bytes" in assert_problem(answer, 413)["detail"]
 
@@ -292,7 +294,7 @@ def test_a_compressed_body_is_415(sender: FlaskClient, moons: Spec) -> None:
 
 
 def test_a_body_that_is_too_large_is_413(sqlite_database: str, moons: Spec) -> None:
-    small = Settings(database_url=sqlite_database, max_body_bytes=100)
+    small = Settings(auth="off", database_url=sqlite_database, max_body_bytes=100)
     assert_problem(create_app(small).test_client().post("/v1/jobs", json=moons), 413)
 
 
@@ -316,9 +318,9 @@ def test_unknown_jobs_are_404(sender: FlaskClient, id: str, part: str) -> None:
     assert_problem(sender.get(f"/v1/jobs/{id}{part}"), 404)
 
 
-@pytest.mark.parametrize("wish", ["cancel", "pause", "resume"])
-def test_nothing_can_be_asked_of_unknown_jobs(sender: FlaskClient, wish: str) -> None:
-    assert_problem(sender.post(f"/v1/jobs/job_{'0' * 24}/{wish}"), 404)
+@pytest.mark.parametrize("action", ["cancel", "pause", "resume"])
+def test_nothing_can_be_asked_of_unknown_jobs(sender: FlaskClient, action: str) -> None:
+    assert_problem(sender.post(f"/v1/jobs/job_{'0' * 24}/{action}"), 404)
 
 
 def test_wrong_methods_are_405_and_say_which_are_right(sender: FlaskClient) -> None:

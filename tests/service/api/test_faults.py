@@ -61,7 +61,7 @@ def test_the_part_that_is_missing_is_named(
     settings: Settings, missing: dict[str, str], part: str
 ) -> None:
     given = {"database_url": settings.database_url, "broker_url": settings.broker_url} | missing
-    client = create_app(Settings(**given)).test_client()  # type: ignore[arg-type]
+    client = create_app(Settings(auth="off", **given)).test_client()  # type: ignore[arg-type]
     answer = client.get("/readyz")
     assert (answer.status_code, answer.mimetype) == (503, "application/problem+json")
     assert part in answer.json["detail"]  # type: ignore[index]
@@ -71,14 +71,18 @@ def test_the_part_that_is_missing_is_named(
 
 
 def test_a_database_without_our_tables_is_not_ready(tmp_path: Path, broker: str) -> None:
-    settings = Settings(database_url=f"sqlite:///{tmp_path}/empty.db", broker_url=broker)
+    settings = Settings(
+        auth="off", database_url=f"sqlite:///{tmp_path}/empty.db", broker_url=broker
+    )
     answer = create_app(settings).test_client().get("/readyz")
     assert answer.status_code == 503
     assert "migrations" in answer.json["checks"]["schema"]  # type: ignore[index]
 
 
 def test_jobs_are_accepted_without_a_broker(database: str, moons: Spec) -> None:
-    client = create_app(Settings(database_url=database, broker_url=DEAD_BROKER)).test_client()
+    client = create_app(
+        Settings(auth="off", database_url=database, broker_url=DEAD_BROKER)
+    ).test_client()
     answer = client.post("/v1/jobs", json=moons)
     assert answer.status_code == 201
     assert client.get(answer.headers["Location"]).json["state"] == "queued"  # type: ignore[index]
@@ -86,7 +90,7 @@ def test_jobs_are_accepted_without_a_broker(database: str, moons: Spec) -> None:
 
 def test_jobs_are_accepted_while_the_broker_is_frozen(sqlite_database: str, moons: Spec) -> None:
     with servers.valkey() as broker:
-        settings = Settings(database_url=sqlite_database, broker_url=broker.url)
+        settings = Settings(auth="off", database_url=sqlite_database, broker_url=broker.url)
         client = create_app(settings).test_client()
         broker.process.send_signal(signal.SIGSTOP)
         start = time.monotonic()
@@ -111,7 +115,9 @@ def test_a_locked_database_is_503_and_passes(settings: Settings, moons: Spec) ->
 
 
 def test_a_database_that_went_away_is_503(moons: Spec) -> None:
-    settings = Settings(database_url="postgresql://nobody@127.0.0.1:1/x", broker_url=DEAD_BROKER)
+    settings = Settings(
+        auth="off", database_url="postgresql://nobody@127.0.0.1:1/x", broker_url=DEAD_BROKER
+    )
     client = create_app(settings).test_client()
     for answer in (
         client.post("/v1/jobs", json=moons),
@@ -142,7 +148,7 @@ def connections_cut(postgres_database: str) -> Callable[[], None]:
 def test_a_restarted_postgres_costs_no_request(
     postgres_database: str, connections_cut: Callable[[], None], moons: Spec
 ) -> None:
-    settings = Settings(database_url=postgres_database, broker_url=DEAD_BROKER)
+    settings = Settings(auth="off", database_url=postgres_database, broker_url=DEAD_BROKER)
     client = create_app(settings).test_client()
     kept = client.post("/v1/jobs", json=moons).headers["Location"]
     for _ in range(3):
@@ -152,7 +158,7 @@ def test_a_restarted_postgres_costs_no_request(
 
 
 def test_a_full_disk_is_503_and_passes(sqlite_database: str, moons: Spec) -> None:
-    settings = Settings(database_url=sqlite_database, broker_url=DEAD_BROKER)
+    settings = Settings(auth="off", database_url=sqlite_database, broker_url=DEAD_BROKER)
     app = create_app(settings)
     client = app.test_client()
     assert client.post("/v1/jobs", json=moons).status_code == 201

@@ -88,7 +88,7 @@ def test_requests_are_counted_by_route_not_by_path(
 
 
 def test_a_database_that_is_away_is_a_figure_and_no_error() -> None:
-    settings = Settings(database_url="postgresql://nobody@127.0.0.1:1/gradserve")
+    settings = Settings(auth="off", database_url="postgresql://nobody@127.0.0.1:1/gradserve")
     app = create_app(settings)
     with app.test_client() as client:
         found = figures(client)

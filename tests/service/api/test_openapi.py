@@ -14,7 +14,7 @@ from service.common.settings import Settings
 
 @pytest.fixture(scope="module")
 def reader() -> FlaskClient:
-    return create_app(Settings()).test_client()
+    return create_app(Settings(auth="off")).test_client()
 
 
 @pytest.fixture(scope="module")
@@ -121,7 +121,7 @@ def test_the_examples_are_accepted_as_they_stand(
 ) -> None:
     body = document["paths"]["/v1/jobs"]["post"]["requestBody"]["content"]["application/json"]
     sender = create_app(
-        Settings(database_url=sqlite_database, broker_url="redis://127.0.0.1:1")
+        Settings(auth="off", database_url=sqlite_database, broker_url="redis://127.0.0.1:1")
     ).test_client()
     assert set(body["examples"]) == {"moons", "inline"}
     for example in body["examples"].values():

@@ -10,7 +10,7 @@ from flask.testing import FlaskClient
 from service.api.app import create_app
 from service.common.settings import Settings
 
-APP = create_app(Settings())
+APP = create_app(Settings(auth="off"))
 ROUTES = sorted(
     (method, re.sub(r"<[^>]+>", "x", rule.rule))
     for rule in APP.url_map.iter_rules()

@@ -12,7 +12,11 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from service.common.errors import DatabaseUnavailable
 from service.common.settings import Settings
 from service.store.clock import DATABASE_TIME
-from service.store.connections import Database, make_engine, make_sessions
+from service.store.connections import make_engine, make_sessions
+from service.store.database import Database
+from service.store.owners import Owner
+
+OWNER = Owner("local")
 
 INSERT = text(
     "INSERT INTO jobs (id, spec, steps, created_at, updated_at) VALUES (:id, '{}', 1, 0, 0)"
@@ -87,13 +91,13 @@ def test_writers_that_read_first_do_not_fail_on_each_other(settings: Settings) -
 def test_readers_do_not_wait_for_a_writer(settings: Settings) -> None:
     database = Database(settings, "api", print)
     count = text("SELECT count(*) FROM jobs")
-    with database.write() as writer:
+    with database.write(OWNER) as writer:
         writer.execute(INSERT, {"id": "a"})
         started = time.monotonic()
-        with database.read() as reader:
+        with database.read(OWNER) as reader:
             assert reader.execute(count).scalar_one() == 0
         assert time.monotonic() - started < 1
-    with database.read() as reader:
+    with database.read(OWNER) as reader:
         assert reader.execute(count).scalar_one() == 1
 
 
@@ -101,33 +105,33 @@ def test_a_failed_block_leaves_nothing(settings: Settings) -> None:
     database = Database(settings, "api", print)
 
     def write_and_fail() -> None:
-        with database.write() as session:
+        with database.write(OWNER) as session:
             session.execute(INSERT, {"id": "a"})
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
         write_and_fail()
-    with database.read() as session:
+    with database.read(OWNER) as session:
         assert session.execute(text("SELECT count(*) FROM jobs")).scalar_one() == 0
 
 
 def test_postgres_refuses_writes_of_readers(postgres: Settings) -> None:
     database = Database(postgres, "api", print)
-    with pytest.raises(DBAPIError, match="read-only"), database.read() as session:
+    with pytest.raises(DBAPIError, match="read-only"), database.read(OWNER) as session:
         session.execute(INSERT, {"id": "a"})
 
 
 def test_a_writer_gives_up_when_the_process_is_busy_for_too_long(
     sqlite: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("service.store.connections.SQLITE_BUSY_SECONDS", {"api": 0.05})
+    monkeypatch.setattr("service.store.database.SQLITE_BUSY_SECONDS", {"api": 0.05})
     database = Database(sqlite, "api", print)
-    with database.write():
+    with database.write(OWNER):
         refused = []
 
         def write() -> None:
             try:
-                with database.write():
+                with database.write(OWNER):
                     pass
             except DatabaseUnavailable as error:
                 refused.append(error)
@@ -142,12 +146,12 @@ def test_a_writer_gives_up_when_another_process_is_busy_for_too_long(
     sqlite: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = make_engine(sqlite, "worker")
-    monkeypatch.setattr("service.store.connections.SQLITE_BUSY_SECONDS", {"api": 0.05})
+    monkeypatch.setattr("service.store.database.SQLITE_BUSY_SECONDS", {"api": 0.05})
     database = Database(sqlite, "api", print)
     with (
         other.begin(),
         pytest.raises(OperationalError, match="locked"),
-        database.write() as session,
+        database.write(OWNER) as session,
     ):
         session.execute(INSERT, {"id": "a"})
 

@@ -13,7 +13,11 @@ from sqlalchemy.orm import Session
 from engine.spec import JobSpec
 from service.common.settings import Settings
 from service.store import controls, jobs, recovery
-from service.store.connections import Database, make_engine, make_sessions
+from service.store.connections import make_engine, make_sessions
+from service.store.database import Database
+from service.store.owners import Owner
+
+OWNER = Owner("local")
 
 
 class Box:
@@ -42,7 +46,7 @@ def box(settings: Settings) -> Iterator[Box]:
 
 
 def submit(box: Box, spec: JobSpec) -> str:
-    with box.database.write() as session:
+    with box.database.write(OWNER) as session:
         id = jobs.create(session, spec).id
         assert box.states == []
     return id
@@ -71,22 +75,22 @@ def test_a_new_job_is_published_when_a_worker_can_see_it(box: Box, spec: JobSpec
 def test_a_resumed_job_is_published_and_a_withdrawn_pause_is_not(box: Box, spec: JobSpec) -> None:
     id = submit(box, spec)
     box.states.clear()
-    with box.database.write() as session:
+    with box.database.write(OWNER) as session:
         controls.request_pause(session, id)
     assert box.states == []
     for _ in range(2):  # the second changes nothing
-        with box.database.write() as session:
+        with box.database.write(OWNER) as session:
             controls.request_resume(session, id)
     assert box.states == [(id, "queued")]
 
 
 def test_jobs_that_wait_too_long_are_published_in_their_order(box: Box, spec: JobSpec) -> None:
     ids = [submit(box, spec)]
-    with box.database.write() as session:
+    with box.database.write(OWNER) as session:
         ids += [jobs.create(session, spec).id for _ in range(2)]
         session.execute(text("UPDATE jobs SET rung_at = rung_at - 60"))
     box.states.clear()
-    with box.database.write() as session:
+    with box.database.write(OWNER) as session:
         recovery.publish_again(session, republish_seconds=15, limit=2)
     assert [id for id, _ in box.states] == ids[:2]
 
@@ -102,14 +106,14 @@ def test_without_a_commit_nothing_is_published(
     box: Box, spec: JobSpec, spoil: Callable[[Session], None], error: type[Exception]
 ) -> None:
     def submit_in_vain() -> None:
-        with box.database.write() as session:
+        with box.database.write(OWNER) as session:
             jobs.create(session, spec)
             spoil(session)
 
     with pytest.raises(error):
         submit_in_vain()
     assert box.states == []
-    with box.database.read() as session:
+    with box.database.read(OWNER) as session:
         assert jobs.page(session, limit=1).items == []
 
 
@@ -123,13 +127,13 @@ def test_a_slow_broker_holds_up_no_other_writer(settings: Settings, spec: JobSpe
     database = Database(settings, "api", publish)
 
     def submit() -> None:
-        with database.write() as session:
+        with database.write(OWNER) as session:
             jobs.create(session, spec)
 
     thread = threading.Thread(target=submit)
     thread.start()
     assert publishing.wait(10)
-    with database.write() as session:
+    with database.write(OWNER) as session:
         session.execute(text("DELETE FROM idempotency_keys"))
     done.set()
     thread.join()

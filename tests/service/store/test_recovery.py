@@ -75,18 +75,18 @@ def test_a_lease_that_ran_out_puts_the_job_back_with_a_message_at_once(
 
 
 @pytest.mark.parametrize(
-    ("wish", "state"),
+    ("asked", "state"),
     [(controls.request_pause, "paused"), (controls.request_cancel, "cancelled")],
 )
 def test_a_lost_lease_goes_where_the_wish_points(
     sessions: Sessions,
     claimed_at: Callable[..., claims.Claim],
-    wish: Callable[[Session, str], object],
+    asked: Callable[[Session, str], object],
     state: str,
 ) -> None:
     held = claimed_at(100)
     with sessions.begin() as session:
-        wish(session, held.id)
+        asked(session, held.id)
     assert free(sessions, 121) == [held.id]
     found = job(sessions, held.id)
     assert (found.state, found.desired_state) == (state, None)

@@ -1,0 +1,148 @@
+"""Who sent a request, and whether it may do what it asks.
+
+    off     everybody is the owner `local`: for a service that only this machine reaches
+    keys    `Authorization: Bearer gs_…` says whose request it is
+    proxy   a header of a trusted proxy names the user; keys work as well
+
+Every request passes here before its view, which finds its owner in `service.api.context`.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+
+from flask import Flask, Response, g, request
+from limits import RateLimitItemPerMinute
+from limits.storage import MemoryStorage
+from limits.strategies import FixedWindowRateLimiter
+from sqlalchemy.exc import SQLAlchemyError
+
+from service.api.context import current
+from service.api.problems import problem
+from service.common.errors import DatabaseUnavailable
+from service.common.networks import is_within, networks
+from service.common.settings import Settings
+from service.store import api_keys, everyone
+from service.store.api_keys import SCOPES, USE_SECONDS, Caller
+from service.store.owners import LOCAL, Owner
+
+# Asked by supervisors and load balancers, which have no key; they tell nothing of anybody.
+OPEN = frozenset({"/healthz", "/readyz"})
+# Counts over everybody's jobs.
+ADMIN = frozenset({"/metrics"})
+READING = frozenset({"GET", "HEAD"})
+
+ALL = frozenset(SCOPES)
+PROXY_SCOPES = frozenset({"read", "write"})
+
+# A wrong key is a mistake; this many within a minute are a program that guesses.
+FAILURES = RateLimitItemPerMinute(20)
+
+
+class Authentication:
+    """Decides about each request of one app."""
+
+    def __init__(self, settings: Settings) -> None:
+        # Where nothing has looked at the address that the service listens on, it may be any.
+        self.mode = "keys" if settings.auth == "auto" else settings.auth
+        self._user_header = settings.proxy_user_header
+        self._proxies = networks(settings.trusted_proxies)
+        self._failures = FixedWindowRateLimiter(MemoryStorage())
+
+    def check(self) -> Response | None:
+        """Sets the owner of the request, or returns the answer that refuses it."""
+        if self.mode == "off":
+            g.owner = Owner(LOCAL)
+            return None
+        if request.path in OPEN or request.method == "OPTIONS":
+            return None
+        caller = self._caller()
+        if caller is None:
+            return self._refuse()
+        scope = needed_scope(request.path, request.method)
+        if scope not in caller.scopes:
+            return forbidden(scope)
+        g.owner = caller.owner
+        return None
+
+    def _caller(self) -> Caller | None:
+        kind, _, key = request.headers.get("Authorization", "").partition(" ")
+        if kind.lower() == "bearer":
+            return caller_of(key.strip())
+        user = request.headers.get(self._user_header, "") if self.mode == "proxy" else ""
+        if user and is_within(peer(), self._proxies) and api_keys.NAME.fullmatch(user):
+            return Caller(Owner(user), "", PROXY_SCOPES, None)
+        return None
+
+    def _refuse(self) -> Response:
+        address = request.remote_addr or "unknown"
+        if not self._failures.hit(FAILURES, address):
+            answer = problem(
+                429,
+                "too-many-failures",
+                "Too many requests without a valid key",
+                "wait a minute, then send `Authorization: Bearer gs_…` with a valid key",
+            )
+            reset, _ = self._failures.get_window_stats(FAILURES, address)
+            answer.headers["Retry-After"] = str(max(1, round(reset - time.time())))
+            return answer
+        given = "Authorization" in request.headers
+        detail = (
+            "the key is unknown, expired or revoked, or is not a key"
+            if given
+            else "this service needs a key: send `Authorization: Bearer gs_…`; "
+            "`gradserve keys create` makes one"
+        )
+        answer = problem(401, "unauthorized", "A key is needed", detail)
+        error = ', error="invalid_token"' if given else ""
+        answer.headers["WWW-Authenticate"] = f'Bearer realm="gradserve"{error}'
+        return answer
+
+
+def register(app: Flask, settings: Settings) -> None:
+    """Lets no request of the app pass by."""
+    app.before_request(Authentication(settings).check)
+
+
+def needed_scope(path: str, method: str) -> str:
+    """The scope that a request needs."""
+    if path in ADMIN:
+        return "admin"
+    return "read" if method in READING else "write"
+
+
+def caller_of(key: str) -> Caller | None:
+    """Whose key it is; None where nobody may come in with it."""
+    if not api_keys.KEY.fullmatch(key):
+        return None  # without asking the database
+    database = current().database
+    with everyone.read(database) as session:
+        caller = api_keys.find(session, key)
+    if caller is not None and time.time() - (caller.last_used_at or 0) > USE_SECONDS:
+        # A database that takes no writes just now need not refuse a read.
+        with (
+            suppress(SQLAlchemyError, DatabaseUnavailable),
+            everyone.write(database) as session,
+        ):
+            api_keys.note_use(session, caller.prefix)
+    return caller
+
+
+def peer() -> str:
+    """The address that the connection really came from, whatever a header says."""
+    original = request.environ.get("werkzeug.proxy_fix.orig", request.environ)
+    return str(original.get("REMOTE_ADDR", ""))
+
+
+def forbidden(scope: str) -> Response:
+    answer = problem(
+        403,
+        "insufficient-scope",
+        "The key does not allow this",
+        f"a key of scope {scope} is needed",
+    )
+    answer.headers["WWW-Authenticate"] = (
+        f'Bearer realm="gradserve", error="insufficient_scope", scope="{scope}"'
+    )
+    return answer
