@@ -47,6 +47,7 @@ except ConfigError as error:
 
 app = make_celery(settings)
 app.conf.include = ["worker.tasks"]
+app.conf.worker_consumer = "worker.consumer:Consumer"
 # A message that waited in a busy worker could be handled by another one, and after a stop it
 # would be lost until recovery publishes it again.
 app.conf.worker_disable_prefetch = True

@@ -44,6 +44,8 @@ WORKER: dict[str, Any] = {
     # Wait for a broker for ever, at the start and later: the jobs are safe in the database.
     "broker_connection_retry_on_startup": True,
     "broker_connection_max_retries": None,
+    # Likewise for a broker that refuses a command: somebody has changed the kind of a key, say.
+    "broker_channel_error_retry": True,
     # A job continues without its broker: it needs only the database.
     "worker_cancel_long_running_tasks_on_connection_loss": False,
     # Nobody may stop or change workers through the broker; requests go through the database.
@@ -56,6 +58,9 @@ WORKER: dict[str, Any] = {
         "socket_timeout": 10,
         "socket_connect_timeout": 5,
         "socket_keepalive": True,
+        # No copies in the broker of what is being worked on: recovery publishes again what is
+        # lost, and nobody can plant a message there that a worker puts back into the queue.
+        "ack_emulation": False,
     },
 }
 

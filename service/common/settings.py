@@ -253,9 +253,10 @@ def _broker_url(text: str) -> str:
     known = SOCKET_OPTIONS if parts.scheme == "redis+socket" else TLS_OPTIONS
     for option in options:
         if option not in known:
+            # With an @ it is half of a password with a question mark in it: not repeated.
+            named = "an unknown option" if "@" in parts.query else f"the option {option!r}"
             raise ConfigError(
-                f"{PREFIX}BROKER_URL has the option {option!r}: "
-                f"{parts.scheme} knows {', '.join(known)}"
+                f"{PREFIX}BROKER_URL has {named}: {parts.scheme} knows {', '.join(known)}"
             )
     cert_reqs = options.get("ssl_cert_reqs") or None
     if cert_reqs is not None and cert_reqs not in CERT_REQS:

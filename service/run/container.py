@@ -42,6 +42,7 @@ REFUSALS = ("authentication failed", "no password supplied", "no pg_hba.conf", "
 
 def main(argv: Sequence[str]) -> int:
     arguments = _arguments(argv)
+    os.umask(0o077)  # nobody else may read what the programs write
     logs.configure()
     if arguments.role in RENAMED:
         new = RENAMED[arguments.role]

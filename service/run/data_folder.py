@@ -3,6 +3,7 @@
 gradserve.db    jobs, history, parameters
 lock            held by the process that runs the service on this folder
 broker.sock     the private Valkey's socket
+failing.json    the parts that keep ending, while there are any
 logs/           one file a part
 """
 
@@ -20,10 +21,14 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from service.common import failing
 from service.common.errors import GradserveError
 
 # sockaddr_un.sun_path, with its terminating NUL.
 SOCKET_PATH_BYTES = 108 if sys.platform == "linux" else 104
+# One of these is in every folder that has been a data folder.
+OURS = frozenset({"gradserve.db", "lock", "logs"})
+OTHERS = 0o077
 # A killed `gradserve up` leaves a watchdog that ends its processes within this time.
 REMAINS_SECONDS = 20.0
 
@@ -39,6 +44,10 @@ class DataFolder:
     path: Path
     lock_fd: int
     broker_socket: Path
+
+    @property
+    def lock(self) -> Path:
+        return self.path / "lock"
 
     @property
     def database(self) -> Path:
@@ -57,24 +66,27 @@ class DataFolder:
 
 @contextmanager
 def open_folder(path: Path) -> Iterator[DataFolder]:
-    """Makes the folder if it is missing and holds its lock.
+    """Makes the folder if it is missing, private in any case, and holds its lock.
 
     Raises:
-        FolderUnusable: it is not a folder, not writable, or another process runs on it.
+        FolderUnusable: it is not a folder, not writable, not for us alone, or another process runs
+            on it.
     """
+    absolute = make_folder(path)
     try:
-        absolute = make_folder(path)
         (absolute / "logs").mkdir(exist_ok=True)
-        lock_fd = os.open(absolute / "lock", os.O_RDWR | os.O_CREAT, 0o644)
+        lock_fd = os.open(absolute / "lock", os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
         raise _not_writable(path, error) from error
     try:
         _lock(lock_fd, path)
         folder = DataFolder(absolute, lock_fd, _socket_path(absolute))
         folder.broker_socket.unlink(missing_ok=True)
+        failing.tell(absolute, {})
         try:
             yield folder
         finally:
+            failing.tell(absolute, {})
             for leftover in folder.leftovers:
                 remove(leftover)
             os.ftruncate(lock_fd, 0)
@@ -85,15 +97,37 @@ def open_folder(path: Path) -> Iterator[DataFolder]:
 def make_folder(path: Path) -> Path:
     """The absolute path of the folder, which is made where it is missing, for this user alone.
 
+    So is every file that this process, or one that it starts, makes from now on.
+
     Raises:
-        FolderUnusable: it cannot be made.
+        FolderUnusable: it cannot be made, or it is somebody else's too.
     """
+    os.umask(OTHERS)
     try:
         absolute = path.resolve()
         absolute.mkdir(parents=True, exist_ok=True, mode=0o700)
+        _close_to_others(absolute, path)
     except OSError as error:
         raise _not_writable(path, error) from error
     return absolute
+
+
+def _close_to_others(folder: Path, typed: Path) -> None:
+    """Takes from other users what an older version, or `mkdir`, has let them read."""
+    mode = folder.stat().st_mode
+    if mode & OTHERS:
+        names = {entry.name for entry in folder.iterdir()}
+        if mode & stat.S_ISVTX or (names and not names & OURS):
+            # Somebody else's files or a folder for everybody, such as /tmp: not ours to close.
+            raise FolderUnusable(
+                f"the data folder {typed} may be read by other users and is not gradserve's alone: "
+                "choose a folder of its own with --data-dir, or close this one with `chmod 700`"
+            )
+        folder.chmod(0o700)
+    logs = folder / "logs"
+    for ours in (folder / "lock", *folder.glob("gradserve.db*"), logs, *logs.glob("*.log")):
+        if ours.exists() and not ours.is_symlink():
+            ours.chmod(ours.stat().st_mode & ~OTHERS)
 
 
 def _not_writable(path: Path, error: OSError) -> FolderUnusable:

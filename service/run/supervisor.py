@@ -1,8 +1,9 @@
 """Keeps the parts of `gradserve up` running and stops them in order.
 
 One thread, one loop: it sleeps in select() until a signal, an input or a restart that is due
-wakes it. A part that ends is started again after a pause that doubles with each death of the
-last minute; `MAX_DEATHS` of them within a minute end the whole.
+wakes it. A part that ends is started again after a pause, which doubles with each death until
+the part has run for a minute. One that keeps ending does not end the others, unless the service
+has not begun yet.
 """
 
 from __future__ import annotations
@@ -15,24 +16,26 @@ import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
-from service.common import processes
+from service.common import failing, processes
 from service.common.errors import GradserveError
+from service.run.log_files import rotate
 from service.run.watchdog import Watchdog
 
 Handler = Callable[[int, FrameType | None], None]
 
+# So many deaths in a row, each within `SOUND_SECONDS` of the start, are more than an accident.
 MAX_DEATHS = 5
-DEATH_WINDOW_SECONDS = 60.0
+SOUND_SECONDS = 60.0
 FIRST_PAUSE_SECONDS = 0.25
-MAX_LOG_BYTES = 10 * 2**20
+LONGEST_PAUSE_SECONDS = 60.0
 
 
 class PartFailed(GradserveError):
-    """A part cannot be started, or died so often that starting it again is no remedy."""
+    """A part cannot be started, or does not stay while the service starts."""
 
 
 @dataclass(slots=True)
@@ -49,8 +52,9 @@ class Part:
     grace_seconds: float
     pass_fds: Sequence[int] = ()
     process: subprocess.Popen[bytes] | None = None
-    deaths: list[float] = field(default_factory=list)
+    started_at: float = 0.0
     restart_at: float = 0.0
+    deaths: int = 0
 
 
 class Supervisor:
@@ -71,6 +75,8 @@ class Supervisor:
         self._watchdog = watchdog
         self._say = say
         self._parts: list[Part] = []
+        self._begun = False
+        self._failing: dict[str, str] = {}
         self._stop_signals = 0
         self._wake_read, self._wake_write = os.pipe()
         for fd in (self._wake_read, self._wake_write):
@@ -100,6 +106,22 @@ class Supervisor:
         self._parts.append(part)
         self._spawn(part)
 
+    def begin(self) -> None:
+        """Ends the start: from now on a part that keeps ending is started again without end."""
+        self._begun = True
+
+    def look_after(self) -> None:
+        """What has to be done every second: keeps the logs small, notices parts that are sound."""
+        for part in self._parts:
+            rotate(self.log_of(part))
+            if part.deaths and part.process and _age(part) > SOUND_SECONDS:
+                if part.deaths >= MAX_DEATHS:
+                    self._say(
+                        f"the {part.name} has run for {SOUND_SECONDS:g} s and counts as sound"
+                    )
+                part.deaths = 0
+                self._tell_failing(part, None)
+
     def log_of(self, part: Part) -> Path:
         return self._log_dir / f"{part.name}.log"
 
@@ -109,7 +131,7 @@ class Supervisor:
         """Looks after the parts until an input can be read, a stop is asked for or time is up.
 
         Raises:
-            PartFailed: a part died `MAX_DEATHS` times within a minute, or cannot be started.
+            PartFailed: before `begin`, a part died `MAX_DEATHS` times or cannot be started again.
         """
         deadline = None if seconds is None else time.monotonic() + seconds
         while not self.stopping:
@@ -170,13 +192,14 @@ class Supervisor:
         return [ready for ready in inputs if ready in readable]
 
     def _spawn(self, part: Part) -> None:
+        part.started_at = time.monotonic()
         log = self.log_of(part)
+        rotate(log)
         try:
-            rotate(log)
             part.process = processes.spawn(
                 part.argv, env=self._env, cwd=self._cwd, log=log, pass_fds=part.pass_fds
             )
-        except OSError as error:
+        except (OSError, subprocess.SubprocessError) as error:
             raise PartFailed(f"the {part.name} cannot be started: {error}") from error
         self._watchdog.started(part.process.pid)
 
@@ -200,16 +223,31 @@ class Supervisor:
             # What it forked must not hold its socket or its jobs while a new one starts.
             processes.signal_group(_pid(part), signal.SIGKILL)
             self._forget(part)
-            now = time.monotonic()
-            part.deaths = [t for t in part.deaths if t > now - DEATH_WINDOW_SECONDS] + [now]
-            if len(part.deaths) >= MAX_DEATHS:
-                raise PartFailed(
-                    f"the {part.name} ended {MAX_DEATHS} times within a minute ({cause}), "
-                    f"giving up; its log is {self.log_of(part)}"
-                )
-            pause = FIRST_PAUSE_SECONDS * 2 ** (len(part.deaths) - 1)
-            part.restart_at = now + pause
+            self._note_death(part, cause)
+
+    def _note_death(self, part: Part, cause: str) -> None:
+        part.deaths = 1 if _age(part) > SOUND_SECONDS else part.deaths + 1
+        often = part.deaths >= MAX_DEATHS
+        times = f"the {part.name} ended {part.deaths} times in a row ({cause})"
+        where = f"its log is {self.log_of(part)}"
+        if often and not self._begun:
+            raise PartFailed(f"{times}, giving up; {where}")
+        # The exponent is bounded, for after a thousand deaths the power is no float any more.
+        pause = min(FIRST_PAUSE_SECONDS * 2 ** min(part.deaths - 1, 16), LONGEST_PAUSE_SECONDS)
+        part.restart_at = time.monotonic() + pause
+        if often:
+            self._say(f"{times}, starting it again in {pause:g} s; {where}")
+            self._tell_failing(part, f"keeps ending ({cause})")
+        else:
             self._say(f"the {part.name} ended ({cause}), starting it again in {pause:g} s")
+
+    def _tell_failing(self, part: Part, trouble: str | None) -> None:
+        before = dict(self._failing)
+        self._failing.pop(part.name, None)
+        if trouble is not None:
+            self._failing[part.name] = trouble
+        if self._failing != before:
+            failing.tell(self._cwd, self._failing)
 
     def _forget(self, part: Part) -> None:
         self._watchdog.ended(_pid(part))
@@ -217,14 +255,18 @@ class Supervisor:
 
     def _restart_due(self) -> None:
         for part in self._parts:
-            if part.process is None and time.monotonic() >= part.restart_at:
+            if part.process is not None or time.monotonic() < part.restart_at:
+                continue
+            try:
                 self._spawn(part)
+            except PartFailed as error:
+                if not self._begun:
+                    raise
+                self._note_death(part, str(error))
 
 
-def rotate(log: Path) -> None:
-    """Puts a log that has grown large aside; called whenever its part is started."""
-    if log.exists() and log.stat().st_size > MAX_LOG_BYTES:
-        log.replace(log.with_suffix(".old.log"))
+def _age(part: Part) -> float:
+    return time.monotonic() - part.started_at
 
 
 def _pid(part: Part) -> int:

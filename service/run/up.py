@@ -27,13 +27,16 @@ from service.common.networks import is_within, networks
 from service.common.processes import usable_cores
 from service.common.settings import Settings
 from service.run import keys, programs
-from service.run.data_folder import open_folder
+from service.run.data_folder import DataFolder, open_folder
+from service.run.presence import Presence
 from service.run.sockets import StartFailed, listen, public_url, reachable
 from service.run.supervisor import Supervisor
 from service.run.watchdog import Watchdog
 from service.store import migrate
 
 READY_SECONDS = 60.0
+# How often the parent looks at its files: logs that grow, a data folder that is gone.
+LOOK_SECONDS = 1.0
 LOOPBACK = networks("127.0.0.0/8, ::1")
 AUTH_WORDS = {
     "off": "open to whoever reaches it",
@@ -97,6 +100,7 @@ def _run(host: str, port: int, data_dir: Path, workers: int) -> None:
         if own_broker:
             supervisor.start(programs.broker(folder))
         migrate.upgrade(settings)
+        presence = _presence(folder, settings)
         keys.store_first(settings)
         settings = replace(settings, auth=auth_mode(settings, listener))
         if settings.auth == "keys" and keys.are_missing(settings):
@@ -116,7 +120,11 @@ def _run(host: str, port: int, data_dir: Path, workers: int) -> None:
                 f"data in {data_dir}, Ctrl-C stops it",
                 flush=True,
             )
-        supervisor.wait(None)
+        supervisor.begin()
+        while not supervisor.stopping:
+            presence.check()
+            supervisor.look_after()
+            supervisor.wait(LOOK_SECONDS)
 
 
 def settings_of(data_dir: Path) -> Settings:
@@ -134,6 +142,17 @@ def settings_of(data_dir: Path) -> Settings:
     if settings.sqlite and url.database and not url.database.startswith("file:"):
         url = url.set(database=str(Path(url.database).resolve()))
     return replace(settings, database_url=url.render_as_string(hide_password=False))
+
+
+def _presence(folder: DataFolder, settings: Settings) -> Presence:
+    name = f"the data folder {folder.path}"
+    files = {folder.lock: name}
+    database = make_url(settings.database_url).database
+    if settings.sqlite and database and not database.startswith("file:"):
+        files[Path(database)] = (
+            name if Path(database) == folder.database else f"the file {database}"
+        )
+    return Presence(files)
 
 
 def auth_mode(settings: Settings, listener: socket.socket) -> str:

@@ -36,7 +36,9 @@ def upgrade(settings: Settings) -> None:
                 config.attributes["connection"] = connection
                 command.upgrade(config, "head")
     except DBAPIError as error:
-        where = engine.url.render_as_string(hide_password=True)
+        # Postgres takes passwords in the query as well, which SQLAlchemy would show.
+        shown = engine.url.difference_update_query(["password", "sslpassword"])
+        where = shown.render_as_string(hide_password=True)
         reason = str(error.orig).splitlines()[0]
         raise DatabaseUnavailable(f"the database cannot be used: {reason} ({where})") from error
     finally:

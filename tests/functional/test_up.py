@@ -160,19 +160,39 @@ def test_a_part_that_dies_is_started_again(up: Up, part: str) -> None:
     assert up.leftovers() == []
 
 
-def test_five_deaths_within_a_minute_end_it(up: Up) -> None:
+def test_a_part_that_keeps_ending_does_not_end_the_others(up: Up) -> None:
+    parts = {name: up.part(name) for name in ("broker", "api", "worker")}
     killed: set[int] = set()
-    for _ in range(5):
+    for _ in range(6):
         pid = until(lambda: {up.part("recovery")} - {0} - killed, 30, "recovery").pop()
         killed.add(pid)
         os.kill(pid, signal.SIGKILL)
 
-    assert up.process.wait(30) == 1
+    until(lambda: len(up.err.splitlines()) == 6, 10, "six sentences")
+    pauses = [float(pause) for pause in re.findall(r"again in (\S+) s", up.err)]
+    assert pauses == [0.25, 0.5, 1, 2, 4, 8]
+    last = up.err.splitlines()[-1]
+    assert "the recovery ended 6 times in a row (killed by SIGKILL)" in last
+    assert str(up.data / "logs" / "recovery.log") in last
+    ready = up.http.get("/readyz")
+    assert ready.status_code == 503
+    assert ready.json()["detail"] == "recovery keeps ending (killed by SIGKILL)"
+    assert {name: up.part(name) for name in parts} == parts
+    up.wait_for(up.submit(SHORT), "succeeded")
+    assert up.end() == 0
+    assert up.leftovers() == []
+    assert not (up.data / "failing.json").exists()
+
+
+def test_a_part_that_does_not_start_ends_it_with_one_sentence(start: Start) -> None:
+    up = start(GUNICORN_CMD_ARGS="--certfile=/nonexistent")
+
+    assert up.process.wait(60) == 1
 
     *restarts, last = up.err.splitlines()
     assert len(restarts) == 4
-    assert "recovery ended 5 times within a minute" in last
-    assert str(up.data / "logs" / "recovery.log") in last
+    assert "the api ended 5 times in a row (exit code 1), giving up" in last
+    assert str(up.data / "logs" / "api.log") in last
     assert up.leftovers() == []
 
 

@@ -1,9 +1,15 @@
-"""Jobs for the worker tests, and a worker in this process that can be disturbed at each slice."""
+"""Jobs for the worker tests, a worker in this process that can be disturbed at each slice, and
+workers as processes of their own."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,10 +18,15 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from engine.spec import JobSpec
 from engine.train import HistoryRow, train
+from service.common.messages import make_publisher, try_publish
 from service.common.settings import Settings
+from service.run import programs
 from service.store import jobs, owners, parameters
+from service.store.connections import make_engine, make_sessions
 from service.store.owners import LOCAL, Owner
 from service.store.tables import Job
+from tests import servers
+from tests.processes import until
 from worker.run_job import Context, train_job, train_next
 
 Hook = Callable[[int], bool]
@@ -129,3 +140,64 @@ class Undisturbed:
 @pytest.fixture(scope="session")
 def undisturbed(spec: JobSpec) -> Undisturbed:
     return Undisturbed(spec)
+
+
+Start = Callable[[Settings], subprocess.Popen[bytes]]
+
+
+@pytest.fixture
+def start_worker(tmp_path: Path) -> Iterator[Start]:
+    """Starts workers of two pool processes; they are gone after the test."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start(settings: Settings) -> subprocess.Popen[bytes]:
+        environ = {
+            "GRADSERVE_DATABASE_URL": settings.database_url,
+            "GRADSERVE_BROKER_URL": settings.broker_url,
+            "GRADSERVE_PROGRESS_SECONDS": "0.05",
+            "GRADSERVE_LEASE_SECONDS": str(settings.lease_seconds),
+        }
+        with (tmp_path / "worker.log").open("ab") as log:
+            process = subprocess.Popen(
+                programs.worker(2).argv,
+                env=os.environ | environ,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                preexec_fn=servers.die_with_parent(signal.SIGKILL),
+            )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+@pytest.fixture
+def sqlite_bench(sqlite_database: str, broker: str, tmp_path: Path) -> Iterator[Bench]:
+    """For what does not depend on the kind of database."""
+    settings = Settings(
+        database_url=sqlite_database, broker_url=broker, data_dir=str(tmp_path), lease_seconds=5.0
+    )
+    engine = make_engine(settings, "worker")
+    sessions: sessionmaker[Session] = make_sessions(engine)
+    yield Bench(settings, sessions)
+    engine.dispose()
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Callable[[], str]:
+    return lambda: (tmp_path / "worker.log").read_text()
+
+
+def publish(settings: Settings, id: str) -> None:
+    publisher = make_publisher(settings)
+    assert try_publish(publisher, id)
+    publisher.close()
+
+
+def wait_for_state(bench: Bench, id: str, state: str, seconds: float = 120) -> None:
+    until(lambda: bench.job(id).state == state, seconds, f"{id} {state}")

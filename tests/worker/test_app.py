@@ -9,85 +9,28 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from sqlalchemy.orm import Session, sessionmaker
 
 from engine.spec import JobSpec
 from service.common.heartbeat import beats
-from service.common.messages import make_publisher, try_publish
 from service.common.settings import Settings
 from service.run import programs
-from service.store.connections import make_engine, make_sessions
 from tests import servers
 from tests.processes import alive, children, until
-from tests.worker.conftest import Bench, Undisturbed, make_spec
+from tests.worker.conftest import (
+    Bench,
+    Start,
+    Undisturbed,
+    make_spec,
+    publish,
+    wait_for_state,
+)
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
-
-Start = Callable[[Settings], subprocess.Popen[bytes]]
-
-
-@pytest.fixture
-def start_worker(tmp_path: Path) -> Iterator[Start]:
-    """Starts workers of two pool processes; they are gone after the test."""
-    started: list[subprocess.Popen[bytes]] = []
-
-    def start(settings: Settings) -> subprocess.Popen[bytes]:
-        environ = {
-            "GRADSERVE_DATABASE_URL": settings.database_url,
-            "GRADSERVE_BROKER_URL": settings.broker_url,
-            "GRADSERVE_PROGRESS_SECONDS": "0.05",
-            "GRADSERVE_LEASE_SECONDS": str(settings.lease_seconds),
-        }
-        with (tmp_path / "worker.log").open("ab") as log:
-            process = subprocess.Popen(
-                programs.worker(2).argv,
-                env=os.environ | environ,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-                preexec_fn=servers.die_with_parent(signal.SIGKILL),
-            )
-        started.append(process)
-        return process
-
-    yield start
-    for process in started:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-
-
-@pytest.fixture
-def sqlite_bench(sqlite_database: str, broker: str, tmp_path: Path) -> Iterator[Bench]:
-    """For what does not depend on the kind of database."""
-    settings = Settings(
-        database_url=sqlite_database, broker_url=broker, data_dir=str(tmp_path), lease_seconds=5.0
-    )
-    engine = make_engine(settings, "worker")
-    sessions: sessionmaker[Session] = make_sessions(engine)
-    yield Bench(settings, sessions)
-    engine.dispose()
-
-
-@pytest.fixture
-def log(tmp_path: Path) -> Callable[[], str]:
-    return lambda: (tmp_path / "worker.log").read_text()
-
-
-def publish(settings: Settings, id: str) -> None:
-    publisher = make_publisher(settings)
-    assert try_publish(publisher, id)
-    publisher.close()
-
-
-def wait_for_state(bench: Bench, id: str, state: str, seconds: float = 120) -> None:
-    until(lambda: bench.job(id).state == state, seconds, f"{id} {state}")
 
 
 def wait_for_steps(bench: Bench, *ids: str) -> None:

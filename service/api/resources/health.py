@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from http import HTTPStatus as Status
+from pathlib import Path
 
 from flask import Response, jsonify
 from flask_openapi3.blueprint import APIBlueprint
@@ -14,7 +15,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from service.api.context import Services, current
 from service.api.openapi import answers
 from service.api.problems import problem
-from service.common import messages
+from service.common import failing, messages
 from service.common.errors import DatabaseTooNew, DatabaseTooOld
 from service.store import everyone, migrate
 
@@ -54,9 +55,10 @@ def healthz() -> Response:
     responses=answers({200: Ready}, Status.SERVICE_UNAVAILABLE),
 )
 def readyz() -> Response:
-    """503 names the part that is missing: database, schema or broker."""
+    """503 names the part that is missing: database, schema, broker, or one that keeps ending."""
     services = current()
-    checks = _database(services) | {"broker": _broker(services)}
+    checks = failing.told(Path(services.settings.data_dir))
+    checks |= _database(services) | {"broker": _broker(services)}
     missing = [f"{part} {state}" for part, state in checks.items() if state != OK]
     if missing:
         return problem(503, "not-ready", "Not ready", "; ".join(missing), checks=checks)

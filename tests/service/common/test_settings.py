@@ -91,9 +91,19 @@ def test_passwords_stay_out_of_messages_and_logs() -> None:
     assert "hunter2" not in repr(settings)
 
 
-def test_a_password_with_a_slash_is_not_taken_for_a_database_and_shown() -> None:
+@pytest.mark.parametrize(
+    "broker_url",
+    [
+        "redis://me:12/hunter2@broker/0",
+        "redis://me:12/3?hunter2@broker/0",
+        "redis://me:12/3?hunter2=4@broker/0",
+        "rediss://me:12?a=b&hunter2@broker/0",
+        "redis://me:a#hunter2@broker/0",
+    ],
+)
+def test_half_a_password_is_not_taken_for_something_else_and_shown(broker_url: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        Settings(broker_url="redis://me:12/hunter2@broker/0")
+        Settings(broker_url=broker_url)
     assert "hunter2" not in str(caught.value)
 
 

@@ -78,3 +78,13 @@ def test_processes_that_start_together_migrate_once(tmp_path: Path) -> None:
     )
     processes = [subprocess.Popen([sys.executable, "-c", code]) for _ in range(3)]
     assert [process.wait() for process in processes] == [0, 0, 0]
+
+
+@pytest.mark.parametrize(
+    "address", ["me:hunter2@127.0.0.1:1/x", "me@127.0.0.1:1/x?password=hunter2"]
+)
+def test_a_database_that_cannot_be_reached_is_named_without_its_password(address: str) -> None:
+    with pytest.raises(DatabaseUnavailable) as caught:
+        migrate.upgrade(Settings(database_url=f"postgresql://{address}"))
+    assert "127.0.0.1:1" in str(caught.value)
+    assert "hunter2" not in str(caught.value)
