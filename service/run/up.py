@@ -21,6 +21,7 @@ from urllib.parse import quote
 
 from sqlalchemy.engine import URL, make_url
 
+from service.common.addresses import listed
 from service.common.errors import GradserveError
 from service.common.messages import make_publisher, waiting
 from service.common.processes import usable_cores
@@ -62,6 +63,7 @@ def _run(host: str, port: int, data_dir: Path, workers: int) -> None:
     with ExitStack() as cleanup:
         folder = cleanup.enter_context(open_folder(data_dir))
         listener = cleanup.enter_context(listen(host, port))
+        settings = replace(settings, allowed_hosts=_allowed_hosts(settings, host, listener))
         if own_broker:
             settings = replace(
                 settings, broker_url=f"redis+socket://{quote(str(folder.broker_socket))}"
@@ -93,7 +95,7 @@ def _run(host: str, port: int, data_dir: Path, workers: int) -> None:
         if own_broker:
             _await_broker(supervisor, folder.broker_socket)
         if not supervisor.stopping:
-            supervisor.start(programs.api(listener))
+            supervisor.start(programs.api(listener, settings.trusted_proxies))
             supervisor.start(programs.worker(workers))
         _await_api(supervisor, listener)
         if not supervisor.stopping:
@@ -130,7 +132,15 @@ def _child_env(settings: Settings) -> dict[str, str]:
         "GRADSERVE_DATA_DIR": settings.data_dir,
         "GRADSERVE_DATABASE_URL": settings.database_url,
         "GRADSERVE_BROKER_URL": settings.broker_url,
+        "GRADSERVE_ALLOWED_HOSTS": settings.allowed_hosts,
     }
+
+
+def _allowed_hosts(settings: Settings, host: str, listener: socket.socket) -> str:
+    """Those of the settings, the host that was typed and the one that is printed."""
+    own = {host, reachable(listener)[0]}
+    # An address of one link ends in the name of its interface, which no Host header has.
+    return ",".join([*listed(settings.allowed_hosts), *(name.partition("%")[0] for name in own)])
 
 
 def _await_broker(supervisor: Supervisor, path: Path) -> None:
@@ -153,7 +163,7 @@ def _await_api(supervisor: Supervisor, listener: socket.socket) -> None:
         if time.monotonic() > deadline:
             raise StartFailed(f"the API is not ready after {READY_SECONDS:g} s")
         with socket.create_connection(reachable(listener)) as client:
-            client.sendall(b"GET /readyz HTTP/1.1\r\nHost: gradserve\r\nConnection: close\r\n\r\n")
+            client.sendall(b"GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
             if supervisor.wait(5.0, [client]) and _ok(client):
                 return
         supervisor.wait(0.1)

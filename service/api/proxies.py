@@ -1,0 +1,47 @@
+"""Headers of proxies count when a trusted proxy sends them, and from nobody else."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from flask import Flask
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from service.common.addresses import Network
+from service.common.settings import Settings
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+
+class TrustedProxies:
+    """WSGI middleware that reads X-Forwarded-* of requests from certain networks."""
+
+    def __init__(self, app: WSGIApplication, networks: Sequence[Network]) -> None:
+        self._app = app
+        self._networks = networks
+        self._forwarded = ProxyFix(self._tidied, x_for=1, x_proto=1, x_host=1, x_port=1, x_prefix=1)
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        app = self._forwarded if self._trusts(environ.get("REMOTE_ADDR", "")) else self._app
+        return app(environ, start_response)
+
+    def _trusts(self, peer: str) -> bool:
+        try:
+            address = ipaddress.ip_address(peer)
+        except ValueError:
+            return False
+        return any(address in network for network in self._networks)
+
+    def _tidied(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """With a prefix of exactly one leading slash: two would make links lead to another host."""
+        prefix = environ.get("SCRIPT_NAME", "").strip("/")
+        environ["SCRIPT_NAME"] = f"/{prefix}" if prefix else ""
+        return self._app(environ, start_response)
+
+
+def register(app: Flask, settings: Settings) -> None:
+    if settings.proxy_networks:
+        app.wsgi_app = TrustedProxies(app.wsgi_app, settings.proxy_networks)  # type: ignore[method-assign]
