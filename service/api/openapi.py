@@ -57,12 +57,14 @@ def register(app: OpenAPI) -> dict[str, Any]:
         return Response(html, headers={"Content-Security-Policy": content_security_policy(html)})
 
     app.view_functions["swagger.swagger"] = docs
-    # Without the first the page asks a validator on the internet about the document. The others
-    # open a request ready to be sent, and leave the schemas to where they are used.
+    # Without the first the page asks a validator on the internet about the document. The next two
+    # open a request ready to be sent, and leave the schemas to where they are used. The last
+    # leaves out the bar with Swagger's logo, whose style the policy below would have to allow.
     app.config["SWAGGER_CONFIG"] = {
         "validatorUrl": None,
         "tryItOutEnabled": True,
         "defaultModelsExpandDepth": 0,
+        "layout": "BaseLayout",
     }
     made = document(app)
 
