@@ -43,7 +43,7 @@ def is_odd() -> bool:
 
     Flask would route it like the address with a single plain slash.
     """
-    path = request.environ["PATH_INFO"]
+    path = request.environ.get("PATH_INFO", "")
     raw = request.environ.get("RAW_URI", "").partition("?")[0]
     return "//" in (path[:2], raw[:2]) or path[:1] not in ("/", "") or "%2f" in raw.lower()
 
@@ -57,4 +57,4 @@ def leads_somewhere(path: str) -> bool:
 def address(path: str) -> str:
     """The path with the prefix of a proxy and the query of this request."""
     query = request.query_string.decode("latin-1")
-    return quote(request.script_root + path) + (f"?{query}" if query else "")
+    return request.script_root + quote(path) + (f"?{query}" if query else "")

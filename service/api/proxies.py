@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,10 @@ from service.common.settings import Settings
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+
+# The segments of a path, as RFC 3986 has them.
+PREFIX = re.compile(r"(/[A-Za-z0-9._~!$&'()*+,;=:@%-]+)+")
 
 
 class TrustedProxies:
@@ -36,9 +41,11 @@ class TrustedProxies:
         return any(address in network for network in self._networks)
 
     def _tidied(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        """With a prefix of exactly one leading slash: two would make links lead to another host."""
-        prefix = environ.get("SCRIPT_NAME", "").strip("/")
-        environ["SCRIPT_NAME"] = f"/{prefix}" if prefix else ""
+        """With a plain prefix or none: one that begins with two slashes, or what browsers take for
+        that, would make links lead to another host.
+        """
+        prefix = "/" + environ.get("SCRIPT_NAME", "").strip("/")
+        environ["SCRIPT_NAME"] = prefix if PREFIX.fullmatch(prefix) else ""
         return self._app(environ, start_response)
 
 

@@ -59,13 +59,11 @@ def test_links_have_the_prefix(behind: FlaskClient, moons: dict[str, Any]) -> No
 @pytest.mark.parametrize(
     ("given", "prefix"),
     [
-        ("/ml/", "/ml"),
-        ("ml", "/ml"),
-        ("//evil.example", "/evil.example"),
-        ("/", ""),
-        ("/a/b", "/a/b"),
+        ("/ml/", "/ml"), ("ml", "/ml"), ("/a/b", "/a/b"), ("/m%C3%A9", "/m%C3%A9"), ("/", ""),
+        ("//evil.example", "/evil.example"), ("/\\evil.example", ""), ("/\t/evil.example", ""),
+        ("/a//b", ""), ("/ml?x=", ""), ("/ml#", ""), ("https://evil.example", ""), ("/é", ""),
     ],
-)
+)  # fmt: skip
 def test_a_prefix_stays_on_this_host(behind: FlaskClient, given: str, prefix: str) -> None:
     headers = FORWARDED | {"X-Forwarded-Prefix": given}
     answer = behind.get("/", headers=headers, environ_base=PROXY)
