@@ -9,7 +9,12 @@ import click
 
 
 @click.command()
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option(
+    "--host",
+    default="127.0.0.1",
+    show_default=True,
+    help="Address to listen on; GRADSERVE_ALLOWED_HOSTS lists other names of it.",
+)
 @click.option(
     "--port",
     type=click.IntRange(0, 65535),

@@ -7,7 +7,20 @@ from typing import Any
 from flask.json.provider import DefaultJSONProvider
 from flask_openapi3.openapi import OpenAPI
 
-from service.api import auth, context, metrics, openapi, problems, query_parameters, request_log
+from service.api import (
+    auth,
+    context,
+    hosts,
+    metrics,
+    openapi,
+    origins,
+    paths,
+    problems,
+    proxies,
+    query_parameters,
+    request_log,
+    security_headers,
+)
 from service.api.json_bodies import StrictRequest
 from service.api.resources import events, health, history, parameters, submissions
 from service.common.settings import Settings
@@ -41,7 +54,12 @@ def create_app(settings: Settings) -> OpenAPI:
     app.url_map.merge_slashes = False
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     database = context.attach(app, settings).database
+    proxies.register(app, settings)
     request_log.register(app, metrics.register(app, database))
+    security_headers.register(app)
+    paths.register(app)
+    hosts.register(app, settings)
+    origins.register(app, settings)
     problems.register(app)
     auth.register(app, settings)
     for blueprint in (

@@ -20,8 +20,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from service.api.context import current
 from service.api.problems import problem
+from service.common.addresses import is_within
 from service.common.errors import DatabaseUnavailable
-from service.common.networks import is_within, networks
 from service.common.settings import Settings
 from service.store import api_keys, everyone
 from service.store.api_keys import SCOPES, USE_SECONDS, Caller
@@ -47,7 +47,7 @@ class Authentication:
         # Where nothing has looked at the address that the service listens on, it may be any.
         self.mode = "keys" if settings.auth == "auto" else settings.auth
         self._user_header = settings.proxy_user_header
-        self._proxies = networks(settings.trusted_proxies)
+        self._proxies = settings.proxy_networks
         self._failures = FixedWindowRateLimiter(MemoryStorage())
 
     def check(self) -> Response | None:

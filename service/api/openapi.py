@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import re
 from collections.abc import Mapping
 from http import HTTPStatus
 from importlib.metadata import version
 from typing import Any
 
-from flask import Response, jsonify
+from flask import Response, jsonify, request
 from flask_openapi3.models.info import Info
 from flask_openapi3.openapi import OpenAPI
 from flask_openapi3.types import ResponseDict
@@ -21,6 +24,12 @@ INFO = Info(
     version=version("gradserve"),
     description="Train small neural networks as jobs over HTTP.",
 )
+
+
+# The host and the query parameters of every request are checked; see `origins` for 403.
+EVERYWHERE = (HTTPStatus.MISDIRECTED_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY)
+
+INLINE = re.compile("<(script|style)>(.*?)</", re.DOTALL)
 
 
 def answers(models: Mapping[int, type[BaseModel]], *problems: HTTPStatus) -> ResponseDict:
@@ -40,33 +49,57 @@ def register(app: OpenAPI) -> dict[str, Any]:
     # The plugin's page is at /swagger and finds its files relative to the folder of its
     # address, so the same page works at /docs.
     app.register_blueprint(RegisterPlugin.register(doc_url="openapi.json"))
-    app.add_url_rule("/docs", endpoint="docs", view_func=app.view_functions["swagger.swagger"])
-    # Without the first the page asks a validator on the internet about the document. The others
-    # open a request ready to be sent, and leave the schemas to where they are used.
+    page = app.view_functions["swagger.swagger"]
+
+    @app.route("/docs")
+    def docs() -> Response:
+        html = str(page())
+        return Response(html, headers={"Content-Security-Policy": content_security_policy(html)})
+
+    app.view_functions["swagger.swagger"] = docs
+    # Without the first the page asks a validator on the internet about the document. The next two
+    # open a request ready to be sent, and leave the schemas to where they are used. The last
+    # leaves out the bar with Swagger's logo, whose style the policy below would have to allow.
     app.config["SWAGGER_CONFIG"] = {
         "validatorUrl": None,
         "tryItOutEnabled": True,
         "defaultModelsExpandDepth": 0,
+        "layout": "BaseLayout",
     }
     made = document(app)
 
     @app.route("/openapi.json")
     def openapi() -> Response:
-        return jsonify(made)
+        return jsonify(made | {"servers": [{"url": request.script_root or "/"}]})
 
     return made
+
+
+def content_security_policy(html: str) -> str:
+    """Lets the page run its own files and what it holds itself, and nothing else."""
+    hashes: dict[str, str] = {"script": "", "style": ""}
+    for kind, text in INLINE.findall(html):
+        digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+        hashes[kind] += f" 'sha256-{digest}'"
+    return (
+        f"default-src 'none'; script-src 'self'{hashes['script']}; "
+        f"style-src 'self'{hashes['style']}; img-src 'self' data:; connect-src 'self'; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    )
 
 
 def document(app: OpenAPI) -> dict[str, Any]:
     """flask-openapi3's document, corrected.
 
     It has a null where security schemes would be, and a 422 of its own where none was declared.
-    Every operation can refuse a query parameter, so each of them has the problem instead.
+    Every operation can refuse a query parameter, so each of them has the problem instead, and
+    those that are made before an operation begins.
     """
     made: dict[str, Any] = app.api_doc
-    refused = answers({}, HTTPStatus.UNPROCESSABLE_ENTITY)[HTTPStatus.UNPROCESSABLE_ENTITY]
     del made["components"]["securitySchemes"]
     for operations in made["paths"].values():
-        for operation in operations.values():
-            operation["responses"]["422"] = refused
+        for method, operation in operations.items():
+            refusals = EVERYWHERE if method == "get" else (*EVERYWHERE, HTTPStatus.FORBIDDEN)
+            for status, answer in answers({}, *refusals).items():
+                operation["responses"][str(int(status))] = answer
     return made

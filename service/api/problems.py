@@ -144,7 +144,8 @@ def from_http(error: HTTPException) -> BaseResponse:
     name = HTTPStatus(status).phrase
     detail = error.description or name
     if status == 404:
-        detail = f"there is nothing at {request.path}; /docs shows what there is"
+        here = request.script_root
+        detail = f"there is nothing at {here}{request.path}; {here}/docs shows what there is"
     if status == 413:
         detail = f"the body is too large: at most {request.max_content_length:,} bytes are read"
     answer = problem(status, name.lower().replace(" ", "-"), name, detail)

@@ -19,8 +19,8 @@ from urllib.parse import SplitResult, parse_qsl, urlsplit
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
+from service.common import addresses
 from service.common.errors import ConfigError
-from service.common.networks import networks
 
 PREFIX = "GRADSERVE_"
 # Names that are not the service's: a service started by the tests or from a shell set up for
@@ -84,9 +84,6 @@ class Settings:
         "user in a header; keys work as well), `off` (everybody, as the owner `local`), or `auto`: "
         "`off` while `gradserve up` listens on loopback addresses only, else `keys`.",
     )
-    trusted_proxies: str = _field(
-        "", "Addresses or networks of proxies whose headers count, separated by commas."
-    )
     proxy_user_header: str = _field(
         "X-Forwarded-User", "Header in which a trusted proxy names the user, in the mode `proxy`."
     )
@@ -119,6 +116,23 @@ class Settings:
         "Largest request body that the API reads. Storing one takes six times as much memory when "
         "its numbers have all their digits, up to fifty times when they have one.",
     )
+    allowed_hosts: str = _field(
+        "",
+        "Names and addresses, separated by commas, by which the API may be called beside those of "
+        "this machine itself (`localhost`, `127.0.0.1`, `[::1]`) and the `--host` of "
+        "`gradserve up`. A request whose Host header names another one is refused.",
+    )
+    cors_origins: str = _field(
+        "",
+        "Origins such as `https://app.example.org`, separated by commas, whose pages may use the "
+        "API from a browser. Empty: only its own pages.",
+    )
+    trusted_proxies: str = _field(
+        "",
+        "Addresses and networks of proxies, separated by commas, whose `X-Forwarded-For`, `-Proto`,"
+        " `-Host`, `-Port`, `-Prefix` and `SCRIPT_NAME` headers count, and the user that they name "
+        "in the mode `proxy`. Empty: nobody's.",
+    )
 
     def __post_init__(self) -> None:
         if not self.data_dir:
@@ -141,11 +155,7 @@ class Settings:
             raise ConfigError(
                 f"{PREFIX}AUTH is {self.auth!r}: it must be one of {', '.join(AUTH_MODES)}"
             )
-        try:
-            proxies = networks(self.trusted_proxies)
-        except ValueError as error:
-            raise ConfigError(f"{PREFIX}TRUSTED_PROXIES: {error}") from None
-        if self.auth == "proxy" and not proxies:
+        if self.auth == "proxy" and not self.trusted_proxies:
             raise ConfigError(
                 f"{PREFIX}AUTH is 'proxy': {PREFIX}TRUSTED_PROXIES must name the proxy's address"
             )
@@ -158,6 +168,8 @@ class Settings:
             raise ConfigError(
                 f"{PREFIX}MAX_BODY_BYTES is {self.max_body_bytes}: it must be at least 1"
             )
+        # Each of them raises for an entry that is not one.
+        _ = self.host_set, self.origin_set, self.proxy_networks
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Self:
@@ -185,6 +197,20 @@ class Settings:
     @property
     def sqlite(self) -> bool:
         return self.database_url.startswith("sqlite")
+
+    @property
+    def host_set(self) -> frozenset[str]:
+        """`allowed_hosts`, in the form of `addresses.host_of`."""
+        return addresses.hosts(f"{PREFIX}ALLOWED_HOSTS", self.allowed_hosts)
+
+    @property
+    def origin_set(self) -> frozenset[str]:
+        """`cors_origins`, as browsers send them."""
+        return addresses.origins(f"{PREFIX}CORS_ORIGINS", self.cors_origins)
+
+    @property
+    def proxy_networks(self) -> tuple[addresses.Network, ...]:
+        return addresses.networks(f"{PREFIX}TRUSTED_PROXIES", self.trusted_proxies)
 
 
 class Row(NamedTuple):

@@ -59,7 +59,7 @@ def main(argv: Sequence[str]) -> int:
         check_broker(settings)
         if arguments.role == "api":
             look_for_keys(settings)
-        _become(_command(arguments.role, arguments.processes))
+        _become(_command(arguments.role, arguments.processes, settings.trusted_proxies))
     except GradserveError as error:
         log.critical("%s", error, extra={"role": arguments.role})
         return 1
@@ -161,13 +161,13 @@ def _settings() -> Settings:
     return Settings.from_env(os.environ)
 
 
-def _command(role: str, processes: int) -> Sequence[str]:
+def _command(role: str, processes: int, trusted_proxies: str) -> Sequence[str]:
     if role == "worker":
         return programs.worker(processes).argv
     if role == "recovery":
         return programs.recovery().argv
     listener = listen("0.0.0.0", PORT)
-    command = programs.api(listener).argv
+    command = programs.api(listener, trusted_proxies).argv
     os.set_inheritable(listener.detach(), True)
     return command
 

@@ -10,6 +10,8 @@ from typing import Any
 
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
+from service.run import gunicorn_response
+
 # How long a client may keep a thread waiting for the next bytes of a request, or for room in its
 # buffers for the next bytes of an answer.
 CLIENT_SECONDS = 5
@@ -24,6 +26,10 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no types
     gunicorn itself waits for them without end, so that as many half requests as there are
     threads keep everybody else out.
     """
+
+    def init_process(self) -> None:
+        gunicorn_response.install()
+        super().init_process()
 
     def enqueue_req(self, conn: TConn) -> None:
         # By the kernel's own timeouts: gunicorn resets those of Python's sockets.

@@ -43,7 +43,7 @@ def broker(folder: DataFolder) -> Part:
     return Part("broker", argv, stage=0, grace_seconds=3)
 
 
-def api(listener: socket.socket) -> Part:
+def api(listener: socket.socket, trusted_proxies: str = "") -> Part:
     """The API, behind the listener that the parent holds."""
     argv = [*PYTHON, "gunicorn", "service.api.wsgi:app"]
     argv += ["--bind", f"fd://{listener.fileno()}"]
@@ -53,6 +53,8 @@ def api(listener: socket.socket) -> Part:
     argv += ["--keep-alive", str(API_KEEP_ALIVE_SECONDS)]
     # Its default lies in the home folder, where a second instance would fail on it.
     argv += ["--no-control-socket"]
+    # By itself gunicorn would take SCRIPT_NAME and the scheme from any program of this machine.
+    argv += [f"--forwarded-allow-ips={trusted_proxies}"]
     argv += ["--logger-class", "service.run.gunicorn_log.JsonLogger"]
     return Part(
         "api", argv, stage=1, grace_seconds=2 + API_GRACE_SECONDS, pass_fds=[listener.fileno()]

@@ -21,9 +21,9 @@ from urllib.parse import quote
 
 from sqlalchemy.engine import URL, make_url
 
+from service.common.addresses import is_loopback, listed
 from service.common.errors import GradserveError
 from service.common.messages import make_publisher, waiting
-from service.common.networks import is_within, networks
 from service.common.processes import usable_cores
 from service.common.settings import Settings
 from service.run import keys, programs
@@ -37,7 +37,6 @@ from service.store import migrate
 READY_SECONDS = 60.0
 # How often the parent looks at its files: logs that grow, a data folder that is gone.
 LOOK_SECONDS = 1.0
-LOOPBACK = networks("127.0.0.0/8, ::1")
 AUTH_WORDS = {
     "off": "open to whoever reaches it",
     "keys": "requests need an API key",
@@ -72,6 +71,7 @@ def _run(host: str, port: int, data_dir: Path, workers: int) -> None:
     with ExitStack() as cleanup:
         folder = cleanup.enter_context(open_folder(data_dir))
         listener = cleanup.enter_context(listen(host, port))
+        settings = replace(settings, allowed_hosts=_allowed_hosts(settings, host, listener))
         if own_broker:
             settings = replace(
                 settings, broker_url=f"redis+socket://{quote(str(folder.broker_socket))}"
@@ -108,7 +108,7 @@ def _run(host: str, port: int, data_dir: Path, workers: int) -> None:
         if own_broker:
             _await_broker(supervisor, folder.broker_socket)
         if not supervisor.stopping:
-            supervisor.start(programs.api(listener))
+            supervisor.start(programs.api(listener, settings.trusted_proxies))
             supervisor.start(programs.worker(workers))
         _await_api(supervisor, listener)
         if not supervisor.stopping:
@@ -159,7 +159,7 @@ def auth_mode(settings: Settings, listener: socket.socket) -> str:
     """The setting, where `auto` means keys unless only this machine can reach the service."""
     if settings.auth != "auto":
         return settings.auth
-    return "off" if is_within(listener.getsockname()[0], LOOPBACK) else "keys"
+    return "off" if is_loopback(listener.getsockname()[0]) else "keys"
 
 
 def _child_env(settings: Settings) -> dict[str, str]:
@@ -170,7 +170,15 @@ def _child_env(settings: Settings) -> dict[str, str]:
         "GRADSERVE_AUTH": settings.auth,
         # Only the parent stores it: no other process need know it.
         "GRADSERVE_FIRST_API_KEY": "",
+        "GRADSERVE_ALLOWED_HOSTS": settings.allowed_hosts,
     }
+
+
+def _allowed_hosts(settings: Settings, host: str, listener: socket.socket) -> str:
+    """Those of the settings, the host that was typed and the one that is printed."""
+    own = {host, reachable(listener)[0]}
+    # An address of one link ends in the name of its interface, which no Host header has.
+    return ",".join([*listed(settings.allowed_hosts), *(name.partition("%")[0] for name in own)])
 
 
 def _await_broker(supervisor: Supervisor, path: Path) -> None:
@@ -193,7 +201,7 @@ def _await_api(supervisor: Supervisor, listener: socket.socket) -> None:
         if time.monotonic() > deadline:
             raise StartFailed(f"the API is not ready after {READY_SECONDS:g} s")
         with socket.create_connection(reachable(listener)) as client:
-            client.sendall(b"GET /readyz HTTP/1.1\r\nHost: gradserve\r\nConnection: close\r\n\r\n")
+            client.sendall(b"GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
             if supervisor.wait(5.0, [client]) and _ok(client):
                 return
         supervisor.wait(0.1)

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -27,14 +27,16 @@ GONE_SECONDS = 15.0
 class Up:
     """A running `gradserve up`; `folder` is where it was typed, `data` its data folder."""
 
-    def __init__(self, folder: Path, data: Path, environ: Mapping[str, str]) -> None:
+    def __init__(
+        self, folder: Path, data: Path, environ: Mapping[str, str], options: Sequence[str] = ()
+    ) -> None:
         self.folder = folder
         self.data = data
         self._out = folder / "out.txt"
         self._err = folder / "err.txt"
         with self._out.open("wb") as out, self._err.open("wb") as err:
             self.process = subprocess.Popen(
-                [GRADSERVE, "up", "--port", "0", "--data-dir", data, "--workers", "2"],
+                [GRADSERVE, "up", "--port", "0", "--data-dir", data, "--workers", "2", *options],
                 cwd=folder,
                 env=os.environ | environ,
                 stdin=subprocess.DEVNULL,
@@ -123,8 +125,8 @@ def start(tmp_path: Path) -> Iterator[Start]:
         pytest.skip("looks into /proc")
     started: list[Up] = []
 
-    def start(data: Path | None = None, **environ: str) -> Up:
-        up = Up(tmp_path, data or tmp_path / "var", environ)
+    def start(data: Path | None = None, options: Sequence[str] = (), **environ: str) -> Up:
+        up = Up(tmp_path, data or tmp_path / "var", environ, options)
         started.append(up)
         return up
 

@@ -15,9 +15,9 @@ from service.run.gunicorn_worker import CLIENT_SECONDS
 from service.run.programs import API_THREADS
 from tests.functional.conftest import Up
 
-HALF_A_HEAD = b"GET /healthz HTTP/1.1\r\nHost: x\r\n"
+HALF_A_HEAD = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n"
 HALF_A_BODY = (
-    b"POST /v1/jobs HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+    b"POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
     b"Content-Length: 100\r\n\r\n{"
 )
 

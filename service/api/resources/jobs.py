@@ -6,7 +6,7 @@ import json
 from http import HTTPStatus as Status
 from typing import Annotated, Any, Literal
 
-from flask import Response, current_app, jsonify
+from flask import Response, current_app, jsonify, request
 from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.models.tag import Tag
 from pydantic import BaseModel, Field, StringConstraints
@@ -211,12 +211,13 @@ def view(job: Job, **more: Any) -> Response:
 def summary(job: Job) -> dict[str, Any]:
     """A `JobSummary`."""
     terminal = job.state in TERMINAL
-    here = f"/v1/jobs/{job.id}"
+    jobs = f"{request.script_root}/v1/jobs"  # behind the prefix of a proxy, if there is one
+    here = f"{jobs}/{job.id}"
     links = {"self": here, "history": f"{here}/history", "events": f"{here}/events"}
     if job.state == "succeeded":
         links["parameters"] = f"{here}/parameters"
     if job.parent_id is not None:
-        links["parent"] = f"/v1/jobs/{job.parent_id}"
+        links["parent"] = f"{jobs}/{job.parent_id}"
     return {
         "id": job.id,
         "name": job.name,

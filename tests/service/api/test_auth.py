@@ -188,7 +188,7 @@ def test_an_app_that_nobody_told_where_it_listens_wants_keys(settings: Settings)
     [
         ({"auth": "open"}, "GRADSERVE_AUTH is 'open': it must be one of auto, keys, proxy, off"),
         ({"auth": "proxy"}, "GRADSERVE_TRUSTED_PROXIES must name the proxy's address"),
-        ({"trusted_proxies": "10.0.0.300"}, "GRADSERVE_TRUSTED_PROXIES: '10.0.0.300'"),
+        ({"trusted_proxies": "10.0.0.300"}, "GRADSERVE_TRUSTED_PROXIES has the entry '10.0.0.300'"),
         ({"proxy_user_header": "X User"}, "must be the name of a header"),
     ],
 )

@@ -299,13 +299,13 @@ def test_a_body_that_is_too_large_is_413(sqlite_database: str, moons: Spec) -> N
 
 
 def test_unknown_paths_are_404(sender: FlaskClient) -> None:
-    for path in ("/nothing", "/v1", "/v1/jobs/", "/v1/jobs/x/y", "/v2/jobs", "/%00"):
+    for path in ("/nothing", "/v1", "/v1/", "/v1/jobs/x/y", "/v2/jobs", "/%00"):
         assert_problem(sender.get(path), 404)
 
 
 @pytest.mark.parametrize("path", ["/v1//jobs", "/v1/jobs//", "/v1/jobs//x", "/v1//jobs/x/history"])
 def test_a_doubled_slash_leads_nowhere(sender: FlaskClient, path: str) -> None:
-    answer = sender.get(path, headers={"Host": "elsewhere.example"})
+    answer = sender.get(path)
     assert_problem(answer, 404)
     assert "Location" not in answer.headers
 
