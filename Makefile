@@ -28,12 +28,14 @@ demo: setup ## start the service, train a network over HTTP, draw what it has le
 up: setup ## run the whole service on this machine until Ctrl-C
 	@exec .venv/bin/gradserve up $(ARGS)
 
-env: ## write .env with random passwords for docker compose; an existing one is kept
+env: ## write .env with random passwords and a first API key for docker compose; an existing one is kept
 	@if [ -e .env ]; then echo ".env exists already and is kept"; exit; fi; \
 	umask 077; \
-	random() { LC_ALL=C tr -dc A-Za-z0-9 </dev/urandom | head -c 32; }; \
-	sed -e "s/^POSTGRES_PASSWORD=$$/&$$(random)/" -e "s/^REDIS_PASSWORD=$$/&$$(random)/" \
-	  .env.example >.env && echo "wrote .env with random passwords"
+	random() { LC_ALL=C tr -dc "$$1" </dev/urandom | head -c "$$2"; }; \
+	sed -e "s/^POSTGRES_PASSWORD=$$/&$$(random A-Za-z0-9 32)/" \
+	  -e "s/^REDIS_PASSWORD=$$/&$$(random A-Za-z0-9 32)/" \
+	  -e "s/^GRADSERVE_API_KEY=$$/&gs_$$(random 0-9a-f 8)_$$(random 0-9a-f 64)/" \
+	  .env.example >.env && echo "wrote .env with random passwords and a first API key"
 
 test: setup ## run all tests, against real SQLite, Postgres and a real broker
 	@.venv/bin/python -m pytest -n 2 $(ARGS)

@@ -1,4 +1,4 @@
-"""The consumer reads nothing from a message but the id of a job, and the id of its request.
+"""The consumer reads nothing from a message but the id of a job.
 
 Whoever can write to the broker can write anything there. Celery trusts a message: one that it
 cannot unpack ends the worker, and one that it can unpack sets a time limit, a delay or a task to
@@ -16,7 +16,7 @@ from typing import Any
 
 from celery.worker.consumer import Consumer as CeleryConsumer
 
-from service.common.messages import PLAIN_REQUEST_ID, QUEUE, REQUEST_ID, TRAIN_JOB
+from service.common.messages import QUEUE, TRAIN_JOB
 from service.store.jobs import ID
 
 log = logging.getLogger(__name__)
@@ -65,7 +65,7 @@ def rewrite(raw: bytes) -> bytes:
         raise NotOurs("it does not name our task")
     if message.get("content-type") != JSON:
         raise NotOurs("its content type is not JSON")
-    return _write(_job_id(message.get("body")), headers.get(REQUEST_ID))
+    return _write(_job_id(message.get("body")))
 
 
 def _read(raw: bytes) -> dict[str, Any]:
@@ -99,13 +99,11 @@ def _json(text: bytes) -> Any:
         raise NotOurs("it is not JSON") from None
 
 
-def _write(job_id: str, request_id: object) -> bytes:
+def _write(job_id: str) -> bytes:
     """A message as kombu's virtual transports and Celery's protocol 2 define it."""
     # Ids of our own: Celery would confuse two messages that bring the same ones.
     id = str(uuid.uuid4())
     headers = {"lang": "py", "task": TRAIN_JOB, "id": id, "root_id": id}
-    if isinstance(request_id, str) and PLAIN_REQUEST_ID.fullmatch(request_id):
-        headers[REQUEST_ID] = request_id
     body = json.dumps([[job_id], {}, {}]).encode()
     message = {
         "body": base64.b64encode(body).decode(),

@@ -16,7 +16,7 @@ from typing import TypeVar
 from sqlalchemy.orm import Session, sessionmaker
 
 from engine.train import HistoryRow, TrainingState
-from service.store import checkpoints, claims, jobs
+from service.store import checkpoints, claims, jobs, turns
 from service.store.claims import Claim, StepScores
 from service.store.parameters import Packed
 from service.store.states import DesiredState, ErrorCode, JobState
@@ -108,6 +108,10 @@ class JobWriter:
         )
         self._lease_until = now + self._lease_seconds
         return desired
+
+    def has_to_give_way(self) -> bool:
+        """Whether somebody waits who has fewer running jobs than this job's owner."""
+        return self._persist(lambda session, _: turns.others_are_due(session, self.claim.owner))
 
     def succeed(
         self,

@@ -11,6 +11,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from sqlalchemy.orm import Session, sessionmaker
 
@@ -18,6 +19,7 @@ from engine.environment import environment
 from engine.spec import JobSpec
 from engine.train import Diverged, HistoryRow, InvalidData, Progress, TrainingState, replay, train
 from service.common.errors import LeaseLost
+from service.common.logs import facts
 from service.common.settings import Settings
 from service.store import checkpoints, claims, parameters
 from service.store.claims import Claim, StepScores
@@ -51,25 +53,44 @@ class Context:
     draining: Callable[[], bool]
 
 
-def train_job(context: Context, job_id: str) -> None:
-    """Trains the job until it ends, a pause or cancel is requested, or the worker drains.
+def train_next(context: Context) -> None:
+    """Trains the job whose turn it is, until it ends, is wanted elsewhere, or the worker drains.
 
-    Does nothing when the job is not queued: another message for it was faster.
+    Does nothing when nothing is queued: the worker of another message was faster.
     """
+    _train(context, claims.claim_next)
+
+
+def train_job(context: Context, job_id: str) -> None:
+    """As `train_next`, for one job; does nothing when it is not queued."""
+    _train(context, partial(claims.claim, id=job_id))
+
+
+def _train(context: Context, make_claim: Callable[..., Claim | None]) -> None:
     if context.draining():
         return
     try:
-        claim = _claim(context, job_id)
-        if claim is None:
-            return
-        log.info("job claimed", extra={"attempt": claim.attempt, "step": claim.step})
+        claim = _claim(context, make_claim)
+    except UNREACHABLE as error:
+        # Nothing is lost: recovery publishes again for the job.
+        log.error("no job claimed", extra={"reason": reason(error)})
+        return
+    if claim is None:
+        return
+    with facts(job_id=claim.id, request_id=claim.request_id):
+        _run(context, claim)
+
+
+def _run(context: Context, claim: Claim) -> None:
+    log.info("job claimed", extra={"attempt": claim.attempt, "step": claim.step})
+    try:
         run = Run(context, claim)
         state = run.result()
         log.info("job %s", state, extra={"step": run.step})
     except LeaseLost as error:
         log.warning("job lost to another worker", extra={"reason": str(error)})
     except UNREACHABLE as error:
-        # Nothing is lost: recovery frees the job, or publishes it again.
+        # Nothing is lost: recovery frees the job.
         log.error("job given up, recovery will free it", extra={"reason": reason(error)})
 
 
@@ -97,6 +118,7 @@ class Run:
             self._writer.renew, every=context.settings.lease_seconds / RENEWALS_PER_LEASE
         )
         self._started = time.monotonic()
+        self._turn_seconds = context.settings.turn_seconds
         self._interval = context.settings.progress_seconds
         self._look_at = self._commit_at = time.monotonic() + self._interval
 
@@ -197,7 +219,11 @@ class Run:
             return self._renew_if_due(leaving)
         desired = self._commit(progress)
         self._look_at = time.monotonic() + self._interval
-        return leaving or desired is not None
+        return leaving or desired is not None or self._gives_way()
+
+    def _gives_way(self) -> bool:
+        over = time.monotonic() - self._started > self._turn_seconds
+        return over and self._writer.has_to_give_way()
 
     def _renew_if_due(self, leaving: bool) -> bool:
         """Renews the lease where that is due; returns whether to stop here."""
@@ -266,13 +292,12 @@ def stretched(interval: float, checkpoint_bytes: int) -> float:
     return max(interval, min(longer, LONGEST_PROGRESS_SECONDS))
 
 
-def _claim(context: Context, job_id: str) -> Claim | None:
+def _claim(context: Context, make_claim: Callable[..., Claim | None]) -> Claim | None:
     lease_seconds = context.settings.lease_seconds
     return persist(
         context.sessions,
-        lambda session, _: claims.claim(
+        lambda session, _: make_claim(
             session,
-            job_id,
             worker=context.worker,
             lease_seconds=lease_seconds,
             environment=environment(),

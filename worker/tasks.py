@@ -9,7 +9,7 @@ from functools import cache
 from celery import Task
 
 from service.common.logs import facts
-from service.common.messages import REQUEST_ID, TRAIN_JOB
+from service.common.messages import TRAIN_JOB
 from service.store.connections import make_engine, make_sessions
 from worker import drain, run_job
 from worker.app import app, settings
@@ -17,10 +17,10 @@ from worker.app import app, settings
 
 @app.task(name=TRAIN_JOB, bind=True)
 def train_job(task: Task, job_id: str) -> None:
+    """The message says that a job waits; which one is trained is decided by whose turn it is."""
     here = context()
-    request_id = task.request.get(REQUEST_ID)
-    with facts(request_id=request_id, job_id=job_id, worker=here.worker):
-        run_job.train_job(here, job_id)
+    with facts(worker=here.worker):
+        run_job.train_next(here)
 
 
 @cache

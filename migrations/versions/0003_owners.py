@@ -28,6 +28,7 @@ def owner() -> sa.Column[str]:
 
 def upgrade() -> None:
     op.add_column("jobs", owner())
+    op.add_column("jobs", sa.Column("request_id", sa.Text()))
     for name, columns in INDEXES.items():
         op.create_index(name, "jobs", columns)
     op.create_index("ix_jobs_queued_owner", "jobs", ["owner", "pk"], **QUEUED)
@@ -64,4 +65,5 @@ def downgrade() -> None:
     op.drop_index("ix_jobs_queued_owner", "jobs")
     for name in INDEXES:
         op.drop_index(name, "jobs")
+    op.drop_column("jobs", "request_id")
     op.drop_column("jobs", "owner")

@@ -1,12 +1,13 @@
 """Every request gets an id, a line in the log and a place in the metrics.
 
 The id is the caller's X-Request-Id where that is a plain one, so that the caller's log and this
-one can be matched. It is returned with the answer and travels with the job's message.
+one can be matched. It is returned with the answer and stored with the job that the request makes.
 """
 
 from __future__ import annotations
 
 import logging
+import re
 import secrets
 import time
 
@@ -15,11 +16,11 @@ from flask import Flask, Response, g, request
 from service.api.metrics import HttpMetrics
 from service.api.routes import matched_pattern
 from service.common import logs
-from service.common.messages import PLAIN_REQUEST_ID, REQUEST_ID
 
 log = logging.getLogger(__name__)
 
 HEADER = "X-Request-Id"
+PLAIN = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 # Requested every few seconds by machines: their lines would hide the others.
 QUIET = frozenset({"/healthz", "/readyz", "/metrics"})
@@ -30,8 +31,8 @@ def register(app: Flask, metrics: HttpMetrics) -> None:
     def begin() -> None:
         g.started = time.perf_counter()
         given = request.headers.get(HEADER, "")
-        g.request_id = given if PLAIN_REQUEST_ID.fullmatch(given) else secrets.token_hex(16)
-        logs.bind(**{REQUEST_ID: g.request_id})
+        g.request_id = given if PLAIN.fullmatch(given) else secrets.token_hex(16)
+        logs.bind(request_id=g.request_id)
 
     @app.after_request
     def end(answer: Response) -> Response:

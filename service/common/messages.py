@@ -1,28 +1,24 @@
 """The way to the workers: a Celery message that says which job to look at.
 
 The row in the database is the truth and the message only a doorbell: it carries the job's id. It
-may be lost, doubled or late, and costs no more than a delay.
+may be lost, doubled or late, and costs no more than a delay. The worker that takes it trains the
+job whose turn it is, which need not be this one.
 """
 
 from __future__ import annotations
 
 import logging
-import re
 from typing import Any
 
 from celery import Celery
 from kombu.exceptions import OperationalError
 
-from service.common import logs
 from service.common.settings import Settings
 
 log = logging.getLogger(__name__)
 
 TRAIN_JOB = "gradserve.train_job"
 QUEUE = "gradserve"
-# The header of a message, and the fact in the logs, that says which request a job came by.
-REQUEST_ID = "request_id"
-PLAIN_REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
 
 COMMON: dict[str, Any] = {
     "task_default_queue": QUEUE,
@@ -100,7 +96,7 @@ def publish(publisher: Celery, job_id: str) -> None:
     Raises:
         OperationalError: the broker cannot be reached or takes no message; its text says which.
     """
-    publisher.send_task(TRAIN_JOB, args=[job_id], headers={REQUEST_ID: logs.bound(REQUEST_ID)})
+    publisher.send_task(TRAIN_JOB, args=[job_id])
 
 
 def try_publish(publisher: Celery, job_id: str) -> bool:

@@ -28,6 +28,13 @@ PREFIX = "GRADSERVE_"
 TEST_PREFIX = "GRADSERVE_TEST_"
 CLIENT_NAMES = ("GRADSERVE_URL", "GRADSERVE_API_KEY", "GRADSERVE_INSECURE_HTTP")
 
+SECONDS = (
+    "lease_seconds",
+    "recovery_seconds",
+    "turn_seconds",
+    "republish_seconds",
+    "progress_seconds",
+)
 AUTH_MODES = ("auto", "keys", "proxy", "off")
 RENAMED = {
     "GRADSERVE_SWEEP_SECONDS": "GRADSERVE_RECOVERY_SECONDS",
@@ -93,6 +100,11 @@ class Settings:
         20.0, "A worker that has not renewed its lease for this long loses its job."
     )
     recovery_seconds: float = _field(2.0, "How often recovery looks for lost leases.")
+    turn_seconds: float = _field(
+        60.0,
+        "A job that has trained this long gives way while somebody waits who has fewer running "
+        "jobs than its owner; it resumes when its turn comes again.",
+    )
     republish_seconds: float = _field(
         15.0, "A job still queued this long after its message was sent gets another one."
     )
@@ -114,7 +126,7 @@ class Settings:
         url = self.database_url or f"sqlite:///{self.data_dir}/gradserve.db"
         object.__setattr__(self, "database_url", _database_url(url))
         object.__setattr__(self, "broker_url", _broker_url(self.broker_url))
-        for name in ("lease_seconds", "recovery_seconds", "republish_seconds", "progress_seconds"):
+        for name in SECONDS:
             seconds = getattr(self, name)
             if not (math.isfinite(seconds) and seconds > 0):
                 raise ConfigError(

@@ -87,6 +87,8 @@ def claim(now: ColumnElement[float]) -> Statement:
         .returning(
             jobs.pk,
             jobs.id,
+            jobs.owner,
+            jobs.request_id,
             jobs.fence,
             jobs.attempt,
             jobs.worker,

@@ -16,7 +16,7 @@ from sqlalchemy import ColumnElement
 from sqlalchemy.orm import Session
 
 from service.common.errors import LeaseLost
-from service.store import checkpoints, claim_statements, events, history, parameters
+from service.store import checkpoints, claim_statements, events, history, parameters, turns
 from service.store.claim_statements import Statement
 from service.store.clock import DATABASE_TIME
 from service.store.events import NewEvent
@@ -44,6 +44,8 @@ class Claim:
 
     pk: OwnedKey
     id: str
+    owner: str
+    request_id: str | None
     fence: int
     attempt: int
     worker: str
@@ -88,6 +90,29 @@ def claim(
     )
     events.record(session, new_event, now=now)
     return claim
+
+
+def claim_next(
+    session: Session,
+    *,
+    worker: str,
+    lease_seconds: float,
+    environment: Mapping[str, str] | None = None,
+    now: ColumnElement[float] = DATABASE_TIME,
+) -> Claim | None:
+    """Claims the job whose turn it is (`service.store.turns`); None when nothing is queued."""
+    while (id := turns.next_id(session)) is not None:
+        made = claim(
+            session,
+            id,
+            worker=worker,
+            lease_seconds=lease_seconds,
+            environment=environment,
+            now=now,
+        )
+        if made is not None:  # else another worker was faster
+            return made
+    return None
 
 
 def record_progress(

@@ -40,12 +40,13 @@ def create(
     text: str | None = None,
     actor: str = "api",
     parent_id: str | None = None,
+    request_id: str | None = None,
     now: ColumnElement[float] = DATABASE_TIME,
 ) -> Job:
     """Stores a queued job and its first event.
 
     Its message is published after the commit. `text` is the specification as JSON, from a caller
-    that has serialised it already.
+    that has serialised it already. `request_id` names the request in every log line about the job.
 
     Raises:
         JobNotFound: there is no job `parent_id`.
@@ -57,6 +58,7 @@ def create(
         {
             "id": f"job_{secrets.token_hex(12)}",
             "owner": owner_of(session),
+            "request_id": request_id,
             "parent_id": parent_id,
             "name": spec.name,
             "spec": spec.model_dump_json() if text is None else text,

@@ -73,7 +73,8 @@ class Job(Base):
     that did not end in a release, by a drain or on request. `trained_seconds` adds up over attempts
     and leaves out pauses. `best_…` belongs to the best logged step so far, `final_…` to the
     parameters that are delivered. `environment` lists, as JSON, the software and the kind of
-    processor that computed the steps, each with the step from which it did.
+    processor that computed the steps, each with the step from which it did. `request_id` is that
+    of the request which made the job.
     """
 
     __tablename__ = "jobs"
@@ -107,6 +108,7 @@ class Job(Base):
     pk: Mapped[OwnedKey] = mapped_column(Key, primary_key=True)
     id: Mapped[str] = mapped_column(unique=True)
     owner: Mapped[str] = mapped_column(server_default=LOCAL)
+    request_id: Mapped[str | None]
     parent_id: Mapped[str | None] = mapped_column(ForeignKey("jobs.id"))
     name: Mapped[str | None]
     spec: Mapped[str]

@@ -31,6 +31,7 @@ STEPS: Sequence[tuple[str, Callable[[World], str]]] = (
     ("build the image", steps.build),
     ("docker compose up --detach --wait", steps.up),
     ("look at what the containers may do", steps.confined),
+    ("gradserve keys create, use and revoke", steps.locked),
     ("gradserve submit examples/moons.json --watch", steps.moons),
     ("follow a request through logs and metrics", steps.followed),
     ("train jobs that nothing disturbs", steps.undisturbed),

@@ -49,9 +49,11 @@ class Stack:
         # A Docker without its own bridge lets builds out only by the network of the host.
         bridge = docker("network", "inspect", "bridge", check=False).returncode == 0
         self.build_network = "default" if bridge else "host"
+        self.api_key = f"gs_{secrets.token_hex(4)}_{secrets.token_hex(32)}"
         self.env = {
             "POSTGRES_PASSWORD": secrets.token_hex(16),
             "REDIS_PASSWORD": secrets.token_hex(16),
+            "GRADSERVE_API_KEY": self.api_key,
             "API_PORT": str(self.port),
             "BUILD_NETWORK": self.build_network,
         }
@@ -72,7 +74,11 @@ class Stack:
         self.env["IMAGE_TAG"] = self.image_of(version).partition(":")[2]
 
     def client(self) -> Gradserve:
-        return Gradserve(self.url, timeout=30)
+        return Gradserve(self.url, api_key=self.api_key, timeout=30)
+
+    @property
+    def authorization(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.api_key}"}
 
     def compose(
         self, *arguments: str, check: bool = True, override: str | None = None, **options: Any

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import time
 
 import httpx
 
+from gradserve.client import Gradserve
 from tests.compose import jobs
 from tests.compose.checks import expect, until
 from tests.compose.jobs import LONG, SEEDS, SHORT, Undisturbed
@@ -75,10 +77,27 @@ def _limited(service: str, stack: Stack) -> None:
     expect(addresses == (["127.0.0.1"] if service == "api" else []), f"{service}: {published}")
 
 
+def locked(world: World) -> str:
+    stack = world.stack
+    answer = httpx.get(f"{stack.url}/v1/jobs", trust_env=False)
+    expect(answer.status_code == 401, f"without a key the answer is {answer.status_code}")
+    key = stack.inside("api", "gradserve keys create ada").strip()
+    with Gradserve(stack.url, api_key=key, timeout=30) as ada:
+        expect(ada.list() == [], "a new owner sees jobs of others")
+    prefix = key.split("_")[1]
+    stack.inside("api", f"gradserve keys revoke {prefix}")
+    answer = httpx.get(
+        f"{stack.url}/v1/jobs", headers={"Authorization": f"Bearer {key}"}, trust_env=False
+    )
+    expect(answer.status_code == 401, "a revoked key still works")
+    return "401 without a key; a key made, used and revoked in the api container"
+
+
 def moons(world: World) -> str:
     command = [str(ROOT / ".venv/bin/gradserve"), "submit", str(ROOT / "examples/moons.json")]
     done = subprocess.run(
         [*command, "--watch", "--json", "--url", world.stack.url],
+        env=os.environ | {"GRADSERVE_API_KEY": world.stack.api_key},
         capture_output=True,
         text=True,
         check=False,
@@ -93,7 +112,7 @@ def moons(world: World) -> str:
 
 def followed(world: World) -> str:
     stack = world.stack
-    given = {"X-Request-Id": "compose-test.1"}
+    given = stack.authorization | {"X-Request-Id": "compose-test.1"}
     answer = httpx.post(
         f"{stack.url}/v1/jobs", json=jobs.spec("followed", 1), headers=given, trust_env=False
     )
@@ -192,5 +211,6 @@ def all_restarted(world: World) -> str:
 
 
 def _metric(stack: Stack, name: str) -> float:
-    lines = httpx.get(f"{stack.url}/metrics", trust_env=False).text.splitlines()
+    answer = httpx.get(f"{stack.url}/metrics", headers=stack.authorization, trust_env=False)
+    lines = answer.text.splitlines()
     return next(float(line.split()[-1]) for line in lines if line.startswith(f"{name} "))

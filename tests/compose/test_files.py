@@ -15,6 +15,7 @@ import pytest
 
 from docs.settings import PAGE, with_table
 from service.common.settings import RENAMED, Row, table
+from service.store import api_keys
 
 ROOT = Path(__file__).parents[2]
 COMPOSE = (ROOT / "docker-compose.yml").read_text()
@@ -26,6 +27,7 @@ NOT_PASSED_ON = {
     "GRADSERVE_DATABASE_URL",
     "GRADSERVE_BROKER_URL",
     "GRADSERVE_HEARTBEAT_FILE",
+    "GRADSERVE_FIRST_API_KEY",  # GRADSERVE_API_KEY in .env, as the client calls it
 }
 PASSED_ON = [row for row in table() if row.variable not in NOT_PASSED_ON]
 
@@ -97,11 +99,13 @@ def test_make_env_writes_random_passwords_once(bare: Path) -> None:
     again, second = make_env(bare)
 
     assert (said, again) == (
-        "wrote .env with random passwords\n",
+        "wrote .env with random passwords and a first API key\n",
         ".env exists already and is kept\n",
     )
     assert first == second
-    assert set(first) == {"POSTGRES_PASSWORD", "REDIS_PASSWORD"}
+    second.clear()
+    assert set(first) == {"POSTGRES_PASSWORD", "REDIS_PASSWORD", "GRADSERVE_API_KEY"}
+    assert api_keys.KEY.fullmatch(first.pop("GRADSERVE_API_KEY"))
     assert all(re.fullmatch(r"[A-Za-z0-9]{32}", password) for password in first.values())
     assert len(set(first.values())) == 2
     assert (bare / ".env").stat().st_mode & 0o077 == 0

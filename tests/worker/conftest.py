@@ -21,12 +21,13 @@ from engine.train import HistoryRow, train
 from service.common.messages import make_publisher, try_publish
 from service.common.settings import Settings
 from service.run import programs
-from service.store import jobs, parameters
+from service.store import jobs, owners, parameters
 from service.store.connections import make_engine, make_sessions
+from service.store.owners import LOCAL, Owner
 from service.store.tables import Job
 from tests import servers
 from tests.processes import until
-from worker.run_job import Context, train_job
+from worker.run_job import Context, train_job, train_next
 
 Hook = Callable[[int], bool]
 """Called at each slice with its number; True asks the worker to drain."""
@@ -45,20 +46,27 @@ class Bench:
         self.settings = settings
         self.sessions = sessions
 
-    def submit(self, spec: JobSpec) -> str:
+    def submit(self, spec: JobSpec, owner: str = LOCAL) -> str:
         with self.sessions.begin() as session:
+            owners.bind(session, Owner(owner))
             return jobs.create(session, spec).id
 
     def work(self, id: str, at_slice: Hook = lambda number: False, **changes: Any) -> None:
         """Lets a worker look at the job. The first call of the hook is before the claim."""
+        train_job(self._context(at_slice, **changes), id)
+
+    def work_next(self) -> None:
+        """Lets a worker take the job whose turn it is."""
+        train_next(self._context(lambda number: False))
+
+    def _context(self, at_slice: Hook, **changes: Any) -> Context:
         slices = iter(range(1_000_000))
-        context = Context(
+        return Context(
             settings=replace(self.settings, **changes),
             sessions=self.sessions,
             worker="bench:1",
             draining=lambda: at_slice(next(slices)),
         )
-        train_job(context, id)
 
     def job(self, id: str) -> Job:
         with self.sessions.begin() as session:
@@ -185,7 +193,7 @@ def log(tmp_path: Path) -> Callable[[], str]:
     return lambda: (tmp_path / "worker.log").read_text()
 
 
-def ring_for(settings: Settings, id: str) -> None:
+def publish(settings: Settings, id: str) -> None:
     publisher = make_publisher(settings)
     assert try_publish(publisher, id)
     publisher.close()

@@ -17,7 +17,6 @@ import pytest
 
 from engine.spec import JobSpec
 from service.common.heartbeat import beats
-from service.common.logs import facts
 from service.common.settings import Settings
 from service.run import programs
 from tests import servers
@@ -27,7 +26,7 @@ from tests.worker.conftest import (
     Start,
     Undisturbed,
     make_spec,
-    ring_for,
+    publish,
     wait_for_state,
 )
 
@@ -50,8 +49,8 @@ def test_a_message_gets_its_job_trained(
     start_worker(bench.settings)
     id = bench.submit(spec)
 
-    ring_for(bench.settings, id)
-    ring_for(bench.settings, id)
+    publish(bench.settings, id)
+    publish(bench.settings, id)
 
     wait_for_state(bench, id, "succeeded")
     assert bench.history(id) == undisturbed.history
@@ -63,9 +62,8 @@ def test_every_line_about_a_job_names_the_request_and_the_worker(
 ) -> None:
     worker = start_worker(sqlite_bench.settings)
     id = sqlite_bench.submit(spec)
-
-    with facts(request_id="req-1"):
-        ring_for(sqlite_bench.settings, id)
+    sqlite_bench.change("UPDATE jobs SET request_id = 'req-1'")
+    publish(sqlite_bench.settings, id)
 
     wait_for_state(sqlite_bench, id, "succeeded")
     until(lambda: "job succeeded" in log(), 5, "the last line")
@@ -98,7 +96,7 @@ def test_a_stopped_worker_gives_its_jobs_back_and_the_next_goes_on(
     worker = start_worker(bench.settings)
     ids = [bench.submit(spec) for _ in range(2)]
     for id in ids:
-        ring_for(bench.settings, id)
+        publish(bench.settings, id)
     wait_for_steps(bench, *ids)
 
     asked = time.monotonic()
@@ -114,7 +112,7 @@ def test_a_stopped_worker_gives_its_jobs_back_and_the_next_goes_on(
         assert 0 < job.step < 4000
     start_worker(bench.settings)
     for id in ids:
-        ring_for(bench.settings, id)
+        publish(bench.settings, id)
     undisturbed = Undisturbed(spec)
     for id in ids:
         wait_for_state(bench, id, "succeeded")
@@ -127,7 +125,7 @@ def test_a_killed_worker_takes_its_pool_with_it(
 ) -> None:
     worker = start_worker(sqlite_bench.settings)
     id = sqlite_bench.submit(long_spec)
-    ring_for(sqlite_bench.settings, id)
+    publish(sqlite_bench.settings, id)
     wait_for_steps(sqlite_bench, id)
     pool = children(worker.pid)
     assert len(pool) == 2
@@ -144,7 +142,7 @@ def test_a_killed_pool_process_is_replaced(
     bench = sqlite_bench
     worker = start_worker(bench.settings)
     lost = bench.submit(long_spec)
-    ring_for(bench.settings, lost)
+    publish(bench.settings, lost)
     wait_for_steps(bench, lost)
 
     pool_process = int(str(bench.job(lost).worker).rpartition(":")[2])
@@ -153,7 +151,7 @@ def test_a_killed_pool_process_is_replaced(
     until(lambda: len(set(children(worker.pid)) - {pool_process}) == 2, 10, "a new process")
     ids = [bench.submit(spec) for _ in range(3)]
     for id in ids:
-        ring_for(bench.settings, id)
+        publish(bench.settings, id)
     for id in ids:
         wait_for_state(bench, id, "succeeded")
     assert bench.job(lost).state == "running"  # until recovery frees it
@@ -168,7 +166,7 @@ def test_a_broker_that_comes_back_is_used_again(
         settings = replace(bench.settings, broker_url=server.url)
         worker = start_worker(settings)
         first = bench.submit(spec)
-        ring_for(settings, first)
+        publish(settings, first)
         wait_for_state(bench, first, "succeeded")
 
         server.stop(signal.SIGKILL)
@@ -176,7 +174,7 @@ def test_a_broker_that_comes_back_is_used_again(
         server = servers.start_valkey(folder)
         try:
             second = bench.submit(spec)
-            ring_for(settings, second)
+            publish(settings, second)
             wait_for_state(bench, second, "succeeded")
             assert worker.poll() is None
         finally:
@@ -194,7 +192,7 @@ def test_a_frozen_broker_does_not_hold_up_the_stop(
         until(lambda: "ready" in log(), 20, "the worker is ready")
         id = bench.submit(long_spec)
         if busy:
-            ring_for(settings, id)
+            publish(settings, id)
             wait_for_steps(bench, id)
         server.process.send_signal(signal.SIGSTOP)
         try:

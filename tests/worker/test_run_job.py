@@ -599,3 +599,32 @@ def test_the_history_says_how_long_training_took(bench: Bench, spec: JobSpec) ->
     elapsed = [seconds for (seconds,) in times]
     assert elapsed == sorted(elapsed)
     assert 0 < elapsed[0] < elapsed[-1] == pytest.approx(job.trained_seconds)
+
+
+def test_a_long_job_gives_way_to_somebody_who_has_less_and_resumes_to_the_bit(
+    bench: Bench, spec: JobSpec, undisturbed: Undisturbed
+) -> None:
+    id = bench.submit(spec)
+    other: list[str] = []
+
+    def somebody_comes(number: int) -> bool:
+        if number == 3:
+            other.append(bench.submit(spec, owner="bob"))
+        return False
+
+    bench.work(id, somebody_comes, turn_seconds=1e-9)
+    job = bench.job(id)
+    assert (job.state, job.attempt) == ("queued", 0)
+    assert 0 < job.step < job.steps
+    bench.work_next()
+    assert bench.job(other[0]).state == "succeeded"
+    assert bench.job(id).state == "queued"
+    bench.work_next()
+    assert_as_undisturbed(bench, id, undisturbed)
+
+
+def test_a_long_job_goes_through_where_nobody_else_waits(bench: Bench, spec: JobSpec) -> None:
+    id, second = bench.submit(spec), bench.submit(spec)
+    bench.work(id, turn_seconds=1e-9)
+    assert bench.job(id).state == "succeeded"
+    assert bench.job(second).state == "queued"

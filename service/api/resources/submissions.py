@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from http import HTTPStatus as Status
 from typing import Annotated, Any
 
-from flask import Response, jsonify, url_for
+from flask import Response, g, jsonify, url_for
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from sqlalchemy.orm import Session
 
@@ -195,7 +195,9 @@ def _request_of(job: Job) -> NewJob:
 
 def _create(session: Session, body: NewJob, spec: JobSpec, text: str) -> Job:
     with _blaming_parent():
-        return jobs.create(session, spec, text=text, parent_id=body.parent_id)
+        return jobs.create(
+            session, spec, text=text, parent_id=body.parent_id, request_id=g.request_id
+        )
 
 
 def _check_parent(body: NewJob) -> None:

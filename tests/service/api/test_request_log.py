@@ -7,11 +7,10 @@ from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
-from kombu import Connection
+from sqlalchemy.orm import Session, sessionmaker
 
 from service.common.logs import bound
-from service.common.messages import QUEUE
-from service.common.settings import Settings
+from service.store import claims
 
 
 @pytest.fixture
@@ -31,15 +30,16 @@ def test_a_request_is_one_line(client: FlaskClient, lines: pytest.LogCaptureFixt
     assert 0 < facts["seconds"] < 30
 
 
-def test_the_caller_s_id_comes_back_and_goes_on_with_the_message(
-    client: FlaskClient, settings: Settings, moons: dict[str, Any]
+def test_the_caller_s_id_is_returned_and_stored_with_the_job(
+    client: FlaskClient, sessions: sessionmaker[Session], moons: dict[str, Any]
 ) -> None:
     answer = client.post("/v1/jobs", json=moons, headers={"X-Request-Id": "order-7.a"})
 
     assert answer.headers["X-Request-Id"] == "order-7.a"
-    with Connection(settings.broker_url) as connection:
-        message = connection.SimpleQueue(QUEUE).get(timeout=5)
-        assert message.headers["request_id"] == "order-7.a"
+    with sessions.begin() as session:
+        claim = claims.claim_next(session, worker="w", lease_seconds=20)
+    assert claim is not None
+    assert claim.request_id == "order-7.a"
     assert bound("request_id") is None
 
 

@@ -1,0 +1,110 @@
+"""The next job is the oldest of the owner who has the fewest running."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.orm import Session, sessionmaker
+
+from engine.spec import JobSpec
+from service.store import claims, jobs, owners, turns
+from service.store.claims import Claim
+from service.store.owners import Owner
+
+Sessions = sessionmaker[Session]
+LEASE = 20.0
+
+
+def submit(sessions: Sessions, spec: JobSpec, owner: str, count: int = 1) -> list[str]:
+    with sessions.begin() as session:
+        owners.bind(session, Owner(owner))
+        return [jobs.create(session, spec).id for _ in range(count)]
+
+
+def claim_next(sessions: Sessions) -> Claim | None:
+    with sessions.begin() as session:
+        return claims.claim_next(session, worker="w", lease_seconds=LEASE)
+
+
+def drain(sessions: Sessions) -> list[str]:
+    made = []
+    while (claim := claim_next(sessions)) is not None:
+        made.append(claim.owner)
+    return made
+
+
+def test_one_owner_is_served_in_order(sessions: Sessions, spec: JobSpec) -> None:
+    ids = submit(sessions, spec, "ada", 3)
+    claimed = [claim_next(sessions) for _ in range(4)]
+    assert [claim and claim.id for claim in claimed] == [*ids, None]
+
+
+def test_whoever_has_the_fewest_running_comes_next(sessions: Sessions, spec: JobSpec) -> None:
+    submit(sessions, spec, "ada", 5)
+    submit(sessions, spec, "bob", 2)
+    submit(sessions, spec, "cem", 1)
+    assert drain(sessions) == ["ada", "bob", "cem", "ada", "bob", "ada", "ada", "ada"]
+
+
+def test_others_are_due_while_they_have_less(sessions: Sessions, spec: JobSpec) -> None:
+    def due(owner: str) -> bool:
+        with sessions.begin() as session:
+            return turns.others_are_due(session, owner)
+
+    submit(sessions, spec, "ada", 3)
+    assert claim_next(sessions)
+    assert not due("ada"), "only ada waits"
+    submit(sessions, spec, "bob", 2)
+    assert due("ada")
+    assert claim_next(sessions)
+    assert not due("ada"), "both have one running"
+    assert not due("bob")
+
+
+def test_two_workers_at_once_claim_every_job_once(sessions: Sessions, spec: JobSpec) -> None:
+    for owner in ("ada", "bob"):
+        submit(sessions, spec, owner, 20)
+    made: list[str] = []
+
+    def work() -> None:
+        while (claim := claim_next(sessions)) is not None:
+            made.append(claim.id)
+
+    threads = [threading.Thread(target=work) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(made) == len(set(made)) == 40
+
+
+def test_ten_thousand_jobs_of_one_owner_delay_nobody_else(
+    sessions: Sessions, spec: JobSpec
+) -> None:
+    submit(sessions, spec, "ada")
+    with sessions.begin() as session:
+        # Ten thousand rows more, all but the key and the id alike.
+        session.execute(
+            text(
+                "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 9999) "
+                "INSERT INTO jobs (id, owner, spec, steps, created_at, updated_at) "
+                "SELECT 'job_' || i, owner, spec, steps, created_at, updated_at FROM jobs, n"
+            )
+        )
+    first = claim_next(sessions)
+    assert first is not None
+    assert first.owner == "ada"
+    [id] = submit(sessions, spec, "bob")
+    with sessions.begin() as session:
+        began = time.monotonic()
+        assert turns.next_id(session) == id
+        assert time.monotonic() - began < 0.5
+
+
+@pytest.mark.parametrize("owner", ["ada", "'; DROP TABLE jobs; --", "é"])
+def test_an_owner_may_have_any_name(sessions: Sessions, spec: JobSpec, owner: str) -> None:
+    submit(sessions, spec, owner)
+    assert drain(sessions) == [owner]
