@@ -13,6 +13,7 @@ import pytest
 
 from engine.spec import JobSpec
 from engine.train import train
+from service.run.log_files import MAX_LOG_BYTES
 from service.store.parameters import pack
 from tests.functional.conftest import GONE_SECONDS, LONG, SHORT, Start, Up
 from tests.processes import running_in, until
@@ -217,7 +218,26 @@ def test_the_terminal_stays_quiet(up: Up) -> None:
     assert up.end() == 0
 
     assert up.out == (
-        f"gradserve is up at {url} (docs at {url}/docs), data in {up.data}, Ctrl-C stops it\n"
+        f"gradserve is up at {url} (docs at {url}/docs), open to whoever reaches it, "
+        f"data in {up.data}, Ctrl-C stops it\n"
     )
     assert up.err == ""
     assert "job succeeded" in up.log("worker")
+
+
+def test_a_log_stays_small_while_its_part_writes(up: Up) -> None:
+    logs = up.data / "logs"
+    path = "/" + "x" * 3900
+
+    def turned() -> bool:
+        for _ in range(100):
+            up.http.get(path)
+        return (logs / "api.old.log").exists()
+
+    until(turned, 60, "the log is emptied")
+    up.http.get("/last")
+
+    assert (logs / "api.old.log").stat().st_size == MAX_LOG_BYTES
+    assert (logs / "api.log").stat().st_size < MAX_LOG_BYTES
+    assert "/last" in up.log("api")
+    assert up.err == ""

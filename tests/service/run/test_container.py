@@ -15,6 +15,7 @@ import redis
 
 from service.common.settings import Settings
 from tests import servers
+from tests.processes import until
 
 AWAY = "redis://127.0.0.1:1/0"
 
@@ -136,6 +137,28 @@ def test_migrating_waits_for_nobody_and_says_why() -> None:
         "GRADSERVE_BROKER_URL": AWAY,
     }
     assert refusal("migrate", environ).startswith("the database cannot be used: ")
+
+
+def test_nobody_else_can_read_what_a_container_writes(tmp_path: Path) -> None:
+    database = tmp_path / "new.db"
+    heartbeat = tmp_path / "alive"
+    environ = os.environ | {
+        "GRADSERVE_DATABASE_URL": f"sqlite:///{database}",
+        "GRADSERVE_BROKER_URL": AWAY,
+        "GRADSERVE_HEARTBEAT_FILE": str(heartbeat),
+    }
+    command = [sys.executable, "-m", "service.run.container"]
+
+    subprocess.run([*command, "migrate"], env=environ, check=True, capture_output=True, umask=0)
+    recovery = subprocess.Popen([*command, "recovery"], env=environ, stderr=-1, umask=0)
+    until(heartbeat.exists, 30, "the program has taken the place of the container")
+    recovery.terminate()
+    recovery.communicate(timeout=20)
+
+    assert {file.name: oct(file.stat().st_mode & 0o777) for file in (database, heartbeat)} == {
+        "new.db": "0o600",
+        "alive": "0o600",
+    }
 
 
 def test_recovery_starts_while_its_servers_are_away(tmp_path: Path) -> None:
