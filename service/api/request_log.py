@@ -17,6 +17,7 @@ from service.api.metrics import HttpMetrics
 from service.api.routes import matched_pattern
 from service.common import logs
 from service.common.messages import REQUEST_ID
+from service.common.refusals import REFUSAL
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +35,14 @@ def register(app: Flask, metrics: HttpMetrics) -> None:
         given = request.headers.get(HEADER, "")
         g.request_id = given if PLAIN.fullmatch(given) else secrets.token_hex(16)
         logs.bind(**{REQUEST_ID: g.request_id})
+        refusal = request.environ.get(REFUSAL)
+        if refusal is not None:
+            logs.bind(
+                **{REQUEST_ID: g.request_id},
+                reason=refusal.description,
+                client=request.remote_addr,
+            )
+            raise refusal
 
     @app.after_request
     def end(answer: Response) -> Response:

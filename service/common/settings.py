@@ -86,6 +86,11 @@ class Settings:
         "Largest request body that the API reads. Storing one takes six times as much memory when "
         "its numbers have all their digits, up to fifty times when they have one.",
     )
+    request_seconds: float = _field(
+        30.0,
+        "Longest that a client of the API may take to send a request, its body included. Raise it "
+        "for large bodies over slow lines: 8 MiB in 30 seconds are 2.2 Mbit/s.",
+    )
 
     def __post_init__(self) -> None:
         if not self.data_dir:
@@ -93,7 +98,10 @@ class Settings:
         url = self.database_url or f"sqlite:///{self.data_dir}/gradserve.db"
         object.__setattr__(self, "database_url", _database_url(url))
         object.__setattr__(self, "broker_url", _broker_url(self.broker_url))
-        for name in ("lease_seconds", "recovery_seconds", "republish_seconds", "progress_seconds"):
+        for name in (
+            "lease_seconds", "recovery_seconds", "republish_seconds", "progress_seconds",
+            "request_seconds",
+        ):  # fmt: skip
             seconds = getattr(self, name)
             if not (math.isfinite(seconds) and seconds > 0):
                 raise ConfigError(
