@@ -4,7 +4,7 @@
 
 500 clients connect and send nothing, 100 send one byte of a head per second, 100 one byte of a
 body, 100 one byte of a body in chunks. Who is closed connects again. Meanwhile GET /healthz is
-called, each time on a new connection. The exit code is 1 when its 99th percentile is 100 ms or more.
+called, each time on a new connection. The exit code is 1 when its 99th percentile reaches 100 ms.
 """
 
 from __future__ import annotations

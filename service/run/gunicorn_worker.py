@@ -46,7 +46,7 @@ class Connection(TConn):  # type: ignore[misc]  # gunicorn ships no types
 
     def __init__(self, *arguments: Any, max_body_bytes: int) -> None:
         super().__init__(*arguments)
-        self.received = RequestBuffer(max_body_bytes)
+        self.received = RequestBuffer(self.cfg, self.client, max_body_bytes)
         self.parser = http.get_parser(self.cfg, self.received, self.client)
         self.initialized = True  # with a parser that does not read from the socket
         self.refusal: HTTPException | None = None

@@ -1,15 +1,18 @@
 """The bytes that a client has sent, and whether they are a whole request yet.
 
-It only looks for the end. What the bytes mean, and whether they are allowed, is for gunicorn's
-parser, which reads them from here as from a socket. Where the two disagree, the parser finds too
-little and the connection is closed.
+It only looks for the end: of the head, of the body that gunicorn's parser finds announced there.
+Afterwards that parser reads the request from here as from a socket, and finds out all the rest.
 """
 
 from __future__ import annotations
 
 import re
+from typing import Any
 
-from gunicorn.http.errors import NoMoreData
+from gunicorn.config import Config
+from gunicorn.http import get_parser
+from gunicorn.http.body import ChunkedReader
+from gunicorn.http.errors import NoMoreData, ParseException
 from werkzeug.exceptions import (
     BadRequest,
     RequestEntityTooLarge,
@@ -20,16 +23,15 @@ from werkzeug.exceptions import (
 MAX_HEAD_BYTES = 2**16
 
 END_OF_HEAD = re.compile(rb"\r?\n\r?\n")
-CONTENT_LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]{1,18})[ \t]*\r\n", re.IGNORECASE)
-CHUNKED = re.compile(rb"\r\ntransfer-encoding:[^\r\n]*chunked", re.IGNORECASE)
-EXPECTS_CONTINUE = re.compile(rb"\r\nexpect:[ \t]*100-continue[ \t]*\r\n", re.IGNORECASE)
 SIZE_OF_CHUNK = re.compile(rb"([0-9a-f]{1,15})[ \t]*(?:;.*)?", re.IGNORECASE | re.DOTALL)
 
 
 class RequestBuffer:
     """The bytes of one connection, from the beginning of the request that is being received."""
 
-    def __init__(self, max_body_bytes: int) -> None:
+    def __init__(self, cfg: Config, client: Any, max_body_bytes: int) -> None:
+        self._cfg = cfg
+        self._client = client
         self._max_body_bytes = max_body_bytes
         self._bytes = bytearray()
         self._forget()
@@ -85,23 +87,30 @@ class RequestBuffer:
             raise BadRequest("the lines of a request's head must end in CR LF")
         self._end = found.end()
         self.has_head = True
-        head = bytes(self._bytes[: self._end])
-        self._chunked = CHUNKED.search(head) is not None
-        length = CONTENT_LENGTH.search(head)
-        # The app refuses a body that is too large without reading it.
-        if length is not None and int(length[1]) <= self._max_body_bytes:
-            self._end += int(length[1])
-        self.expects_continue = EXPECTS_CONTINUE.search(head) is not None
+        try:
+            request = next(get_parser(self._cfg, [bytes(self._bytes[: self._end])], self._client))
+        except (ParseException, NoMoreData):
+            return True  # and is refused when it is parsed for good: no body is waited for
+        body = request.body.reader
+        if isinstance(body, ChunkedReader):
+            self._chunked = True
+        elif body.length <= self._max_body_bytes:  # else the app refuses it without reading it
+            self._end += body.length
+        self.expects_continue = request._expected_100_continue
         return True
 
     def _head_too_large(self) -> RequestURITooLarge | RequestHeaderFieldsTooLarge:
         kind = RequestHeaderFieldsTooLarge if b"\r\n" in self._bytes else RequestURITooLarge
         return kind(f"the head of the request is too large: at most {MAX_HEAD_BYTES:,} bytes")
 
+    def _body_too_large(self) -> RequestEntityTooLarge:
+        limit = self._max_body_bytes
+        return RequestEntityTooLarge(f"the body is too large: at most {limit:,} bytes are read")
+
     def _find_end_of_chunks(self) -> bool:
         while True:
             if len(self._bytes) > 2 * self._max_body_bytes + MAX_HEAD_BYTES:
-                raise RequestEntityTooLarge
+                raise self._body_too_large()
             line_end = self._bytes.find(b"\r\n", self._end)
             if line_end < 0:
                 return len(self._bytes) > self._end + MAX_HEAD_BYTES  # which the parser refuses
@@ -114,7 +123,7 @@ class RequestBuffer:
                 return end >= 0 or len(self._bytes) > self._end + MAX_HEAD_BYTES
             decoded = self._decoded + int(size[1], 16)
             if decoded > self._max_body_bytes:
-                raise RequestEntityTooLarge
+                raise self._body_too_large()
             end = line_end + 2 + int(size[1], 16) + 2
             if end > len(self._bytes):
                 return False
