@@ -25,8 +25,9 @@ from service.run.request_buffer import RequestBuffer
 # How long a client may take to close, so that it gets the answer to what it still sends.
 CLOSING_SECONDS = 5
 
-# How long a client may take to receive one piece of an answer.
-ANSWER_SECONDS = 30
+# How long a client may take to receive one piece of an answer, during which it holds a thread: the
+# largest have 2 MB, of which the kernel takes the first hundreds of kB at once.
+ANSWER_SECONDS = 15
 
 RECEIVE_BYTES = 2**16
 
