@@ -22,7 +22,9 @@ from service.api.problems import MEDIA_TYPE
 INFO = Info(
     title="gradserve",
     version=version("gradserve"),
-    description="Train small neural networks as jobs over HTTP.",
+    description="Train small neural networks as jobs over HTTP. A request that cannot be read is "
+    "refused with a Problem like any other: malformed (400), late (408), with a line (414) or "
+    "fields (431) that are too long, with an expectation (417) or a coding (501) that is not known.",
 )
 
 

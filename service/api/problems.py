@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from http import HTTPStatus
 from typing import Any
 
 from flask import Flask, Response, current_app, request
@@ -141,7 +140,7 @@ def from_http(error: HTTPException) -> BaseResponse:
     status = error.code
     if status is None or status < 400:
         return plain  # a redirect
-    name = HTTPStatus(status).phrase
+    name = error.name  # those of Python's HTTPStatus change with its version
     detail = error.description or name
     if status == 404:
         here = request.script_root
@@ -149,6 +148,7 @@ def from_http(error: HTTPException) -> BaseResponse:
     if status == 413:
         detail = f"the body is too large: at most {request.max_content_length:,} bytes are read"
     answer = problem(status, name.lower().replace(" ", "-"), name, detail)
-    if "Allow" in plain.headers:
-        answer.headers["Allow"] = plain.headers["Allow"]
+    for header in ("Allow", "Retry-After"):
+        if header in plain.headers:
+            answer.headers[header] = plain.headers[header]
     return answer

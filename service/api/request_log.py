@@ -16,6 +16,7 @@ from flask import Flask, Response, g, request
 from service.api.metrics import HttpMetrics
 from service.api.routes import matched_pattern
 from service.common import logs
+from service.common.refusals import REFUSAL
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +34,12 @@ def register(app: Flask, metrics: HttpMetrics) -> None:
         given = request.headers.get(HEADER, "")
         g.request_id = given if PLAIN.fullmatch(given) else secrets.token_hex(16)
         logs.bind(request_id=g.request_id)
+        refusal = request.environ.get(REFUSAL)
+        if refusal is not None:
+            logs.bind(
+                request_id=g.request_id, reason=refusal.description, client=request.remote_addr
+            )
+            raise refusal
 
     @app.after_request
     def end(answer: Response) -> Response:

@@ -34,6 +34,7 @@ SECONDS = (
     "turn_seconds",
     "republish_seconds",
     "progress_seconds",
+    "request_seconds",
 )
 AUTH_MODES = ("auto", "keys", "proxy", "off")
 RENAMED = {
@@ -132,6 +133,11 @@ class Settings:
         "Addresses and networks of proxies, separated by commas, whose `X-Forwarded-For`, `-Proto`,"
         " `-Host`, `-Port`, `-Prefix` and `SCRIPT_NAME` headers count, and the user that they name "
         "in the mode `proxy`. Empty: nobody's.",
+    )
+    request_seconds: float = _field(
+        30.0,
+        "Longest that a client of the API may take to send a request, its body included. Raise it "
+        "for large bodies over slow lines: 8 MiB in 30 seconds are 2.2 Mbit/s.",
     )
 
     def __post_init__(self) -> None:

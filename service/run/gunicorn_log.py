@@ -22,7 +22,7 @@ class JsonLogger(Logger):  # type: ignore[misc]  # gunicorn ships no types
         self.error_log.propagate = True
 
     def exception(self, msg: str, *args: Any, **kwargs: Any) -> None:
-        if isinstance(sys.exception(), BlockingIOError):  # closed by service.run.gunicorn_worker
-            self.info("a client stopped in the middle of a request")
+        if isinstance(sys.exception(), TimeoutError):  # set by service.run.gunicorn_worker
+            self.info("a client took too long to receive an answer")
         else:
             super().exception(msg, *args, **kwargs)

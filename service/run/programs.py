@@ -11,6 +11,7 @@ from service.run.data_folder import DataFolder
 from service.run.supervisor import Part
 
 API_THREADS = 64
+API_CONNECTIONS = 1000
 API_GRACE_SECONDS = 3
 # Longer than clients pause between polls: a connection that is closed just as a request is sent
 # is an error to the client.
@@ -49,6 +50,7 @@ def api(listener: socket.socket, trusted_proxies: str = "") -> Part:
     argv += ["--bind", f"fd://{listener.fileno()}"]
     argv += ["--worker-class", "service.run.gunicorn_worker.Worker"]
     argv += ["--workers", "1", "--threads", str(API_THREADS)]
+    argv += ["--worker-connections", str(API_CONNECTIONS)]
     argv += ["--graceful-timeout", str(API_GRACE_SECONDS)]
     argv += ["--keep-alive", str(API_KEEP_ALIVE_SECONDS)]
     # Its default lies in the home folder, where a second instance would fail on it.
