@@ -98,6 +98,7 @@ class Run:
         )
         self._started = time.monotonic()
         self._interval = context.settings.progress_seconds
+        self._checkpoint_bytes = context.settings.checkpoint_bytes_per_job
         self._look_at = self._commit_at = time.monotonic() + self._interval
 
     def result(self) -> JobState:
@@ -131,7 +132,12 @@ class Run:
         with self._keeper as keeper:
             spec = keeper.during(lambda: read_spec(self.claim.spec))
             training = spec.training
-            keep_every = checkpoints.retained_every(training.steps, training.checkpoint_every)
+            keep_every = checkpoints.retained_every(
+                training.steps,
+                training.checkpoint_every,
+                bytes_each=spec.state_bytes(),
+                bytes_per_job=self._checkpoint_bytes,
+            )
             for progress in keeper.watch(train(spec, self._writer.resume_point())):
                 self._collect(progress, keep_every)
                 if progress.finished:
@@ -173,7 +179,7 @@ class Run:
                 return None
         return state() if state else None
 
-    def _collect(self, progress: Progress, keep_every: int) -> None:
+    def _collect(self, progress: Progress, keep_every: int | None) -> None:
         rows, written = progress.rows, self.claim.step
         if rows and rows[0].step < written:
             # Computed again after a damaged checkpoint; they were written the first time.
@@ -181,11 +187,11 @@ class Run:
         self.rows += rows
         for row in rows:
             self.best = better(self.best, row)
-        if progress.step == written == 0:
+        if progress.step == written == 0 and keep_every is not None:
             self.kept[0] = checkpoint_format.encode(progress.snapshot())
         if progress.step > self.step:
             self.step = progress.step
-            if progress.step % keep_every == 0:
+            if keep_every is not None and progress.step % keep_every == 0:
                 self.kept[progress.step] = checkpoint_format.encode(progress.snapshot())
 
     def _has_to_stop(self, progress: Progress) -> bool:

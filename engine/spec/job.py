@@ -75,6 +75,11 @@ class JobSpec(Model):
         sizes = self.sizes()
         return sum((n + 1) * m for n, m in itertools.pairwise(sizes))
 
+    def state_bytes(self) -> int:
+        """About how many bytes the state to resume from takes: what a checkpoint holds."""
+        arrays = 1 + (self.optimizer.momentum > 0.0) + (not self.training.zero_grad)
+        return 8 * self.parameters() * arrays
+
     def training_rows(self) -> int:
         """Rows that are trained on: all but those kept for validation."""
         rows = self.dataset.shape()[0]

@@ -42,6 +42,8 @@ TLS_OPTIONS = (
 )  # fmt: skip
 SOCKET_OPTIONS = ("virtual_host",)
 
+AT_LEAST_ONE = ("max_body_bytes", "checkpoint_bytes_per_job")
+
 
 def _field(default: Any, help: str, *, secret: bool = False) -> Any:
     return dataclasses.field(default=default, metadata={"help": help}, repr=not secret)
@@ -87,6 +89,12 @@ class Settings:
         "its numbers have all their digits, up to fifty times when they have one.",
     )
 
+    checkpoint_bytes_per_job: int = _field(
+        128 * 2**20,
+        "Room for the checkpoints of one job. Where they are large, fewer are kept for looking "
+        "back; the newest two, which it resumes from, are kept whatever they take.",
+    )
+
     def __post_init__(self) -> None:
         if not self.data_dir:
             raise ConfigError(f"{PREFIX}DATA_DIR is empty: it must name a folder")
@@ -104,10 +112,11 @@ class Settings:
                 f"{PREFIX}LEASE_SECONDS ({self.lease_seconds:g}) must be longer than "
                 f"{PREFIX}PROGRESS_SECONDS ({self.progress_seconds:g}), or every lease runs out"
             )
-        if self.max_body_bytes < 1:
-            raise ConfigError(
-                f"{PREFIX}MAX_BODY_BYTES is {self.max_body_bytes}: it must be at least 1"
-            )
+        for name in AT_LEAST_ONE:
+            if getattr(self, name) < 1:
+                raise ConfigError(
+                    f"{env_name(name)} is {getattr(self, name)}: it must be at least 1"
+                )
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Self:

@@ -573,6 +573,18 @@ def test_the_first_parameters_are_kept_for_looking_back(bench: Bench, spec: JobS
     )
 
 
+def test_large_checkpoints_leave_room_for_few(bench: Bench, spec: JobSpec) -> None:
+    large = make_spec(checkpoint_every=12, keep="best")
+    each = large.state_bytes()
+    tight, none = bench.submit(large), bench.submit(large)
+    bench.work(tight, checkpoint_bytes_per_job=10 * each)
+    bench.work(none, checkpoint_bytes_per_job=1)
+    assert 5 <= len(bench.checkpoints(tight)) <= 10
+    assert len(bench.checkpoints(none)) <= 2
+    # The best step is found again from wherever a checkpoint is left.
+    assert bench.sha256(none) == bench.sha256(tight)
+
+
 def test_what_made_the_bits_is_recorded_with_the_step_from_which_it_did(
     bench: Bench, spec: JobSpec, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -56,6 +56,7 @@ def test_postgres_addresses_get_the_driver_that_is_installed(scheme: str) -> Non
         ("LEASE_SECONDS", "0.5", "must be longer than"),
         ("MAX_BODY_BYTES", "1e6", "it must be a whole number"),
         ("MAX_BODY_BYTES", "0", "it must be at least 1"),
+        ("CHECKPOINT_BYTES_PER_JOB", "-1", "it must be at least 1"),
         ("DATABASE_URL", "gradserve.db", "is not an address"),
         ("DATABASE_URL", "mysql://db/gradserve", "has the scheme 'mysql'"),
         ("DATABASE_URL", "sqlite://", "must name a file"),
