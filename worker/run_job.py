@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from engine.environment import environment
 from engine.spec import JobSpec
 from engine.train import Diverged, HistoryRow, InvalidData, Progress, TrainingState, replay, train
-from service.common.errors import LeaseLost
+from service.common.errors import JobNotFound, LeaseLost
 from service.common.settings import Settings
 from service.store import checkpoints, claims, parameters
 from service.store.claims import Claim, StepScores
@@ -66,7 +66,8 @@ def train_job(context: Context, job_id: str) -> None:
         run = Run(context, claim)
         state = run.result()
         log.info("job %s", state, extra={"step": run.step})
-    except LeaseLost as error:
+    except (LeaseLost, JobNotFound) as error:
+        # Not found: it was lost, has ended and was deleted while a COMMIT waited for its answer.
         log.warning("job lost to another worker", extra={"reason": str(error)})
     except UNREACHABLE as error:
         # Nothing is lost: recovery frees the job, or publishes it again.
@@ -122,7 +123,7 @@ class Run:
             )
         except InvalidData as error:
             return self._writer.fail("invalid_data", str(error))
-        except (LeaseLost, *UNREACHABLE):
+        except (LeaseLost, JobNotFound, *UNREACHABLE):
             raise
         except Exception:
             log.exception("training failed", extra={"step": self.step})

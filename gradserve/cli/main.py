@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from gradserve.cli.jobs import cancel, list_jobs, pause, resume, show, submit
+from gradserve.cli.jobs import cancel, delete, list_jobs, pause, resume, show, submit
 from gradserve.cli.up import up
 from gradserve.errors import ClientError
 from gradserve.shadowing import hidden
@@ -41,5 +41,5 @@ def main() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
-for command in (up, submit, list_jobs, show, cancel, pause, resume):
+for command in (up, submit, list_jobs, show, cancel, pause, resume, delete):
     main.add_command(command)

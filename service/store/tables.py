@@ -92,6 +92,7 @@ class Job(Base):
         Index("ix_jobs_running", "pk", **_where("state = 'running'")),
         Index("ix_jobs_state", "state", "pk"),
         Index("ix_jobs_name", "name", "pk"),
+        Index("ix_jobs_parent_id", "parent_id", **_where("parent_id IS NOT NULL")),
         {"postgresql_with": {"fillfactor": 80}},  # room for those updates on the same page
     )
 
@@ -213,7 +214,10 @@ class IdempotencyKey(Base):
     """The job that a client's Idempotency-Key made, so that a repeated POST makes no second one."""
 
     __tablename__ = "idempotency_keys"
-    __table_args__ = (Index("ix_idempotency_keys_created_at", "created_at"),)
+    __table_args__ = (
+        Index("ix_idempotency_keys_created_at", "created_at"),
+        Index("ix_idempotency_keys_job", "job"),
+    )
 
     key: Mapped[str] = mapped_column(primary_key=True)
     request_sha256: Mapped[str]
