@@ -42,7 +42,13 @@ TLS_OPTIONS = (
 )  # fmt: skip
 SOCKET_OPTIONS = ("virtual_host",)
 
-AT_LEAST_ONE = ("max_body_bytes", "checkpoint_bytes_per_job")
+ABOVE_ZERO = (
+    "lease_seconds", "recovery_seconds", "republish_seconds", "progress_seconds",
+    "max_deadline_seconds",
+)  # fmt: skip
+AT_LEAST_ONE = (
+    "max_body_bytes", "checkpoint_bytes_per_job", "max_job_work", "max_job_memory_bytes",
+)  # fmt: skip
 
 
 def _field(default: Any, help: str, *, secret: bool = False) -> Any:
@@ -94,6 +100,19 @@ class Settings:
         "Room for the checkpoints of one job. Where they are large, fewer are kept for looking "
         "back; the newest two, which it resumes from, are kept whatever they take.",
     )
+    max_job_work: int = _field(
+        10**15,
+        "Most multiplications that a job may take: about 8 hours of one core with wide layers, up "
+        "to some days with narrow ones. The scalar executor's count 10,000 times.",
+    )
+    max_deadline_seconds: float = _field(
+        7 * 24 * 3600.0, "Longest `deadline_seconds` that a job may ask for."
+    )
+    max_job_memory_bytes: int = _field(
+        2 * 2**30,
+        "Most memory that a job may take beside the 300 MB that its worker takes for any. One that "
+        "seems to need more is refused: a network takes 1 kB for each parameter.",
+    )
 
     def __post_init__(self) -> None:
         if not self.data_dir:
@@ -101,7 +120,7 @@ class Settings:
         url = self.database_url or f"sqlite:///{self.data_dir}/gradserve.db"
         object.__setattr__(self, "database_url", _database_url(url))
         object.__setattr__(self, "broker_url", _broker_url(self.broker_url))
-        for name in ("lease_seconds", "recovery_seconds", "republish_seconds", "progress_seconds"):
+        for name in ABOVE_ZERO:
             seconds = getattr(self, name)
             if not (math.isfinite(seconds) and seconds > 0):
                 raise ConfigError(

@@ -303,6 +303,7 @@ def test_a_job_can_be_checked_without_being_stored(
         "spec": spec.model_dump(mode="json"),
         "parameters": spec.parameters(),
         "work": spec.work(),
+        "memory": spec.memory().total,
         "warnings": [],
     }
     wrong = moons | {"training": {"steps": -1}}
