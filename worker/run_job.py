@@ -22,7 +22,7 @@ from service.common.settings import Settings
 from service.store import checkpoints, claims, parameters
 from service.store.claims import Claim, StepScores
 from service.store.states import DesiredState, JobState
-from worker import checkpoint_format
+from worker import checkpoint_format, memory
 from worker.job_writer import JobWriter
 from worker.lease_keeper import LeaseKeeper
 from worker.retries import UNREACHABLE, persist, reason
@@ -38,6 +38,10 @@ MAX_WAITING_BYTES = 4_000_000
 # A slice that takes longer than this part of the lease has the lease renewed beside it.
 RENEWALS_PER_LEASE = 4
 
+OUT_OF_MEMORY = (
+    "training needed more memory than the service allows a job; fewer rows, inputs or units, or a "
+    "smaller batch, need less"
+)
 INTERNAL_ERROR = "an unexpected error in the worker; its log says more"
 
 
@@ -99,6 +103,7 @@ class Run:
         )
         self._started = time.monotonic()
         self._interval = context.settings.progress_seconds
+        self._memory_bytes = context.settings.max_job_memory_bytes
         self._checkpoint_bytes = context.settings.checkpoint_bytes_per_job
         self._look_at = self._commit_at = time.monotonic() + self._interval
 
@@ -111,7 +116,9 @@ class Run:
                 unavailable.
         """
         try:
-            return self._train()
+            # Lifted when the job has failed: to write that down takes memory as well.
+            with memory.ceiling(self._memory_bytes):
+                return self._train()
         except Diverged as error:
             return self._writer.fail(
                 "diverged",
@@ -123,6 +130,9 @@ class Run:
             )
         except InvalidData as error:
             return self._writer.fail("invalid_data", str(error))
+        except MemoryError:
+            log.warning("out of memory", extra={"step": self.step})
+            return self._writer.fail("out_of_memory", OUT_OF_MEMORY)
         except (LeaseLost, JobNotFound, *UNREACHABLE):
             raise
         except Exception:

@@ -111,7 +111,8 @@ class Settings:
     max_job_memory_bytes: int = _field(
         2 * 2**30,
         "Most memory that a job may take beside the 300 MB that its worker takes for any. One that "
-        "seems to need more is refused: a network takes 1 kB for each parameter.",
+        "seems to need more is refused: a network takes 1 kB for each parameter. One that grows "
+        "beyond it fails as `out_of_memory`.",
     )
 
     def __post_init__(self) -> None:
