@@ -112,6 +112,10 @@ class Gradserve:
         """Queues a paused job again, or withdraws a pause that has not happened yet."""
         return self._act(id, "resume")
 
+    def delete(self, id: str) -> None:
+        """Deletes a job that has ended, with its history and parameters."""
+        self._http.send("DELETE", _path(id))
+
     def list(self, *, limit: int = 20, state: str | None = None, name: str | None = None) -> Jobs:
         """At most `limit` jobs, the newest first, of one state or name where given."""
         query: dict[str, Any] = _present(state=state, name=name)

@@ -2,9 +2,9 @@
 
     python -m worker.recovery
 
-A small loop in a process of its own, so that it never waits behind hour-long jobs. Two of them
-do no harm. It keeps no state: the next pass finds whatever one misses while the database or the
-broker is unavailable.
+It also gives back the room of deleted rows to the disk. A small loop in a process of its own, so
+that it never waits behind hour-long jobs. Two of them do no harm. It keeps no state: the next pass
+finds whatever one misses while the database or the broker is unavailable.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from service.common.errors import ConfigError
 from service.common.heartbeat import beat
 from service.common.messages import make_publisher, publish, waiting
 from service.common.settings import Settings
-from service.store import everyone, recovery
+from service.store import everyone, recovery, space
 from service.store.database import Database
 from worker.retries import UNREACHABLE, reason
 
@@ -32,6 +32,8 @@ log = logging.getLogger(__name__)
 # Jobs freed or published per pass. While this many messages wait, the workers have enough.
 BATCH = 100
 LONGEST_PAUSE_SECONDS = 10.0
+# The log tells of room that was given back to the disk above this size.
+WORTH_A_LINE_BYTES = 2**20
 # One pass may wait this long for database and broker.
 LONGEST_RECOVERY_SECONDS = 30.0
 
@@ -48,7 +50,7 @@ class RecoveryLoop:
         self._broker_refuses = False
 
     def recover(self) -> None:
-        """Frees the jobs of lost workers, then publishes again for jobs that wait.
+        """Frees the jobs of lost workers, publishes again for jobs that wait, gives back room.
 
         Raises:
             OperationalError, InterfaceError, InternalError, TimeoutError: the database does not
@@ -56,6 +58,9 @@ class RecoveryLoop:
         """
         self.free()
         self.publish_again()
+        given_back = space.shrink(self.database)
+        if given_back > WORTH_A_LINE_BYTES:
+            log.info("room given back to the disk", extra={"bytes": given_back})
 
     def free(self) -> list[str]:
         """Takes jobs from workers whose lease ran out; returns their ids."""

@@ -18,13 +18,13 @@ from sqlalchemy.orm import Session, sessionmaker
 from engine.environment import environment
 from engine.spec import JobSpec
 from engine.train import Diverged, HistoryRow, InvalidData, Progress, TrainingState, replay, train
-from service.common.errors import LeaseLost
+from service.common.errors import JobNotFound, LeaseLost
 from service.common.logs import facts
 from service.common.settings import Settings
 from service.store import checkpoints, claims, parameters
 from service.store.claims import Claim, StepScores
 from service.store.states import DesiredState, JobState
-from worker import checkpoint_format
+from worker import checkpoint_format, memory
 from worker.job_writer import JobWriter
 from worker.lease_keeper import LeaseKeeper
 from worker.retries import UNREACHABLE, persist, reason
@@ -40,6 +40,10 @@ MAX_WAITING_BYTES = 4_000_000
 # A slice that takes longer than this part of the lease has the lease renewed beside it.
 RENEWALS_PER_LEASE = 4
 
+OUT_OF_MEMORY = (
+    "training needed more memory than the service allows a job; fewer rows, inputs or units, or a "
+    "smaller batch, need less"
+)
 INTERNAL_ERROR = "an unexpected error in the worker; its log says more"
 
 
@@ -87,7 +91,8 @@ def _run(context: Context, claim: Claim) -> None:
         run = Run(context, claim)
         state = run.result()
         log.info("job %s", state, extra={"step": run.step})
-    except LeaseLost as error:
+    except (LeaseLost, JobNotFound) as error:
+        # Not found: it was lost, has ended and was deleted while a COMMIT waited for its answer.
         log.warning("job lost to another worker", extra={"reason": str(error)})
     except UNREACHABLE as error:
         # Nothing is lost: recovery frees the job.
@@ -120,6 +125,8 @@ class Run:
         self._started = time.monotonic()
         self._turn_seconds = context.settings.turn_seconds
         self._interval = context.settings.progress_seconds
+        self._memory_bytes = context.settings.max_job_memory_bytes
+        self._checkpoint_bytes = context.settings.checkpoint_bytes_per_job
         self._look_at = self._commit_at = time.monotonic() + self._interval
 
     def result(self) -> JobState:
@@ -131,7 +138,9 @@ class Run:
                 unavailable.
         """
         try:
-            return self._train()
+            # Lifted when the job has failed: to write that down takes memory as well.
+            with memory.ceiling(self._memory_bytes):
+                return self._train()
         except Diverged as error:
             return self._writer.fail(
                 "diverged",
@@ -143,7 +152,10 @@ class Run:
             )
         except InvalidData as error:
             return self._writer.fail("invalid_data", str(error))
-        except (LeaseLost, *UNREACHABLE):
+        except MemoryError:
+            log.warning("out of memory", extra={"step": self.step})
+            return self._writer.fail("out_of_memory", OUT_OF_MEMORY)
+        except (LeaseLost, JobNotFound, *UNREACHABLE):
             raise
         except Exception:
             log.exception("training failed", extra={"step": self.step})
@@ -153,7 +165,12 @@ class Run:
         with self._keeper as keeper:
             spec = keeper.during(lambda: read_spec(self.claim.spec))
             training = spec.training
-            keep_every = checkpoints.retained_every(training.steps, training.checkpoint_every)
+            keep_every = checkpoints.retained_every(
+                training.steps,
+                training.checkpoint_every,
+                bytes_each=spec.state_bytes(),
+                bytes_per_job=self._checkpoint_bytes,
+            )
             for progress in keeper.watch(train(spec, self._writer.resume_point())):
                 self._collect(progress, keep_every)
                 if progress.finished:
@@ -195,7 +212,7 @@ class Run:
                 return None
         return state() if state else None
 
-    def _collect(self, progress: Progress, keep_every: int) -> None:
+    def _collect(self, progress: Progress, keep_every: int | None) -> None:
         rows, written = progress.rows, self.claim.step
         if rows and rows[0].step < written:
             # Computed again after a damaged checkpoint; they were written the first time.
@@ -203,11 +220,11 @@ class Run:
         self.rows += rows
         for row in rows:
             self.best = better(self.best, row)
-        if progress.step == written == 0:
+        if progress.step == written == 0 and keep_every is not None:
             self.kept[0] = checkpoint_format.encode(progress.snapshot())
         if progress.step > self.step:
             self.step = progress.step
-            if progress.step % keep_every == 0:
+            if keep_every is not None and progress.step % keep_every == 0:
                 self.kept[progress.step] = checkpoint_format.encode(progress.snapshot())
 
     def _has_to_stop(self, progress: Progress) -> bool:

@@ -7,11 +7,11 @@ that depend on other fields, so `JobSpec.model_dump()` is the normalised specifi
 
 from __future__ import annotations
 
-import itertools
 from typing import Annotated, Literal, Self
 
 from pydantic import StringConstraints, model_validator
 
+from engine.spec import cost
 from engine.spec.base import Model, at
 from engine.spec.datasets import Dataset
 from engine.spec.loss import Loss
@@ -72,8 +72,12 @@ class JobSpec(Model):
         return [self.dataset.shape()[1], *(layer.units for layer in self.model.layers)]
 
     def parameters(self) -> int:
-        sizes = self.sizes()
-        return sum((n + 1) * m for n, m in itertools.pairwise(sizes))
+        return cost.parameter_count(self.sizes())
+
+    def state_bytes(self) -> int:
+        """About how many bytes the state to resume from takes: what a checkpoint holds."""
+        arrays = 1 + (self.optimizer.momentum > 0.0) + (not self.training.zero_grad)
+        return 8 * self.parameters() * arrays
 
     def training_rows(self) -> int:
         """Rows that are trained on: all but those kept for validation."""
@@ -81,7 +85,19 @@ class JobSpec(Model):
         return rows - validation_rows(rows, self.training.validation_fraction)
 
     def work(self) -> int:
-        """About how many scalar multiplications training takes, backward pass included."""
-        rows = self.training_rows()
+        """About how many scalar multiplications training takes, as the native executor makes them.
+
+        The backward pass is included, and so are the validation rows of each logged step. The
+        scalar executor is so much slower that one of its own counts as many.
+        """
+        rows, steps = self.training_rows(), self.training.steps
         batch = min(self.training.batch_size or rows, rows)
-        return 3 * self.parameters() * batch * self.training.steps
+        validation = self.dataset.shape()[0] - rows
+        logged = -(-steps // self.training.log_every)
+        work = self.parameters() * (3 * batch * steps + validation * logged)
+        return work * (cost.SCALAR_FACTOR if self.executor == "scalar" else 1)
+
+    def memory(self) -> cost.Memory:
+        """About how many bytes of memory training takes."""
+        one_hot = self.loss.COMPARISON == "largest"
+        return cost.memory(self.sizes(), self.dataset.shape()[0], one_hot=one_hot)

@@ -1,4 +1,4 @@
-"""The commands about jobs: submit, list, show, cancel, pause and resume."""
+"""The commands about jobs: submit, list, show, cancel, pause, resume and delete."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import click
 
 from gradserve.cli import output
 from gradserve.cli.options import connect, service_options
+from gradserve.printable import printable
 
 if TYPE_CHECKING:
     from gradserve.client import Gradserve
@@ -107,6 +108,19 @@ def resume(id: str, url: str, as_json: bool) -> None:
     """Resume a paused job."""
     with connect(url) as service:
         output.print_state(service.resume(id), as_json)
+
+
+@click.command()
+@click.argument("id")
+@service_options
+def delete(id: str, url: str, as_json: bool) -> None:
+    """Delete a job that has ended, with all its results."""
+    with connect(url) as service:
+        service.delete(id)
+    if as_json:
+        output.print_json({"id": id, "state": "deleted"})
+    else:
+        click.echo(f"{printable(id)} is deleted")
 
 
 def watch_job(service: Gradserve, job: Job) -> Job:

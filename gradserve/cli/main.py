@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from gradserve.cli.jobs import cancel, list_jobs, pause, resume, show, submit
+from gradserve.cli.jobs import cancel, delete, list_jobs, pause, resume, show, submit
 from gradserve.cli.keys import keys, login
 from gradserve.cli.up import up
 from gradserve.errors import ClientError
@@ -42,5 +42,5 @@ def main() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
-for command in (up, submit, list_jobs, show, cancel, pause, resume, login, keys):
+for command in (up, submit, list_jobs, show, cancel, pause, resume, delete, login, keys):
     main.add_command(command)

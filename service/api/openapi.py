@@ -24,7 +24,7 @@ INFO = Info(
     version=version("gradserve"),
     description="Train small neural networks as jobs over HTTP. A request that cannot be read is "
     "refused with a Problem like any other: malformed (400), late (408), with a line (414) or "
-    "fields (431) that are too long, with an expectation (417) or a coding (501) that is not known.",
+    "fields (431) that are too long, with an unknown expectation (417) or coding (501).",
 )
 
 

@@ -28,14 +28,6 @@ PREFIX = "GRADSERVE_"
 TEST_PREFIX = "GRADSERVE_TEST_"
 CLIENT_NAMES = ("GRADSERVE_URL", "GRADSERVE_API_KEY", "GRADSERVE_INSECURE_HTTP")
 
-SECONDS = (
-    "lease_seconds",
-    "recovery_seconds",
-    "turn_seconds",
-    "republish_seconds",
-    "progress_seconds",
-    "request_seconds",
-)
 AUTH_MODES = ("auto", "keys", "proxy", "off")
 RENAMED = {
     "GRADSERVE_SWEEP_SECONDS": "GRADSERVE_RECOVERY_SECONDS",
@@ -52,6 +44,14 @@ TLS_OPTIONS = (
     "ssl_check_hostname",
 )  # fmt: skip
 SOCKET_OPTIONS = ("virtual_host",)
+
+ABOVE_ZERO = (
+    "lease_seconds", "recovery_seconds", "turn_seconds", "republish_seconds", "progress_seconds",
+    "request_seconds", "max_deadline_seconds",
+)  # fmt: skip
+AT_LEAST_ONE = (
+    "max_body_bytes", "checkpoint_bytes_per_job", "max_job_work", "max_job_memory_bytes",
+)  # fmt: skip
 
 
 def _field(default: Any, help: str, *, secret: bool = False) -> Any:
@@ -140,13 +140,33 @@ class Settings:
         "for large bodies over slow lines: 8 MiB in 30 seconds are 2.2 Mbit/s.",
     )
 
+    checkpoint_bytes_per_job: int = _field(
+        128 * 2**20,
+        "Room for the checkpoints of one job. Where they are large, fewer are kept for looking "
+        "back; the newest two, which it resumes from, are kept whatever they take.",
+    )
+    max_job_work: int = _field(
+        10**15,
+        "Most multiplications that a job may take: about 8 hours of one core with wide layers, up "
+        "to some days with narrow ones. The scalar executor's count 10,000 times.",
+    )
+    max_deadline_seconds: float = _field(
+        7 * 24 * 3600.0, "Longest `deadline_seconds` that a job may ask for."
+    )
+    max_job_memory_bytes: int = _field(
+        2 * 2**30,
+        "Most memory that a job may take beside the 300 MB that its worker takes for any. One that "
+        "seems to need more is refused: a network takes 1 kB for each parameter. One that grows "
+        "beyond it fails as `out_of_memory`.",
+    )
+
     def __post_init__(self) -> None:
         if not self.data_dir:
             raise ConfigError(f"{PREFIX}DATA_DIR is empty: it must name a folder")
         url = self.database_url or f"sqlite:///{self.data_dir}/gradserve.db"
         object.__setattr__(self, "database_url", _database_url(url))
         object.__setattr__(self, "broker_url", _broker_url(self.broker_url))
-        for name in SECONDS:
+        for name in ABOVE_ZERO:
             seconds = getattr(self, name)
             if not (math.isfinite(seconds) and seconds > 0):
                 raise ConfigError(
@@ -157,6 +177,11 @@ class Settings:
                 f"{PREFIX}LEASE_SECONDS ({self.lease_seconds:g}) must be longer than "
                 f"{PREFIX}PROGRESS_SECONDS ({self.progress_seconds:g}), or every lease runs out"
             )
+        for name in AT_LEAST_ONE:
+            if getattr(self, name) < 1:
+                raise ConfigError(
+                    f"{env_name(name)} is {getattr(self, name)}: it must be at least 1"
+                )
         if self.auth not in AUTH_MODES:
             raise ConfigError(
                 f"{PREFIX}AUTH is {self.auth!r}: it must be one of {', '.join(AUTH_MODES)}"
@@ -169,10 +194,6 @@ class Settings:
             raise ConfigError(
                 f"{PREFIX}PROXY_USER_HEADER is {self.proxy_user_header!r}: "
                 "it must be the name of a header"
-            )
-        if self.max_body_bytes < 1:
-            raise ConfigError(
-                f"{PREFIX}MAX_BODY_BYTES is {self.max_body_bytes}: it must be at least 1"
             )
         # Each of them raises for an entry that is not one.
         _ = self.host_set, self.origin_set, self.proxy_networks

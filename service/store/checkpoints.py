@@ -1,7 +1,8 @@
 """Checkpoints: everything needed to resume with bit-identical results.
 
 The newest two are kept to resume from, the second in case the first is damaged. Retained ones
-are kept for looking back.
+are kept for looking back, as far as a job has room for them. A job that failed or was cancelled
+keeps the newest one only.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from service.store.clock import DATABASE_TIME
 from service.store.tables import OwnedKey
 
 MAX_RETAINED = 200
+# Those that a job keeps beside the retained ones: the newest two, and that of step 0.
+BESIDE = 3
 
 _TABLE = tables.Checkpoint.__table__
 
@@ -36,12 +39,19 @@ class Checkpoint(NamedTuple):
         return hashlib.sha256(self.data).hexdigest() == self.sha256
 
 
-def retained_every(steps: int, checkpoint_every: int) -> int:
+def retained_every(
+    steps: int, checkpoint_every: int, *, bytes_each: int, bytes_per_job: int
+) -> int | None:
     """The multiple of `checkpoint_every` at which a job's checkpoints are retained.
 
-    `checkpoint_every` itself, unless that would retain more than 200 over the whole run.
+    `checkpoint_every` itself, unless that would retain more than 200 over the whole run or more
+    than `bytes_per_job` has room for. None where there is no room for any; the newest two, which
+    the job resumes from, are kept whatever they take.
     """
-    return checkpoint_every * max(1, math.ceil(steps / checkpoint_every / MAX_RETAINED))
+    most = min(MAX_RETAINED, bytes_per_job // bytes_each - BESIDE)
+    if most < 1:
+        return None
+    return checkpoint_every * max(1, math.ceil(steps / checkpoint_every / most))
 
 
 def add(
@@ -85,6 +95,12 @@ def keep(
         )
 
 
+def keep_newest(session: Session, *job_keys: int) -> None:
+    """Drops all checkpoints but the newest of jobs that will not go on."""
+    if job_keys:
+        session.execute(_KEEP_NEWEST, [{"of_job": job_key} for job_key in job_keys])
+
+
 def newest_first(
     session: Session, job_key: OwnedKey, at_most: int | None = None
 ) -> Iterator[Checkpoint]:
@@ -109,6 +125,9 @@ _PRUNE = delete(_TABLE).where(
     _TABLE.c.job == bindparam("of_job"),
     _TABLE.c.retained.is_(False),
     _TABLE.c.step < _STEPS.limit(1).offset(1).scalar_subquery(),
+)
+_KEEP_NEWEST = delete(_TABLE).where(
+    _TABLE.c.job == bindparam("of_job"), _TABLE.c.step < _STEPS.limit(1).scalar_subquery()
 )
 
 

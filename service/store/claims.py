@@ -234,6 +234,8 @@ def succeed(
     if state == "succeeded":
         delivered = step if final is None else final.step
         parameters.store(session, claim.pk, step=delivered, packed=packed)
+    else:
+        checkpoints.keep_newest(session, claim.pk)
     events.record(session, NewEvent(claim.pk, state, "running", state, claim.worker), now=now)
     return state
 
@@ -254,6 +256,7 @@ def fail(
     """
     values = {"new_code": code, "new_detail": detail, "new_step": step}
     state: JobState = _change(session, claim, claim_statements.fail(now), values)
+    checkpoints.keep_newest(session, claim.pk)
     new_event = NewEvent(claim.pk, state, "running", state, claim.worker, f"{code}: {detail}")
     events.record(session, new_event, now=now)
     return state
@@ -271,6 +274,8 @@ def release(
         LeaseLost: the job is no longer this claim's.
     """
     state: JobState = _change(session, claim, claim_statements.release(now), {})
+    if state == "cancelled":
+        checkpoints.keep_newest(session, claim.pk)
     kind = "released" if state == "queued" else state
     events.record(session, NewEvent(claim.pk, kind, "running", state, claim.worker), now=now)
     return state

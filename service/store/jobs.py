@@ -52,7 +52,8 @@ def create(
         JobNotFound: there is no job `parent_id`.
     """
     if parent_id is not None:
-        key(session, parent_id)
+        # Its deletion waits until the child is stored, and then finds it.
+        _found(session, _KEY.with_for_update(read=True, key_share=True), parent_id)
     job = session.scalars(
         _insert(now),
         {
@@ -70,13 +71,13 @@ def create(
     return job
 
 
-def get(session: Session, id: str) -> Job:
-    """The job as it is now.
+def get(session: Session, id: str, *, for_update: bool = False) -> Job:
+    """The job as it is now; `for_update` keeps others from changing it or referring to it.
 
     Raises:
         JobNotFound: no job has this id, which may be any text.
     """
-    return _found(session, _GET, id)
+    return _found(session, _GET.with_for_update() if for_update else _GET, id)
 
 
 def key(session: Session, id: str) -> OwnedKey:

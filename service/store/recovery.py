@@ -10,12 +10,12 @@ from functools import lru_cache
 from sqlalchemy import ColumnElement, Update, bindparam, case, null, or_, select, update
 from sqlalchemy.orm import Session
 
-from service.store import events
+from service.store import checkpoints, events
 from service.store.claim_statements import STATE_AFTER_RELEASE, Statement, jobs, left
 from service.store.clock import DATABASE_TIME
 from service.store.events import NewEvent
 from service.store.publishing import publish_after_commit
-from service.store.states import FRUITLESS_CLAIMS, JobState
+from service.store.states import FRUITLESS_CLAIMS, TERMINAL, JobState
 from service.store.tables import Job
 
 # A clock may be set back by this much, as time servers do, before leases count as lost.
@@ -39,6 +39,8 @@ def free_lost_leases(
     counts as expired too.
     """
     rows = session.execute(_free(now), {"lease_seconds": lease_seconds, "at_most": limit}).all()
+    ended = [row.pk for row in rows if row.state in TERMINAL]
+    checkpoints.keep_newest(session, *ended)
     events.record(
         session,
         *(

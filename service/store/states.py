@@ -7,7 +7,9 @@ from typing import Literal, get_args
 
 JobState = Literal["queued", "running", "paused", "succeeded", "failed", "cancelled"]
 DesiredState = Literal["paused", "cancelled"]
-ErrorCode = Literal["diverged", "deadline_exceeded", "worker_lost", "invalid_data", "internal"]
+ErrorCode = Literal[
+    "diverged", "deadline_exceeded", "worker_lost", "invalid_data", "out_of_memory", "internal"
+]
 
 STATES: tuple[JobState, ...] = get_args(JobState)
 DESIRED_STATES: tuple[DesiredState, ...] = get_args(DesiredState)

@@ -102,6 +102,7 @@ class Job(Base):
         Index("ix_jobs_owner_created_at", "owner", "created_at", "pk"),
         Index("ix_jobs_owner_state", "owner", "state", "created_at", "pk"),
         Index("ix_jobs_owner_name", "owner", "name", "created_at", "pk"),
+        Index("ix_jobs_parent_id", "parent_id", **_where("parent_id IS NOT NULL")),
         {"postgresql_with": {"fillfactor": 80}},  # room for those updates on the same page
     )
 
@@ -225,7 +226,10 @@ class IdempotencyKey(Base):
     """The job that a client's Idempotency-Key made, so that a repeated POST makes no second one."""
 
     __tablename__ = "idempotency_keys"
-    __table_args__ = (Index("ix_idempotency_keys_created_at", "created_at"),)
+    __table_args__ = (
+        Index("ix_idempotency_keys_created_at", "created_at"),
+        Index("ix_idempotency_keys_job", "job"),
+    )
 
     owner: Mapped[str] = mapped_column(server_default=LOCAL, primary_key=True)
     key: Mapped[str] = mapped_column(primary_key=True)

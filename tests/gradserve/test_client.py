@@ -130,6 +130,14 @@ def test_a_job_can_be_paused_resumed_and_cancelled(service: Gradserve) -> None:
     assert caught.value.status == 409
 
 
+def test_a_job_that_has_ended_can_be_deleted(service: Gradserve) -> None:
+    id = ended(service, service.submit(xor()))["id"]
+    service.delete(id)
+    with pytest.raises(ClientError, match="there is no job") as caught:
+        service.delete(id)
+    assert caught.value.status == 404
+
+
 def test_a_job_that_diverges_has_failed_with_the_step(service: Gradserve) -> None:
     job = ended(service, service.submit(diverging()))
     assert job["state"] == "failed"

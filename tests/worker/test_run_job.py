@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import resource
 import sqlite3
 import threading
 import time
@@ -571,6 +572,37 @@ def test_the_first_parameters_are_kept_for_looking_back(bench: Bench, spec: JobS
     assert checkpoint_format.decode(bytes(data)).parameters.tobytes() == (
         state_at(spec, 0).parameters.tobytes()
     )
+
+
+def test_large_checkpoints_leave_room_for_few(bench: Bench, spec: JobSpec) -> None:
+    large = make_spec(checkpoint_every=12, keep="best")
+    each = large.state_bytes()
+    tight, none = bench.submit(large), bench.submit(large)
+    bench.work(tight, checkpoint_bytes_per_job=10 * each)
+    bench.work(none, checkpoint_bytes_per_job=1)
+    assert 5 <= len(bench.checkpoints(tight)) <= 10
+    assert len(bench.checkpoints(none)) <= 2
+    # The best step is found again from wherever a checkpoint is left.
+    assert bench.sha256(none) == bench.sha256(tight)
+
+
+@pytest.mark.parametrize("executor", ["native", "scalar"])
+def test_a_job_that_grows_beyond_its_memory_fails_and_the_next_one_does_not(
+    bench: Bench, spec: JobSpec, undisturbed: Undisturbed, executor: str
+) -> None:
+    large = spec.model_dump() | {"executor": executor}
+    large["model"]["layers"] = [{"units": 600, "activation": "tanh"}] * 2 + [{"units": 1}]
+    id, neighbour = bench.submit(JobSpec.model_validate(large)), bench.submit(spec)
+    before = resource.getrlimit(resource.RLIMIT_DATA)
+
+    bench.work(id, max_job_memory_bytes=1)  # and the slack, of the 360 MB that it needs
+    bench.work(neighbour, max_job_memory_bytes=1)
+
+    job = bench.job(id)
+    assert (job.state, job.error_code) == ("failed", "out_of_memory")
+    assert "more memory than the service allows" in job.error_detail
+    assert resource.getrlimit(resource.RLIMIT_DATA) == before
+    assert_as_undisturbed(bench, neighbour, undisturbed)
 
 
 def test_what_made_the_bits_is_recorded_with_the_step_from_which_it_did(

@@ -1,4 +1,4 @@
-"""/v1/jobs: list, look at, cancel, pause and resume."""
+"""/v1/jobs: list, look at, cancel, pause, resume and delete."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from service.api import context
 from service.api.openapi import answers
 from service.api.query_parameters import Query
 from service.api.timestamps import rfc3339
-from service.store import controls, jobs
+from service.store import controls, deletion, jobs
 from service.store.claims import StepScores
 from service.store.jobs import ShownState, shown_state
 from service.store.states import TERMINAL, ErrorCode
@@ -198,6 +198,19 @@ def resume(path: JobPath) -> Response:
     with context.write() as session:
         answer = controls.request_resume(session, path.id)
     return _answer(answer.job)
+
+
+@blueprint.delete(
+    "/<string:id>",
+    operation_id="delete_job",
+    summary="Delete a job that has ended",
+    responses=answers({}, *ACTION_PROBLEMS) | {204: {"description": "The job is gone"}},
+)
+def delete(path: JobPath) -> Response:
+    """Its history, checkpoints, parameters and events go with it, and cannot be restored."""
+    with context.write() as session:
+        deletion.delete_job(session, path.id)
+    return Response(status=Status.NO_CONTENT)
 
 
 def view(job: Job, **more: Any) -> Response:

@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 
 from engine.spec import JobSpec
 from engine.spec.warnings import warnings
-from service.api import context
+from service.api import context, limits
 from service.api.openapi import answers
 from service.api.query_parameters import Query
 from service.api.resources.jobs import JobView, view
@@ -115,7 +115,11 @@ class Validated(BaseModel):
 
     spec: dict[str, Any] = Field(description="the specification with its defaults filled in")
     parameters: int = Field(description="weights and biases of the network")
-    work: int = Field(description="about how many multiplications training takes")
+    work: int = Field(
+        description="about how many multiplications training takes; each of the scalar executor "
+        "counts 10,000 times"
+    )
+    memory: int = Field(description="about how many bytes of memory training takes")
     warnings: list[Warning] = Field(description="likely mistakes that are trained all the same")
 
 
@@ -139,6 +143,7 @@ def submit(header: SubmitHeader, query: SubmitQuery, body: NewJob) -> Response:
     """
     spec = body.spec()
     if query.validate_only:
+        limits.check(spec, context.current().settings)
         _check_parent(body)
         return jsonify(validated(spec))
     job, replayed = _store(body, spec, header.idempotency_key)
@@ -156,6 +161,7 @@ def validated(spec: JobSpec) -> dict[str, Any]:
         "spec": spec.model_dump(mode="json"),
         "parameters": spec.parameters(),
         "work": spec.work(),
+        "memory": spec.memory().total,
         "warnings": warning_list(spec),
     }
 
@@ -194,6 +200,8 @@ def _request_of(job: Job) -> NewJob:
 
 
 def _create(session: Session, body: NewJob, spec: JobSpec, text: str) -> Job:
+    # Only here: a request that is repeated gets the job that it made under earlier limits.
+    limits.check(spec, context.current().settings)
     with _blaming_parent():
         return jobs.create(
             session, spec, text=text, parent_id=body.parent_id, request_id=g.request_id

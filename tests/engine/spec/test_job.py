@@ -202,6 +202,25 @@ def test_work_grows_with_parameters_rows_and_steps() -> None:
     spec = job(MOONS)
     assert spec.work() == 3 * 337 * 100 * 100
     assert job(MOONS, training={"batch_size": 10}).work() == spec.work() // 10
+    assert job(MOONS, executor="scalar").work() > 1_000 * spec.work()
+
+
+def test_work_counts_the_validation_rows_of_each_logged_step() -> None:
+    apart = {"validation_fraction": 0.9, "batch_size": 1}
+    always = job(MOONS, training={**apart, "log_every": 1}).work()
+    seldom = job(MOONS, training={**apart, "log_every": 50}).work()
+    assert always == 337 * (3 * 100 + 90 * 100)
+    assert seldom == 337 * (3 * 100 + 90 * 2)
+
+
+def test_memory_grows_with_rows_outputs_and_parameters() -> None:
+    few = job(MOONS).memory()
+    assert few.total < 20e6
+    classes = {"dataset": {"kind": "inline", "x": [[1.0]] * 1000, "y": [0.0, 1.0] * 500}}
+    many = {**classes, "model": {"layers": [{"units": 4096}]}, "loss": {"kind": "cross_entropy"}}
+    assert job(MOONS, **many).memory().targets > 8 * 1000 * 4096 * 2
+    wide = {"model": {"layers": [{"units": 1000}, {"units": 1000}, {"units": 1}]}}
+    assert 1e9 < job(MOONS, **wide).memory().total < 1.1e9
     assert job(MOONS, training={"validation_fraction": 0.25}).training_rows() == 75
 
 

@@ -22,6 +22,7 @@ from rich.console import Console
 from gradserve.cli.main import main
 from gradserve.cli.tables import jobs_table
 from gradserve.client import Gradserve
+from tests.processes import until
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 GRADSERVE = [sys.executable, "-m", "gradserve"]
@@ -281,6 +282,17 @@ def test_a_job_can_be_paused_and_resumed_and_cancelled(gradserve: Command, tmp_p
     assert gradserve("pause", id).stdout.split()[-1] in ("pausing", "paused")
     assert gradserve("resume", id).stdout.split()[-1] in ("queued", "running")
     assert gradserve("cancel", id).stdout.split()[-1] in ("cancelling", "cancelled")
+
+
+def test_a_job_that_has_ended_can_be_deleted(gradserve: Command, tmp_path: Path) -> None:
+    id = gradserve("submit", job_file(tmp_path, training={"steps": 100_000_000})).stdout.split()[0]
+    refused = gradserve("delete", id)
+    assert (refused.exit_code, refused.stdout) == (1, "")
+    assert "cancel it first" in refused.stderr
+    gradserve("cancel", id)
+    deleted = until(lambda: gradserve("delete", id).stdout, 20)
+    assert deleted == f"{id} is deleted\n"
+    assert "there is no job" in gradserve("show", id).stderr
 
 
 def test_up_ends_with_one_sentence_where_the_port_is_taken(

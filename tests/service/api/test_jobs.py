@@ -144,6 +144,27 @@ def test_a_running_job_is_shown_by_its_wish(
     assert client.get(here).json["state"] == "cancelling"
 
 
+def test_a_job_is_deleted_once_it_has_ended(client: FlaskClient, moons: Spec) -> None:
+    here = client.post("/v1/jobs", json=moons).headers["Location"]
+    refused = client.delete(here)
+    assert (refused.status_code, refused.mimetype) == (409, "application/problem+json")
+    assert "is queued, it cannot be deleted before it has ended" in refused.json["detail"]
+    client.post(f"{here}/cancel")
+    answer = client.delete(here)
+    assert (answer.status_code, answer.data) == (204, b"")
+    for gone in (client.get(here), client.delete(here), client.get(f"{here}/history")):
+        assert (gone.status_code, gone.mimetype) == (404, "application/problem+json")
+
+
+def test_a_key_is_free_again_when_its_job_is_deleted(client: FlaskClient, moons: Spec) -> None:
+    headers = {"Idempotency-Key": "once"}
+    here = client.post("/v1/jobs", json=moons, headers=headers).headers["Location"]
+    client.post(f"{here}/cancel")
+    client.delete(here)
+    answer = client.post("/v1/jobs", json=moons, headers=headers)
+    assert (answer.status_code, answer.headers.get("Idempotency-Replayed")) == (201, None)
+
+
 def test_events_tell_the_whole_story(
     client: FlaskClient, sessions: Sessions, claim: Callable[..., Claim]
 ) -> None:
@@ -282,6 +303,7 @@ def test_a_job_can_be_checked_without_being_stored(
         "spec": spec.model_dump(mode="json"),
         "parameters": spec.parameters(),
         "work": spec.work(),
+        "memory": spec.memory().total,
         "warnings": [],
     }
     wrong = moons | {"training": {"steps": -1}}

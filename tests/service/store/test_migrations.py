@@ -7,9 +7,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
 
 from service.common.errors import DatabaseTooNew, DatabaseTooOld, DatabaseUnavailable
 from service.common.settings import Settings
@@ -24,6 +26,37 @@ def test_migrations_make_exactly_what_the_models_say(settings: Settings) -> None
             connection, opts={"compare_type": True, "compare_server_default": True}
         )
         assert compare_metadata(context, Base.metadata) == []
+
+
+def fail_as(settings: Settings, code: str) -> None:
+    with make_engine(settings, "api").begin() as connection:
+        connection.execute(
+            text(
+                "INSERT INTO jobs (id, spec, steps, state, error_code, created_at, updated_at) "
+                "VALUES (:id, '{}', 1, 'failed', :code, 0, 0)"
+            ),
+            {"id": f"job {code}", "code": code},
+        )
+
+
+def test_the_newest_error_code_comes_and_goes_with_its_migration(settings: Settings) -> None:
+    fail_as(settings, "out_of_memory")
+    with pytest.raises(IntegrityError):
+        fail_as(settings, "no such code")
+    config = migrate._config()
+    with make_engine(settings, "migrate").begin() as connection:
+        config.attributes["connection"] = connection
+        command.downgrade(config, "0002")
+    with pytest.raises(IntegrityError):
+        fail_as(settings, "out_of_memory")
+    with make_engine(settings, "api").connect() as connection:
+        codes = connection.execute(text("SELECT error_code FROM jobs")).scalars().all()
+    assert codes == ["internal"]
+    migrate.upgrade(settings)
+    with make_engine(settings, "api").connect() as connection:
+        if settings.sqlite:
+            assert connection.execute(text("PRAGMA integrity_check")).scalar_one() == "ok"
+    fail_as(settings, "worker_lost")
 
 
 def test_upgrading_twice_changes_nothing(settings: Settings) -> None:
