@@ -1,4 +1,4 @@
-"""Ten thousand tiny jobs, while a pool process is killed every second."""
+"""Ten thousand tiny jobs, while one pool process is killed per second."""
 
 from __future__ import annotations
 
@@ -29,7 +29,10 @@ BATCH = 500
 
 
 def flood(kind: str, jobs: int) -> Outcome:
-    """Queues the jobs, then lets them be worked off under fire, with the default periods."""
+    """Queues the jobs, then kills a pool process per second while they train.
+
+    The periods are the default ones.
+    """
     chance = random.Random(0)
     with open_world(kind, {}, POOL) as world:
         for start in range(0, jobs, BATCH):
@@ -60,12 +63,12 @@ def flood(kind: str, jobs: int) -> Outcome:
         figures = {
             "queued before the start": f"{queued:,} messages",
             "longest queue after": f"{longest_queue:,} messages",
-            "rung again by recovery": f"{rung_again(world):,}",
+            "published again by recovery": f"{published_again(world):,}",
             "claims": f"{claims:,}",
             "time": f"{took:.0f} s, {jobs / took:.0f} jobs/s",
         }
         return Outcome(
-            [line("F1 kill −9 a pool process a second", blows, world.accepted, complaints)],
+            [line("F1 kill −9 a pool process per second", blows, world.accepted, complaints)],
             complaints,
             figures,
         )
@@ -77,8 +80,8 @@ def unfinished(world: World) -> int:
         return session.scalar(query) or 0
 
 
-def rung_again(world: World) -> int:
-    """How many messages recovery has sent, by its log."""
+def published_again(world: World) -> int:
+    """The number of messages that recovery has published, by its log."""
     log = world.recovery.log.read_text().splitlines()
     events = [json.loads(text) for text in log if text.startswith("{")]
     return sum(event["jobs"] for event in events if event["message"] == "rang again")
