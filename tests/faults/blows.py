@@ -91,7 +91,7 @@ def freeze_beyond_lease(soak: Soak) -> None:
     soak.later(1.5 * soak.world.settings.lease_seconds, lambda: _wake(pid))
 
 
-def tell_worker_to_go(soak: Soak) -> None:
+def tell_worker_to_stop(soak: Soak) -> None:
     worker = _busiest(soak)
     ids = soak.owned_by(children(worker.pid))
     _stop(worker)
@@ -131,7 +131,7 @@ def start_without_broker(soak: Soak) -> None:
     _everybody(soak, "F8")
 
 
-def ring_a_hundred_times(soak: Soak) -> None:
+def publish_a_hundred_times(soak: Soak) -> None:
     id = soak.post(make_spec(1))
     for _ in range(99):
         ring(soak.world.publisher, id)
@@ -231,11 +231,11 @@ BLOWS: Blows = {
     "F2": ("kill −9 a worker", kill_worker),
     "F3": ("kill −9 at a code point", kill_at_point),
     "F4": ("SIGSTOP beyond the lease, then CONT", freeze_beyond_lease),
-    "F5": ("SIGTERM, gone within 10 s", tell_worker_to_go),
+    "F5": ("SIGTERM, gone within 10 s", tell_worker_to_stop),
     "F6": ("broker killed or flushed", lose_all_messages),
     "F7": ("broker frozen", freeze_broker),
     "F8": ("broker down at start", start_without_broker),
-    "F9": ("message delivered 100 times", ring_a_hundred_times),
+    "F9": ("message delivered 100 times", publish_a_hundred_times),
     "F10": ("job that kills its worker", submit_poison),
     "F11": ("database locked or restarted", take_database_away),
     "F12": ("COMMIT's answer lost", lose_answer_to_commit),

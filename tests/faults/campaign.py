@@ -119,7 +119,7 @@ def timed(kind: str) -> Outcome:
             *(partial(blows.kill_at, point=point) for point in POINTS_WHILE_RUNNING),
             *[blows.freeze_beyond_lease] * 3,
         ],
-        [blows.kill_worker, blows.tell_worker_to_go],
+        [blows.kill_worker, blows.tell_worker_to_stop],
         [blows.lose_all_messages],
         [blows.freeze_broker],
         [blows.kill_api_before_publish] * 2,

@@ -29,7 +29,7 @@ class Points:
         return [int(file.suffix[1:]) for file in self.folder.glob(f"{point}.taken.*")]
 
     def limit_pages(self, pages: int | None) -> None:
-        """Limits SQLite's file to this number of pages, as a full disk would; None ends the limit."""
+        """Limits SQLite's file to this number of pages, like a full disk; None ends the limit."""
         if pages is None:
             (self.folder / PAGES).unlink()
         else:

@@ -161,7 +161,7 @@ def limit_pages() -> None:
 
 
 def start_cold() -> None:
-    """Starts a worker without importing scikit-learn and loading the compiled kernels first."""
+    """Lets a worker become ready without importing scikit-learn and loading compiled kernels."""
     import worker.app
 
     worker.app.WARM_UP |= {"dataset": {"kind": "xor", "n_samples": 4}, "executor": "scalar"}

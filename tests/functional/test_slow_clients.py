@@ -1,4 +1,4 @@
-"""Clients that stop in the middle do not keep others out, nor do those that send too much."""
+"""Clients that stop in the middle or send too much do not block other clients."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ HALF_A_BODY = (
 
 @contextmanager
 def stalled(up: Up, number: int) -> Iterator[list[socket.socket]]:
-    """So many clients of either kind that send no more."""
+    """Clients that have stopped sending, `number` of either kind."""
     with ExitStack() as closing:
         clients = []
         for beginning in number * [HALF_A_HEAD, HALF_A_BODY]:
@@ -35,11 +35,11 @@ def stalled(up: Up, number: int) -> Iterator[list[socket.socket]]:
         yield clients
 
 
-def test_others_are_answered_and_the_stalled_let_go(up: Up) -> None:
+def test_others_are_answered_and_the_stalled_are_released(up: Up) -> None:
     with stalled(up, API_THREADS) as clients:
         assert up.http.get("/healthz", timeout=4 * CLIENT_SECONDS).status_code == 200
 
-        # Two rounds, as there are twice as many clients as threads, each with time to linger.
+        # There are twice as many clients as threads, so this takes two rounds of full timeouts.
         end = time.monotonic() + 6 * CLIENT_SECONDS
         ends = []
         for client in clients:
