@@ -1,4 +1,4 @@
-"""The worker as a process, with a real broker: messages in, signals in, jobs done."""
+"""The worker as a process with a real broker: its messages, its signals and its jobs."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ Start = Callable[[Settings], subprocess.Popen[bytes]]
 
 @pytest.fixture
 def start_worker(tmp_path: Path) -> Iterator[Start]:
-    """Starts workers of two pool processes; they are gone after the test."""
+    """Starts workers with two pool processes each, and kills them after the test."""
     started: list[subprocess.Popen[bytes]] = []
 
     def start(settings: Settings) -> subprocess.Popen[bytes]:
@@ -66,7 +66,7 @@ def start_worker(tmp_path: Path) -> Iterator[Start]:
 
 @pytest.fixture
 def sqlite_bench(sqlite_database: str, broker: str, tmp_path: Path) -> Iterator[Bench]:
-    """For what does not depend on the kind of database."""
+    """A bench on SQLite, for tests that do not depend on the kind of database."""
     settings = Settings(
         database_url=sqlite_database, broker_url=broker, data_dir=str(tmp_path), lease_seconds=5.0
     )
@@ -81,7 +81,7 @@ def log(tmp_path: Path) -> Callable[[], str]:
     return lambda: (tmp_path / "worker.log").read_text()
 
 
-def ring_for(settings: Settings, id: str) -> None:
+def publish_message(settings: Settings, id: str) -> None:
     publisher = make_publisher(settings)
     assert ring(publisher, id)
     publisher.close()
@@ -97,7 +97,7 @@ def wait_for_steps(bench: Bench, *ids: str) -> None:
 
 @pytest.fixture
 def long_spec() -> JobSpec:
-    """Runs for minutes if nothing stops it."""
+    """A job that runs for minutes unless it is stopped."""
     return make_spec(steps=1_000_000, log_every=100, checkpoint_every=100_000)
 
 
@@ -107,8 +107,8 @@ def test_a_message_gets_its_job_trained(
     start_worker(bench.settings)
     id = bench.submit(spec)
 
-    ring_for(bench.settings, id)
-    ring_for(bench.settings, id)
+    publish_message(bench.settings, id)
+    publish_message(bench.settings, id)
 
     wait_for_state(bench, id, "succeeded")
     assert bench.history(id) == undisturbed.history
@@ -122,11 +122,11 @@ def test_every_line_about_a_job_names_the_request_and_the_worker(
     id = sqlite_bench.submit(spec)
 
     with facts(request_id="req-1"):
-        ring_for(sqlite_bench.settings, id)
+        publish_message(sqlite_bench.settings, id)
 
     wait_for_state(sqlite_bench, id, "succeeded")
     until(lambda: "job succeeded" in log(), 5, "the last line")
-    # Celery warns of root in plain text, before it lets anybody set up logging.
+    # Celery warns against root in plain text before logging can be set up.
     events = [json.loads(line) for line in log().splitlines() if line.startswith("{")]
     of_job = [event for event in events if event.get("job_id") == id]
     assert [event["message"] for event in of_job] == ["job claimed", "job succeeded"]
@@ -148,14 +148,14 @@ def test_the_heart_of_a_worker_beats_once_it_takes_messages(
     until(lambda: file.stat().st_mtime > first, 15, "the next beat")
 
 
-def test_a_stopped_worker_gives_its_jobs_back_and_the_next_goes_on(
+def test_a_stopped_worker_gives_its_jobs_back_and_the_next_resumes_them(
     bench: Bench, start_worker: Start
 ) -> None:
     spec = make_spec(steps=4000)
     worker = start_worker(bench.settings)
     ids = [bench.submit(spec) for _ in range(2)]
     for id in ids:
-        ring_for(bench.settings, id)
+        publish_message(bench.settings, id)
     wait_for_steps(bench, *ids)
 
     asked = time.monotonic()
@@ -171,7 +171,7 @@ def test_a_stopped_worker_gives_its_jobs_back_and_the_next_goes_on(
         assert 0 < job.step < 4000
     start_worker(bench.settings)
     for id in ids:
-        ring_for(bench.settings, id)
+        publish_message(bench.settings, id)
     undisturbed = Undisturbed(spec)
     for id in ids:
         wait_for_state(bench, id, "succeeded")
@@ -184,7 +184,7 @@ def test_a_killed_worker_takes_its_pool_with_it(
 ) -> None:
     worker = start_worker(sqlite_bench.settings)
     id = sqlite_bench.submit(long_spec)
-    ring_for(sqlite_bench.settings, id)
+    publish_message(sqlite_bench.settings, id)
     wait_for_steps(sqlite_bench, id)
     pool = children(worker.pid)
     assert len(pool) == 2
@@ -201,7 +201,7 @@ def test_a_killed_pool_process_is_replaced(
     bench = sqlite_bench
     worker = start_worker(bench.settings)
     lost = bench.submit(long_spec)
-    ring_for(bench.settings, lost)
+    publish_message(bench.settings, lost)
     wait_for_steps(bench, lost)
 
     pool_process = int(str(bench.job(lost).worker).rpartition(":")[2])
@@ -210,13 +210,13 @@ def test_a_killed_pool_process_is_replaced(
     until(lambda: len(set(children(worker.pid)) - {pool_process}) == 2, 10, "a new process")
     ids = [bench.submit(spec) for _ in range(3)]
     for id in ids:
-        ring_for(bench.settings, id)
+        publish_message(bench.settings, id)
     for id in ids:
         wait_for_state(bench, id, "succeeded")
     assert bench.job(lost).state == "running"  # until recovery frees it
 
 
-def test_a_broker_that_comes_back_is_used_again(
+def test_a_broker_that_is_available_again_is_used_again(
     sqlite_bench: Bench, spec: JobSpec, start_worker: Start, log: Callable[[], str]
 ) -> None:
     bench = sqlite_bench
@@ -225,7 +225,7 @@ def test_a_broker_that_comes_back_is_used_again(
         settings = replace(bench.settings, broker_url=server.url)
         worker = start_worker(settings)
         first = bench.submit(spec)
-        ring_for(settings, first)
+        publish_message(settings, first)
         wait_for_state(bench, first, "succeeded")
 
         server.stop(signal.SIGKILL)
@@ -233,7 +233,7 @@ def test_a_broker_that_comes_back_is_used_again(
         server = servers.start_valkey(folder)
         try:
             second = bench.submit(spec)
-            ring_for(settings, second)
+            publish_message(settings, second)
             wait_for_state(bench, second, "succeeded")
             assert worker.poll() is None
         finally:
@@ -251,7 +251,7 @@ def test_a_frozen_broker_does_not_hold_up_the_stop(
         until(lambda: "ready" in log(), 20, "the worker is ready")
         id = bench.submit(long_spec)
         if busy:
-            ring_for(settings, id)
+            publish_message(settings, id)
             wait_for_steps(bench, id)
         server.process.send_signal(signal.SIGSTOP)
         try:

@@ -1,4 +1,4 @@
-"""Recovery: lost jobs come free, quiet ones are rung again, and nothing is flooded."""
+"""Recovery frees lost jobs and publishes lost messages again without flooding the queue."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def loop(settings: Settings, sessions: sessionmaker[Session], publisher: Celery)
 
 
 def make_quiet(bench: Bench) -> None:
-    """As if every message was sent long ago."""
+    """Changes the rows as if every message had been published long ago."""
     bench.change("UPDATE jobs SET rung_at = rung_at - 3600")
 
 
@@ -65,7 +65,9 @@ def test_a_lost_job_is_freed_and_published_in_one_pass(
     assert waiting(publisher) == 1
 
 
-def test_a_job_that_is_worked_on_is_let_be(bench: Bench, spec: JobSpec, loop: RecoveryLoop) -> None:
+def test_a_job_that_is_worked_on_is_left_alone(
+    bench: Bench, spec: JobSpec, loop: RecoveryLoop
+) -> None:
     id = bench.submit(spec)
     with bench.sessions.begin() as session:
         claims.claim(session, id, worker="alive:1", lease_seconds=5)
@@ -88,7 +90,7 @@ def test_a_job_that_kills_its_workers_fails_and_its_neighbour_does_not(
     assert bench.job(neighbour).state == "queued"
 
 
-def test_a_job_rung_a_moment_ago_is_not_rung_again(
+def test_a_message_published_a_moment_ago_is_not_published_again(
     bench: Bench, spec: JobSpec, loop: RecoveryLoop
 ) -> None:
     id = bench.submit(spec)
@@ -116,7 +118,7 @@ def test_the_queue_is_not_flooded(
     assert waiting(publisher) == 5
 
 
-def test_a_broker_that_is_away_costs_no_job_its_turn(
+def test_a_broker_that_is_unavailable_costs_no_job_its_turn(
     bench: Bench, spec: JobSpec, sessions: sessionmaker[Session]
 ) -> None:
     with servers.server_folder() as folder:
@@ -135,7 +137,7 @@ def test_a_broker_that_is_away_costs_no_job_its_turn(
         server.stop()
 
 
-def test_a_broker_that_takes_no_messages_is_in_the_log_once_an_outage(
+def test_a_broker_that_takes_no_messages_is_in_the_log_once_per_outage(
     bench: Bench,
     spec: JobSpec,
     sessions: sessionmaker[Session],

@@ -53,7 +53,7 @@ def test_jobs_are_counted_by_state_and_leases_as_they_are_lost(
     submit()
     with sessions.begin() as session:
         recovery.free_lost_leases(session, lease_seconds=20)
-        # Waiting counts from when a job was queued, however long it has trained before.
+        # A job waits since it was queued last, however old it is.
         session.execute(update(Job).values(created_at=Job.created_at - 3600))
 
     after = figures(client)
@@ -87,7 +87,7 @@ def test_requests_are_counted_by_route_not_by_path(
     assert took == 2
 
 
-def test_a_database_that_is_away_is_a_figure_and_no_error() -> None:
+def test_a_database_that_is_unavailable_is_a_figure_and_not_an_error() -> None:
     settings = Settings(database_url="postgresql://nobody@127.0.0.1:1/gradserve")
     app = create_app(settings)
     with app.test_client() as client:

@@ -1,4 +1,4 @@
-"""What every request leaves behind: an id and a line in the log."""
+"""Every request has an id and a line in the log."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_a_request_is_one_line(client: FlaskClient, lines: pytest.LogCaptureFixt
     assert 0 < facts["seconds"] < 30
 
 
-def test_the_caller_s_id_comes_back_and_goes_on_with_the_message(
+def test_the_caller_s_id_is_returned_and_passed_on_with_the_message(
     client: FlaskClient, settings: Settings, moons: dict[str, Any]
 ) -> None:
     answer = client.post("/v1/jobs", json=moons, headers={"X-Request-Id": "order-7.a"})
@@ -44,7 +44,7 @@ def test_the_caller_s_id_comes_back_and_goes_on_with_the_message(
 
 
 @pytest.mark.parametrize("given", ["", "a b", "x" * 129, 'quote"', "é"])
-def test_an_id_that_is_none_is_replaced(client: FlaskClient, given: str) -> None:
+def test_an_id_that_is_not_valid_is_replaced(client: FlaskClient, given: str) -> None:
     made = client.get("/healthz", headers={"X-Request-Id": given}).headers["X-Request-Id"]
 
     assert len(made) == 32

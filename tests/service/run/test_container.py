@@ -1,4 +1,4 @@
-"""What stops a container with one sentence, and what does not."""
+"""Mistakes stop a container with one sentence; servers that are unavailable do not stop it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ AWAY = "redis://127.0.0.1:1/0"
 
 @pytest.fixture(scope="module")
 def locked_postgres() -> Iterator[str]:
-    """A Postgres that asks the user `guest` for a password, as a format for addresses."""
+    """A format for addresses of a Postgres that asks the user `guest` for a password."""
     with servers.postgres() as server:
         with psycopg.connect(server.url, autocommit=True) as connection:
             connection.execute("CREATE ROLE guest LOGIN PASSWORD 'right'")
@@ -42,7 +42,7 @@ def locked_broker() -> Iterator[str]:
 
 
 def container(role: str, environ: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
-    """A container that cannot start, after it has ended."""
+    """Runs a container that cannot start, and waits until it has ended."""
     inherited = {name: text for name, text in os.environ.items() if "GRADSERVE" not in name}
     return subprocess.run(
         [sys.executable, "-m", "service.run.container", role],
@@ -137,7 +137,7 @@ def test_migrating_waits_for_nobody_and_says_why() -> None:
     assert refusal("migrate", environ).startswith("the database cannot be used: ")
 
 
-def test_recovery_starts_while_its_servers_are_away(tmp_path: Path) -> None:
+def test_recovery_starts_while_its_servers_are_unavailable(tmp_path: Path) -> None:
     heartbeat = tmp_path / "alive"
     environ = {
         "GRADSERVE_DATABASE_URL": "postgresql://nobody@127.0.0.1:1/gradserve",
