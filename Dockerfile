@@ -6,11 +6,12 @@ ENV PATH=/app/bin:/opt/venv/bin:$PATH \
     PYTHONPATH=/app \
     PYTHONUNBUFFERED=1
 
-# The locked packages, in an environment of their own: a change of the code leaves this alone.
+# The locked packages, in an environment of their own, so that a change of the code does not
+# install them again.
 FROM base AS packages
 WORKDIR /build
 COPY pyproject.toml uv.lock ./
-# uv, too, by the hashes of the lock. Every package that follows is checked against them by uv.
+# uv itself is checked against the hashes in the lock, and uv checks all other packages in turn.
 RUN python -c "import tomllib; \
     packages = tomllib.load(open('uv.lock', 'rb'))['package']; \
     uv = next(package for package in packages if package['name'] == 'uv'); \

@@ -1,9 +1,10 @@
 # gradserve. A bare `make` lists the targets.
 #
 # Needs only Python 3.11 or newer: the packages of uv.lock go into .venv.
-# PYTHON=/path/to/python3.12 chooses the interpreter that .venv is made with, ARGS="…" adds
-# arguments to `make up`, `make test` and `make bench-engine`. TORCH_INDEX is the index of
-# PyTorch without CUDA, for `make bench-engine` and `make test-torch` where pip does not find one itself.
+# PYTHON=/path/to/python3.12 chooses the interpreter for .venv. ARGS="…" adds arguments to
+# `make up`, `make test`, `make test-torch`, `make faults` and `make bench-engine`. TORCH_INDEX is
+# the package index from which `make bench-engine` and `make test-torch` install PyTorch without
+# CUDA, if the index that pip is configured for does not have it.
 
 export TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 
@@ -15,14 +16,14 @@ RECENT := import sys; sys.exit(sys.version_info < (3, 11))
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
 
-setup: ## create .venv, or bring it up to date with uv.lock
+setup: ## create .venv, or update it to uv.lock
 	@for python in $(PYTHON) python3 python3.14 python3.13 python3.12 python3.11; do \
 	  if "$$python" -c '$(RECENT)' 2>/dev/null; then exec "$$python" .ci/setup.py; fi; \
 	done; \
 	echo "No Python 3.11 or newer was found; name one: make setup PYTHON=/path/to/python3" >&2; \
 	exit 1
 
-demo: setup ## start the service, train a network over HTTP, draw what it has learned
+demo: setup ## start the service, train a network over HTTP, draw the result
 	@.venv/bin/python -m gradserve.cli.demo
 
 up: setup ## run the whole service on this machine until Ctrl-C
@@ -40,20 +41,20 @@ env: ## write .env with random passwords and a first API key for docker compose;
 test: setup ## run all tests, against real SQLite, Postgres and a real broker
 	@.venv/bin/python -m pytest -n 2 $(ARGS)
 
-test-torch: setup ## compare operations, losses and steps with PyTorch's
+test-torch: setup ## compare operations, losses and steps with those of PyTorch
 	@.venv/bin/python benchmarks/environment.py
 	@.venv-bench/bin/python -m pytest tests/engine/test_torch.py $(ARGS)
 
-faults: setup ## an hour of faults on both databases, written to docs/reliability.md; KILLS=500
+faults: setup ## inject faults for an hour on both databases, write docs/reliability.md; KILLS=500
 	@GRADSERVE_TEST_EXAMPLES=2000 GRADSERVE_TEST_RACES=1000 .venv/bin/python -m pytest -n 2 \
 	  tests/faults/test_state_machine.py tests/faults/test_races.py
 	@.venv/bin/python -m tests.faults --kills $(or $(KILLS),500) --publish $(ARGS)
 
-bench-engine: setup ## measure the engine against its peers, write docs/benchmarks.md
+bench-engine: setup ## compare the speed of the engine with its peers, write docs/benchmarks.md
 	@.venv/bin/python benchmarks/environment.py
 	@.venv-bench/bin/python -m benchmarks.engine $(ARGS)
 
-compose-test: setup ## build the image and test docker-compose.yml in a real engine
+compose-test: setup ## build the image and test docker-compose.yml with Docker
 	@.venv/bin/python -m tests.compose
 
 lint: setup ## check style, types and import contracts
@@ -70,10 +71,10 @@ format: setup ## rewrite the code in the project's style
 	.venv/bin/ruff check --fix .
 	.venv/bin/ruff format .
 
-docs: setup ## write the table of settings in docs/operations.md anew
+docs: setup ## update the table of settings in docs/operations.md
 	@.venv/bin/python -m docs.settings
 
-clean: ## remove everything that make created; the service's data in var/ is kept
+clean: ## remove everything that make created, except the service's data in var/
 	rm -rf .venv .venv-bench demo dist
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,4 +1,4 @@
-"""Writes the table of settings in operations.md from service/common/settings.py: `make docs`."""
+"""`make docs`: writes the table of settings in operations.md from service/common/settings.py."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ PLACE = re.compile(r"(<!-- settings:.*? -->\n).*?(<!-- end of settings -->)", re
 
 
 def with_table(page: str) -> str:
-    """The page with the table as it has to be."""
+    """The page with the current table of settings."""
     rows = ["| variable | default | meaning |", "| --- | --- | --- |"]
     for row in table():
         default = f"`{row.default}`" if row.default else ""

@@ -117,7 +117,7 @@ def settings(database: str, broker: str, tmp_path: Path) -> Settings:
 
 @pytest.fixture
 def sessions(settings: Settings) -> Iterator[sessionmaker[Session]]:
-    """Writing sessions with the worker's timeouts, made as the worker makes them."""
+    """Sessions that write, with the worker's timeouts, made as the worker makes them."""
     engine = make_engine(settings, "worker")
     yield make_sessions(engine)
     engine.dispose()
@@ -125,7 +125,7 @@ def sessions(settings: Settings) -> Iterator[sessionmaker[Session]]:
 
 @pytest.fixture
 def client(settings: Settings) -> Iterator[FlaskClient]:
-    """A client of the HTTP API, without a server between."""
+    """A client of the HTTP API, without a server in between."""
     app = create_app(settings)
     with app.test_client() as client:
         yield client
@@ -134,7 +134,7 @@ def client(settings: Settings) -> Iterator[FlaskClient]:
 
 @contextmanager
 def _fresh_postgres(server: str, template: str = "template0") -> Iterator[str]:
-    """A new database on the server, dropped afterwards even while somebody is connected."""
+    """A new database on the server, dropped afterwards even if there are still connections."""
     name = f"gradserve_{os.getpid()}_{next(_numbers)}"
     with psycopg.connect(server, autocommit=True) as connection:
         connection.execute(

@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 
 def until(condition: Callable[[], T], seconds: float, what: str = "") -> T:
-    """The first true value of the condition; fails the test if there is none in time."""
+    """The first true value of the condition; fails the test if it has none in time."""
     deadline = time.monotonic() + seconds
     while True:
         value = condition()

@@ -1,4 +1,4 @@
-"""docs/architecture.md is true: what it names exists, and things are added where it says."""
+"""docs/architecture.md is true: its files exist, and things are added where it says."""
 
 from __future__ import annotations
 

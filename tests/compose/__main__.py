@@ -1,8 +1,8 @@
-"""`make compose-test`: docker-compose.yml in a real engine, from the first build to the last trace.
+"""`make compose-test`: tests docker-compose.yml in a real engine, from the build to the removal.
 
-It uses whatever engine `docker info` finds, with a project name, a port and passwords of its
-own, so it disturbs no stack that runs there. Without an engine it says so and ends well, or
-badly with COMPOSE_TEST=require.
+It uses the engine that `docker info` finds. It has its own project name, port and passwords, so it
+does not disturb other stacks in that engine. Without an engine it says so and ends with exit code
+0, or with 1 if COMPOSE_TEST=require.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ STEPS: Sequence[tuple[str, Callable[[World], str]]] = (
     ("gradserve keys create, use and revoke", steps.locked),
     ("gradserve submit examples/moons.json --watch", steps.moons),
     ("follow a request through logs and metrics", steps.followed),
-    ("train jobs that nothing disturbs", steps.undisturbed),
+    ("train undisturbed jobs", steps.undisturbed),
     ("scale to 3 workers, queue 200 jobs", steps.scaled),
     ("SIGKILL a worker container, crash another", steps.worker_killed),
-    ("restart redis and postgres meanwhile", steps.servers_restarted),
+    ("restart redis and postgres while jobs run", steps.servers_restarted),
     ("see every job succeed", steps.all_succeeded),
     ("restart the whole stack with jobs running", steps.all_restarted),
     ("build the next version, with a migration", upkeep.next_version_built),
@@ -47,10 +47,10 @@ STEPS: Sequence[tuple[str, Callable[[World], str]]] = (
     ("wrong: no password", refusals.missing_password),
     ("wrong: port taken", refusals.taken_port),
     ("wrong: broker password", refusals.wrong_broker_password),
-    ("wrong: a setting that is none", refusals.unknown_setting),
+    ("wrong: an unknown setting", refusals.unknown_setting),
     ("wrong: database password", refusals.wrong_database_password),
     ("wrong: volume of another Postgres", refusals.other_postgres),
-    ("put it right", refusals.mended),
+    ("correct the mistakes", refusals.mended),
     ("docker compose down --volumes", upkeep.taken_down),
 )
 
@@ -81,7 +81,7 @@ def main() -> int:
 
 
 def run(world: World, rows: list[Row]) -> str | None:
-    """Takes the steps and notes them in `rows`; returns why the last one failed, if it did."""
+    """Runs the steps and notes them in `rows`; returns why the last one failed, if it did."""
     for name, step in STEPS:
         print(f"… {name}", flush=True)
         started = time.monotonic()
@@ -109,7 +109,7 @@ def report(rows: Sequence[Row]) -> None:
 
 
 def _stop(number: int, frame: object) -> NoReturn:
-    """Ends by way of every `finally`, so that nothing is left running."""
+    """Ends through every `finally`, so that nothing is left running."""
     sys.exit(128 + number)
 
 

@@ -1,4 +1,4 @@
-"""Saying what has to be so, and waiting for it."""
+"""Conditions that must be true, now or within some seconds."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ T = TypeVar("T")
 
 
 class Failed(Exception):
-    """Something is not as it has to be."""
+    """A condition that must be true is not."""
 
 
 def expect(condition: object, otherwise: str) -> None:
-    """
+    """Checks a condition.
+
     Raises:
         Failed: the condition is not true.
     """
@@ -25,10 +26,10 @@ def expect(condition: object, otherwise: str) -> None:
 
 
 def until(condition: Callable[[], T], seconds: float, what: str) -> T:
-    """The first true value; a service that is away for a moment has none.
+    """The first true value of the condition. A service may be unavailable for a moment.
 
     Raises:
-        Failed: there is none in time.
+        Failed: the condition has no true value in time.
     """
     deadline = time.monotonic() + seconds
     while True:

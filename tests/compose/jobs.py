@@ -1,4 +1,4 @@
-"""Jobs for the stack, and whether they ended as they should have."""
+"""Jobs for the stack, and the check that they ended as they should."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from gradserve.client import Gradserve
 from tests.compose.checks import expect, until
 
 SEEDS = (1, 2, 3, 4)
-# Steps of 3 ms or more: the scalar executor on one core. A short job ends before its first
-# checkpoint, a long one writes many.
+# With the scalar executor on one core a step takes 3 ms or more. A short job ends before its first
+# checkpoint, and a long one writes many.
 SHORT = 60
 LONG = 3000
 
@@ -35,10 +35,10 @@ def submit(client: Gradserve, name: str, seeds: Sequence[int], steps: int) -> li
 
 
 def outcome(client: Gradserve, id: str) -> tuple[list[Any], str]:
-    """The whole history and the parameters' SHA-256; equal for runs that are equal to the bit."""
+    """The whole history and the SHA-256 of the parameters; equal for runs with the same bits."""
     rows = [dict(row) for row in client.history(id)]
     for row in rows:
-        del row["elapsed_seconds"]  # no two runs share it
+        del row["elapsed_seconds"]  # differs in every run
     return rows, client.parameters(id)["sha256"]
 
 
@@ -52,7 +52,7 @@ def wait(client: Gradserve, name: str, number: int, seconds: float) -> None:
 
 
 class Undisturbed:
-    """Runs that nothing happened to, to compare all others with."""
+    """Undisturbed runs, to compare all others with."""
 
     def __init__(self, client: Gradserve, steps: int) -> None:
         self.steps = steps
@@ -62,10 +62,12 @@ class Undisturbed:
         self._outcomes = {seed: outcome(client, id) for seed, id in zip(SEEDS, ids, strict=True)}
 
     def check(self, client: Gradserve, name: str, number: int) -> int:
-        """All jobs of a name succeeded, to the bit; returns how many needed another attempt.
+        """Checks that all jobs of a name succeeded with the bits of the undisturbed runs.
+
+        Returns the number of jobs that needed another attempt.
 
         Raises:
-            Failed: one did not, or one is missing.
+            Failed: a job did not succeed, has other bits, or is missing.
         """
         found = client.list(limit=1000, name=name)
         expect(len(found) == number, f"{len(found)} jobs {name!r} instead of {number}")
@@ -74,7 +76,7 @@ class Undisturbed:
             expect(job["state"] == "succeeded", f"{job['id']} is {job['state']}: {job['error']}")
             history, sha256 = outcome(client, job["id"])
             steps = [row["step"] for row in history]
-            expect(steps == list(range(self.steps)), f"{job['id']} lacks or doubles steps")
+            expect(steps == list(range(self.steps)), f"{job['id']} lacks or repeats steps")
             same = (history, sha256) == self._outcomes[job["spec"]["dataset"]["seed"]]
-            expect(same, f"{job['id']} differs from the same job without disturbance")
+            expect(same, f"{job['id']} differs from the undisturbed job")
         return sum(summary["attempt"] > 1 for summary in found)

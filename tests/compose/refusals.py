@@ -1,6 +1,6 @@
-"""What a person can get wrong: one clear sentence, and `docker compose ps` shows where.
+"""Mistakes of a person: each gives one clear sentence, and `docker compose ps` shows where.
 
-Each step leaves the stack broken in its way; `mended` puts it right.
+Each step leaves the stack broken; `mended` repairs it.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def taken_port(world: World) -> str:
     stack.compose("rm", "--stop", "--force", "api")
     with socket.create_server(("127.0.0.1", stack.port)):
         done = stack.up(check=False)
-    expect(done.returncode != 0, "the stack starts on a port that is taken")
+    expect(done.returncode != 0, "the stack starts although its port is taken")
     expect("Up" not in stack.status("api"), "the API runs without its port")
     return sentence(done.stderr.splitlines(), str(stack.port))
 
@@ -64,7 +64,7 @@ def wrong_database_password(world: World) -> str:
 
 
 def other_postgres(world: World) -> str:
-    """A volume that another major version of Postgres has written."""
+    """Starts Postgres on a volume that another major version has written."""
     stack = world.stack
     version = stack.inside("postgres", 'cat "$PGDATA/PG_VERSION"')
     _write_version(stack, "9.6")
@@ -76,26 +76,26 @@ def other_postgres(world: World) -> str:
 def mended(world: World) -> str:
     world.stack.up()
     expect(world.stack.client().ready(), "the API is not ready")
-    return "the next up finds everything right"
+    return "the next up succeeds"
 
 
 def sentence(lines: Sequence[str], wanted: str) -> str:
-    """The line that says it, out of a log or of what Docker printed; no traceback beside it.
+    """The line with the wanted text, from a log or from Docker's output, without a traceback.
 
     Raises:
-        Failed: there is none.
+        Failed: there is no such line, or there is a traceback.
     """
     expect(not any("Traceback" in line for line in lines), "there is a traceback in the log")
     for line in lines:
         if wanted in line:
             return str(json.loads(line)["message"]) if line.startswith("{") else line.strip()
-    raise Failed(f"nobody says {wanted!r}: {list(lines)[-5:]}")
+    raise Failed(f"no line has {wanted!r}: {list(lines)[-5:]}")
 
 
 def _ends(stack: Stack, service: str, wanted: str, override: str | None = None) -> str:
-    """A container of the service ends, again and again, and says why."""
+    """The sentence with which a container of the service ends, again and again."""
     done = stack.up(check=False, override=override)
-    expect(done.returncode != 0, "the stack starts all the same")
+    expect(done.returncode != 0, "the stack starts in spite of the mistake")
     until(lambda: "Restarting (1)" in stack.status(service), 30, f"ps shows {service} failing")
     return sentence(stack.logs(service), wanted)
 

@@ -18,18 +18,18 @@ from tests.compose.checks import Failed
 ROOT = Path(__file__).parents[2]
 PREFIXES = ("GRADSERVE_", "POSTGRES_", "REDIS_", "API_", "WORKER", "IMAGE_", "BUILD_", "COMPOSE_")
 
-# Some versions of Compose write it before each line of a log, terminal or not.
+# Some versions of Compose write this before each line of a log, even without a terminal.
 CLEAR_LINE = "\x1b[2K"
 
 Done = subprocess.CompletedProcess[str]
 
 
 def engine_problem() -> str | None:
-    """Why no Docker engine with Compose can be used here; None when there is one."""
+    """The reason why no Docker engine with Compose can be used here; None if one can."""
     if shutil.which("docker") is None:
         return "there is no docker command"
     if docker("info", check=False).returncode != 0:
-        return "`docker info` finds no engine that runs"
+        return "`docker info` finds no running engine"
     if docker("compose", "version", check=False).returncode != 0:
         return "docker has no compose plugin"
     return None
@@ -40,13 +40,14 @@ def docker(*arguments: str, check: bool = True, **options: Any) -> Done:
 
 
 class Stack:
-    """One project of docker compose. Its files lie in `folder`, nothing is written elsewhere."""
+    """One project of docker compose. Its files are in `folder`; nothing is written elsewhere."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.name = f"gradserve-test-{secrets.token_hex(4)}"
         self.port = _free_port()
-        # A Docker without its own bridge lets builds out only by the network of the host.
+        # In a Docker without its own bridge, builds reach the internet only through the host's
+        # network.
         bridge = docker("network", "inspect", "bridge", check=False).returncode == 0
         self.build_network = "default" if bridge else "host"
         self.api_key = f"gs_{secrets.token_hex(4)}_{secrets.token_hex(32)}"
@@ -83,7 +84,7 @@ class Stack:
     def compose(
         self, *arguments: str, check: bool = True, override: str | None = None, **options: Any
     ) -> Done:
-        """`docker compose …` on the project's file, and on `override` (YAML) if there is one."""
+        """Runs `docker compose …` on the project's file, and on `override` (YAML) if given."""
         variables = self.folder / "env"
         variables.write_text("".join(f"{name}={text}\n" for name, text in self.env.items()))
         files = ["--file", str(ROOT / "docker-compose.yml")]
@@ -96,15 +97,15 @@ class Stack:
         return _run([*command, *arguments], check=check, **options)
 
     def up(self, *arguments: str, **options: Any) -> Done:
-        """What a person types."""
+        """Starts the stack as a person does, and waits."""
         return self.compose("up", "--detach", "--wait", *arguments, **options)
 
     def containers(self, service: str) -> list[str]:
-        """The ids of the service's containers that run."""
+        """The ids of the service's running containers."""
         return self.compose("ps", "--quiet", service).stdout.split()
 
     def status(self, service: str) -> str:
-        """What `docker compose ps --all` shows of a service."""
+        """The status that `docker compose ps --all` shows for a service."""
         shown = self.compose("ps", "--all", "--format", "json", service).stdout
         return "; ".join(json.loads(line)["Status"] for line in shown.splitlines())
 
@@ -113,12 +114,12 @@ class Stack:
         return found
 
     def inside(self, service: str, script: str, *, check: bool = True) -> str:
-        """What a shell script prints in the service's first container."""
+        """The output of a shell script in the service's first container."""
         done = self.compose("exec", "--no-TTY", service, "sh", "-c", script, check=check)
         return done.stdout.strip()
 
     def sql(self, query: str) -> list[str]:
-        """The rows of an answer, as psql prints them."""
+        """The rows of a query's result, as psql prints them."""
         options = "--username=gradserve --no-align --tuples-only"
         return self.inside("postgres", f'psql {options} --command="{query}"').splitlines()
 
@@ -127,7 +128,7 @@ class Stack:
         return [line.removeprefix(CLEAR_LINE) for line in lines]
 
     def events(self, *services: str) -> list[dict[str, Any]]:
-        """The lines of our own parts."""
+        """The log lines of the services as JSON objects."""
         return [json.loads(line) for line in self.logs(*services) if line.startswith("{")]
 
     def leftovers(self) -> list[str]:
@@ -140,20 +141,20 @@ class Stack:
         ]
 
     def last_words(self) -> str:
-        """How things stand and what was logged last, for whoever looks for what went wrong."""
+        """The state of the containers and the last log lines, to find out what went wrong."""
         shown = self.compose("ps", "--all", check=False).stdout
         logs = self.compose("logs", "--tail", "20", check=False).stdout
         return shown + logs.replace(CLEAR_LINE, "")
 
     def clear_away(self) -> None:
-        """Removes all that the project has made in the engine; nothing is left running."""
+        """Removes everything that the project has made in the engine."""
         self.compose("down", "--volumes", "--remove-orphans", "--timeout", "5", check=False)
         for version in (1, 2):
             docker("image", "rm", "--force", self.image_of(version), check=False)
 
 
 def _run(command: Sequence[str], *, check: bool, **options: Any) -> Done:
-    # What stands in this shell must not stand in for what the file says.
+    # The variables of this shell must not replace values of the project's file.
     env = {name: text for name, text in os.environ.items() if not name.startswith(PREFIXES)}
     streams = {
         "stdin": subprocess.DEVNULL,
@@ -162,7 +163,7 @@ def _run(command: Sequence[str], *, check: bool, **options: Any) -> Done:
     } | options
     done = subprocess.run(command, cwd=ROOT, env=env, text=True, check=False, **streams)
     if check and done.returncode != 0:
-        # The whole command is long, and what matters of it is what was asked of Docker.
+        # The whole command is long, and its last words say what was asked of Docker.
         asked = " ".join(command[-6:])
         raise Failed(f"… {asked} ended with {done.returncode}: {done.stderr.strip()[-2000:]}")
     return done

@@ -1,4 +1,4 @@
-"""The stack in its daily life. Each step returns what it saw."""
+"""The stack in normal operation. Each step returns a description of its result."""
 
 from __future__ import annotations
 
@@ -156,13 +156,13 @@ def worker_killed(world: World) -> str:
     killed = busy_worker(stack)
     docker("kill", "--signal", "KILL", killed)
     crashed = busy_worker(stack)
-    # All but the container's first process, which then ends by itself. No command to Docker
-    # stopped this one, so Docker starts it again.
+    # This kills all processes but the container's first one, which then ends by itself. No Docker
+    # command stopped this container, so Docker starts it again.
     docker("exec", crashed, "sh", "-c", "kill -9 -1", check=False)
     until(lambda: stack.inspect(crashed)["RestartCount"] > 0, 60, "the crashed one restarts")
     state = stack.inspect(killed)["State"]
     expect((state["Status"], state["ExitCode"]) == ("exited", 137), f"the killed one is {state}")
-    return "the killed one stays down (137); one that crashed was started again"
+    return "the killed container stays down (137); the crashed one was started again"
 
 
 def servers_restarted(world: World) -> str:
@@ -175,7 +175,7 @@ def servers_restarted(world: World) -> str:
     for service in ("api", "recovery"):
         restarts = stack.inspect(stack.containers(service)[0])["RestartCount"]
         expect(restarts == 0, f"{service} was restarted {restarts} times")
-    return f"api and recovery went on; ready again {ready:.1f} s after both were up"
+    return f"api and recovery kept running; ready again {ready:.1f} s after both were up"
 
 
 def all_succeeded(world: World) -> str:
@@ -184,10 +184,10 @@ def all_succeeded(world: World) -> str:
         jobs.wait(client, "mass", MASS, 900)
         again = world.long.check(client, "long", LONG_JOBS)
         again += world.short.check(client, "mass", MASS)
-    expect(again > 0, "no job needed a second attempt: the kills hit nobody")
+    expect(again > 0, "no job needed a second attempt: the kills struck no job")
     lost = _metric(world.stack, "gradserve_leases_lost_total")
-    expect(lost > 0, "the metrics know of no lost lease")
-    return f"{MASS + LONG_JOBS} jobs, equal to the bit; {again} at a later attempt"
+    expect(lost > 0, "the metrics show no lost lease")
+    return f"{MASS + LONG_JOBS} jobs with the same bits; {again} needed another attempt"
 
 
 def all_restarted(world: World) -> str:
@@ -207,7 +207,7 @@ def all_restarted(world: World) -> str:
         jobs.wait(client, "restarted", len(SEEDS), 300)
         again = world.long.check(client, "restarted", len(SEEDS))
     expect(again == 0, "a drain has counted as an attempt")
-    return f"down in {took:.1f} s; everything still there, {left} of {len(SEEDS)} jobs went on"
+    return f"down in {took:.1f} s; no data lost, {left} of {len(SEEDS)} jobs resumed"
 
 
 def _metric(stack: Stack, name: str) -> float:

@@ -1,4 +1,4 @@
-"""What can be said of the container files without an engine; `make compose-test` does the rest."""
+"""The checks of the container files that need no engine; `make compose-test` does the others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Upgrades, backups and the end of the stack. Each step returns what it saw."""
+"""Upgrades, backups and the removal of the stack. Each step returns a description of its result."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.compose.world import World, busy_worker, tables
 
 QUEUED = 100
 
-MIGRATION = '''"""A column that nothing reads: what an upgrade may bring."""
+MIGRATION = '''"""Adds a column that nothing reads, as an upgrade may do."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -101,8 +101,8 @@ def backed_up(world: World) -> str:
         world.short.check(client, "restored", len(SEEDS))
     rows = {table: text.partition("|")[0] for table, text in before.items()}
     return (
-        f"a dump of {dump.stat().st_size / 1e6:.1f} MB brought back {rows['jobs']} jobs and "
-        f"{rows['history']} steps, and the service went on"
+        f"a dump of {dump.stat().st_size / 1e6:.1f} MB restored {rows['jobs']} jobs and "
+        f"{rows['history']} steps, and the service trained new jobs"
     )
 
 

@@ -1,4 +1,4 @@
-"""What the steps share."""
+"""The state that the steps share."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.compose.stack import Stack
 
 @dataclass
 class World:
-    """The stack, and what later steps have to find again."""
+    """The stack, and the results that later steps need."""
 
     stack: Stack
     moons: str = field(init=False)
@@ -32,7 +32,7 @@ def busy_worker(stack: Stack) -> str:
 
 
 def tables(stack: Stack) -> dict[str, str]:
-    """Rows and MD5 of every table that holds what people have worked for."""
+    """The number of rows and the MD5 of every table that a backup must keep."""
     return {
         table: stack.sql(
             f"SELECT count(*), md5(string_agg(t::text, '' ORDER BY t::text)) FROM {table} t"

@@ -1,4 +1,4 @@
-"""One expression in both worlds: as Values, and recorded and run by the kernels."""
+"""One expression in both engines: as Values, and recorded and run by the kernels."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from engine.compiler.record import record
 from engine.native.function import NativeFunction
 
 Expression = Callable[[Sequence[Value], Sequence[Value]], Value]
-"""From parameters and inputs to a loss."""
+"""A function from parameters and inputs to a loss."""
 
 
 @dataclass
 class Both:
-    """Losses of each example, and the gradient of their sum: scalar and native."""
+    """The loss of each example and the gradient of their sum, from both engines."""
 
     losses: Array
     native_losses: Array
     gradient: Array
     native_gradient: Array
     scale: Array
-    """The sum of the absolute gradients of the examples: what rounding is relative to."""
+    """The sum of the absolute gradients of the examples, to which rounding is relative."""
 
     def agree(self, tolerance: float = 1e-12) -> bool:
         """Whether losses and gradients agree relative to the sum of absolute terms."""
@@ -61,7 +61,7 @@ def run_both(
 def native_function(
     expression: Expression, parameters: Sequence[float], rows: Sequence[Sequence[float]]
 ) -> NativeFunction:
-    """Recorded on the first row."""
+    """The native function of an expression, recorded on the first row."""
     leaves, inputs = [Value(p) for p in parameters], [Value(x) for x in rows[0]]
     program = record(expression(leaves, inputs), leaves, inputs)
     return NativeFunction(program, np.array(rows, np.float64).reshape(len(rows), len(inputs)))

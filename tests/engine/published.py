@@ -1,4 +1,4 @@
-"""What micrograd's demo notebook prints: the loss before each of its 100 updates."""
+"""The output of micrograd's demo notebook: the loss before each of its 100 updates."""
 
 LOSSES = [
     0.8958441028683222, 1.7235905336972022, 0.7429006313851131, 0.7705641260584198,
@@ -29,4 +29,4 @@ LOSSES = [
 ]  # fmt: skip
 
 ACCURACIES = {0: 0.50, 1: 0.81, 2: 0.77, 9: 0.91, 22: 0.97, 39: 0.98, 40: 1.0, 41: 0.96, 99: 1.0}
-"""Some of the accuracies that it prints beside them."""
+"""Some of the accuracies that the notebook prints beside the losses."""

@@ -1,4 +1,4 @@
-"""Job specifications for tests: a small one, and how to vary it."""
+"""Job specifications for tests, and a way to vary them."""
 
 from __future__ import annotations
 
@@ -104,8 +104,8 @@ SPIRAL: dict[str, Any] = {
 def vary(base: dict[str, Any], **changes: Any) -> dict[str, Any]:
     """A copy with parts replaced; a part that is a dict is merged into the old one.
 
-    `vary(SMALL, training={"steps": 5})` changes the steps alone; a part with a `kind` of its
-    own replaces the old part, because the fields of another kind would not fit.
+    `vary(SMALL, training={"steps": 5})` changes only the steps. A part with its own `kind`
+    replaces the old part, because the fields of another kind would not fit.
     """
     changed = dict(base)
     for field, value in changes.items():
@@ -119,7 +119,7 @@ def job(base: dict[str, Any] = SMALL, **changes: Any) -> JobSpec:
 
 
 def refusals(document: dict[str, Any]) -> dict[str, str]:
-    """The pointer and the sentence of each reason why a specification is refused."""
+    """The pointer and the sentence of each reason for which a specification is refused."""
     with pytest.raises(ValidationError) as caught:
         JobSpec.model_validate(document)
     return dict(problems(caught.value))

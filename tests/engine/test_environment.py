@@ -1,4 +1,4 @@
-"""What made a training's bits is known without loading it."""
+"""The versions and the processor that make a training's bits, known without loading them."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Both engines at the corners of every operation: zeros, infinities, subnormal numbers.
 
-The scalar engine refuses some points (log of 0). At all others the numbers agree, and where they
-are finite the gradients do: elsewhere the native engine calls the gradient NaN.
+The scalar engine refuses some points (log of 0). At all others the numbers agree. The gradients
+agree where the numbers are finite; elsewhere the native engine returns NaN as the gradient.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ BINARY: dict[str, Callable[[Value, Value], Value]] = {
 def scalar(
     function: Callable[..., Value], point: tuple[float, ...], arriving: float
 ) -> list[float] | None:
-    """The result and its gradients; None where the scalar engine refuses the point."""
+    """The result and its gradients; None if the scalar engine refuses the point."""
     leaves = [Value(x) for x in point]
     try:
         root = function(*leaves) * arriving

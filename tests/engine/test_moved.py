@@ -1,4 +1,4 @@
-"""Programs that were written for version 0.1 still import, and are told the new names."""
+"""Programs written for version 0.1 can still import the old names, and are told the new ones."""
 
 from __future__ import annotations
 

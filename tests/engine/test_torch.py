@@ -1,4 +1,4 @@
-"""The same numbers and gradients as PyTorch, where it is installed (`make test-torch`)."""
+"""The same numbers and gradients as PyTorch, if that is installed (`make test-torch`)."""
 
 from __future__ import annotations
 

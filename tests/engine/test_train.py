@@ -1,4 +1,4 @@
-"""Training: the demo's losses, slices that change nothing, resuming to the bit, bad ends.
+"""Training: the demo's losses, slices, resuming with the same bits, and failures.
 
 Every test runs with both executors.
 """
@@ -31,7 +31,7 @@ from tests.engine.specs import IRIS, MOONS, job
 
 @pytest.fixture(autouse=True, params=["scalar", "native"])
 def executor(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """What the jobs of a test run with."""
+    """The executor of the jobs of a test."""
     for base in (specs.SMALL, MOONS, IRIS):
         monkeypatch.setitem(base, "executor", request.param)
     return str(request.param)
@@ -39,7 +39,7 @@ def executor(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
 
 @pytest.fixture
 def eager(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Progress as often as an executor can, so that slices fall everywhere.
+    """Makes slices end as often as an executor can.
 
     That is after every example, or after every block of eight.
     """
@@ -195,9 +195,9 @@ def test_the_same_bits_in_another_process() -> None:
 
 @pytest.mark.parametrize("reduction", ["mean", "sum"])
 def test_one_step_is_that_of_the_whole_graph(reduction: str, executor: str) -> None:
-    """Example by example, or all in one graph as the lecture has it.
+    """A step example by example equals a step of one graph of all rows, as in the lecture.
 
-    To the bit in the scalar executor; the native one forms its sums in another order.
+    The scalar executor gives the same bits; the native one adds in another order.
     """
     spec = job(
         loss={"kind": "binary_cross_entropy", "reduction": reduction, "l1": 1e-3, "l2": 1e-2},
@@ -222,7 +222,7 @@ def test_one_step_is_that_of_the_whole_graph(reduction: str, executor: str) -> N
 
 
 def test_every_step_sees_its_batch() -> None:
-    """A step on a batch is a step on a data set that holds these rows only."""
+    """A step on a batch equals a step on a data set that holds only these rows."""
     spec = job(training={"steps": 1, "batch_size": 5, "seed": 4})
     prepared = prepare(spec)
     rows = list(prepared.batches.indices(0))
@@ -275,7 +275,7 @@ def test_validation_rows_are_not_trained_on_and_have_the_same_loss_formula() -> 
 
 
 def test_early_stopping_ends_when_patience_is_gone() -> None:
-    """A rate of almost 0 never improves by min_delta: three logged steps later it is over."""
+    """A rate of almost 0 never improves by min_delta, so training ends three logged steps later."""
     spec = job(
         optimizer={"learning_rate": 1e-12},
         training={
@@ -292,7 +292,7 @@ def test_early_stopping_ends_when_patience_is_gone() -> None:
     assert (only.finished, only.rows) == (True, [])
 
 
-def test_early_stopping_goes_on_while_the_loss_falls() -> None:
+def test_early_stopping_continues_while_the_loss_falls() -> None:
     early = {"validation_fraction": 0.25, "early_stopping": {"patience": 1}}
     rows, _ = run(job(training={"steps": 30, **early}))
     losses = [row.validation_loss for row in rows if row.validation_loss is not None]

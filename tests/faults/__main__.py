@@ -2,10 +2,11 @@
 
     python -m tests.faults --kills 500
 
-On SQLite and on Postgres: kills that overlap over more than twenty running jobs, with every
-other fault in between and short periods; faults timed with the default periods; ten thousand
-tiny jobs while a pool process is killed every second. Prints a table, writes it to
-docs/reliability.md, and fails when a promise was broken.
+It has three parts, each on SQLite and on Postgres. First, kills overlap while more than twenty
+jobs run, with every other fault in between and short periods. Then faults are timed with the
+default periods. Last, ten thousand tiny jobs train while one pool process is killed per second.
+It prints the tables, and fails if a promise was broken. `--publish` writes the tables to
+docs/reliability.md.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ FLOOD_JOBS = 10_000
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
-    parser.add_argument("--kills", type=int, default=500, help="kill −9 so often, on each database")
+    parser.add_argument("--kills", type=int, default=500, help="number of kill −9 on each database")
     parser.add_argument("--databases", nargs="+", choices=KINDS, default=list(KINDS))
     parser.add_argument("--only", nargs="+", choices=("soak", "timed", "flood"))
     parser.add_argument("--seed", type=int, default=0)
@@ -35,7 +36,7 @@ def main() -> int:
 
     parts: dict[str, tuple[str, Callable[[str], Outcome]]] = {
         "soak": (
-            f"{options.kills} kills over running jobs, short periods",
+            f"{options.kills} kills while jobs run, short periods",
             lambda kind: soak(kind, options.kills, options.seed),
         ),
         "timed": ("Faults timed with the default periods", timed),
@@ -65,7 +66,7 @@ def main() -> int:
 
 
 def in_time(outcome: Outcome) -> bool:
-    """Whether every struck job went on soon enough."""
+    """Whether every struck job resumed in time."""
     return all((line.slowest or 0.0) <= SLOWEST_SECONDS for line in outcome.lines)
 
 

@@ -1,8 +1,9 @@
-"""Triggers that write down what must never happen, and what did happen, as the database saw it.
+"""Triggers that record forbidden changes, and all changes of state, as the database sees them.
 
 Training is deterministic, so a step that two workers write, one after the other, leaves the same
-numbers as a step written once. Only the database sees it happen. The triggers are installed by
-tests alone; they record and never refuse, so what is tested is the service's own care.
+numbers as a step written once. Only the database can see the second write. Only tests install
+the triggers. The triggers record and never refuse, so the tests show what the service itself
+prevents.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ ENDED = ", ".join(sorted(f"'{state}'" for state in TERMINAL))
 
 
 class Rule(NamedTuple):
-    """A change of one row that is a fault: `what` is written to the audit when `when` holds."""
+    """A forbidden change of one row: the audit records `what` if the condition `when` is true."""
 
     what: str
     change: str
@@ -30,7 +31,7 @@ class Rule(NamedTuple):
     when: str = "1 = 1"
 
 
-# `{writer}` is the fence of the claim that writes, told by `writing_as`; null outside of claims.
+# `{writer}` is the fence of the claim that writes, set by `writing_as`; null outside of claims.
 RULES = (
     Rule(
         "forbidden transition",
@@ -84,11 +85,11 @@ RULES = (
 
 TABLES = (
     "CREATE TABLE audit_faults (what text NOT NULL, job bigint NOT NULL, detail text)",
-    # Each change of a state as the database saw it, by a clock that no test sets.
+    # Each change of a state as the database saw it, timed by a clock that no test sets.
     "CREATE TABLE audit_states (job bigint NOT NULL, at double precision NOT NULL, "
     "state text NOT NULL, fence integer NOT NULL, step integer NOT NULL, {number})",
     "CREATE INDEX audit_states_job ON audit_states (job)",
-    # How far the clock that the service reads is off.
+    # How many seconds the clock that the service reads is ahead.
     "CREATE TABLE audit_clock (ahead double precision NOT NULL)",
     "INSERT INTO audit_clock VALUES (0)",
 )
@@ -96,7 +97,7 @@ TABLES = (
 SQLITE_NUMBER = "number integer PRIMARY KEY"
 POSTGRES_NUMBER = "number bigint GENERATED ALWAYS AS IDENTITY"
 
-# SQLite has one writer at a time, so one row tells who it is.
+# SQLite has one writer at a time, so one row says which claim it is.
 SQLITE_WRITER = "(SELECT fence FROM audit_writer)"
 SQLITE = (
     "CREATE TABLE audit_writer (fence integer)",
@@ -133,7 +134,7 @@ POSTGRES = (
         (TG_ARGV[0], (to_jsonb(OLD) ->> TG_ARGV[1])::bigint,
          concat(to_jsonb(OLD) - 'spec' - 'data', ' > ', to_jsonb(NEW) - 'spec' - 'data'));
       RETURN NULL; END $$""",
-    # One statement a COPY, not one a row: a million rows stay quick.
+    # One statement per COPY and not per row, so that a million rows stay quick.
     """CREATE FUNCTION audit_ahead() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
       INSERT INTO audit_faults SELECT 'history ahead of its job', job, max(inserted.step)::text
         FROM inserted JOIN jobs ON pk = job WHERE inserted.step > jobs.step GROUP BY job;
@@ -197,7 +198,7 @@ def _announce(connection: Connection, fence: int | None) -> None:
 
 
 class Fault(NamedTuple):
-    """Something that must never happen and did."""
+    """A forbidden change that took place."""
 
     what: str
     job: int
@@ -205,13 +206,13 @@ class Fault(NamedTuple):
 
 
 def faults(session: Session) -> list[Fault]:
-    """What the triggers have written down so far."""
+    """The faults that the triggers have recorded so far."""
     rows = session.execute(text("SELECT what, job, detail FROM audit_faults")).all()
     return [Fault(*row) for row in rows]
 
 
 class Seen(NamedTuple):
-    """A state that a job came into."""
+    """A state that a job entered."""
 
     at: float
     state: str
@@ -220,7 +221,7 @@ class Seen(NamedTuple):
 
 
 def states(session: Session, job: int) -> list[Seen]:
-    """Every state the job was in, in order; `at` is real time whatever the service's clock says."""
+    """Every state the job was in, in order. `at` is real time, not the service's clock."""
     rows = session.execute(
         text("SELECT at, state, fence, step FROM audit_states WHERE job = :job ORDER BY number"),
         {"job": job},
@@ -229,7 +230,7 @@ def states(session: Session, job: int) -> list[Seen]:
 
 
 def set_clock(session: Session, ahead: float) -> None:
-    """Sets the clock that the service's processes read `ahead` seconds before the real one."""
+    """Sets the clock that the service reads to `ahead` seconds later than the real one."""
     session.execute(text("UPDATE audit_clock SET ahead = :ahead"), {"ahead": ahead})
 
 
@@ -242,6 +243,6 @@ def start_again(session: Session) -> None:
 
 
 def forgive(session: Session, what: str, job: int) -> None:
-    """Takes back what the triggers noted of a change that the test itself made."""
+    """Removes the record of a change that the test itself made."""
     values: dict[str, Any] = {"what": what, "job": job}
     session.execute(text("DELETE FROM audit_faults WHERE what = :what AND job = :job"), values)

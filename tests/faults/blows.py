@@ -1,7 +1,7 @@
 """The faults, each as a function that strikes a service under load.
 
-A blow returns when the fault is over, and notes the jobs that it struck: those whose process
-died or was cut off, or all unfinished ones where nobody was spared.
+A blow returns when the fault is over, and notes the jobs that it struck. These are the jobs whose
+process died or was cut off, or all unfinished jobs if the fault struck every process.
 """
 
 from __future__ import annotations
@@ -76,22 +76,22 @@ def kill_at_point(soak: Soak) -> None:
 
 
 def kill_at(soak: Soak, point: str) -> None:
-    # Recovery comes to its points when there is something to recover.
+    # Recovery reaches its points only when there is a job to recover.
     before = partial(_kill_someone, soak) if point in RECOVERY_POINTS else None
     pid = _at(soak, point, "kill", before)
     _await_death([pid])
     soak.struck("F3", soak.owned_by([pid]))
-    soak.world.start()  # recovery, if it was
+    soak.world.start()  # starts recovery again, if that was killed
 
 
 def freeze_beyond_lease(soak: Soak) -> None:
-    """Before it writes, as a process in a transaction would hold SQLite's only write lock."""
+    """Freezes before a transaction, since a process in one would hold SQLite's only write lock."""
     pid = _at(soak, "progress.before", "freeze")
     soak.struck("F4", soak.owned_by([pid]))
     soak.later(1.5 * soak.world.settings.lease_seconds, lambda: _wake(pid))
 
 
-def tell_worker_to_go(soak: Soak) -> None:
+def tell_worker_to_stop(soak: Soak) -> None:
     worker = _busiest(soak)
     ids = soak.owned_by(children(worker.pid))
     _stop(worker)
@@ -172,7 +172,7 @@ def fill_disk(soak: Soak) -> None:
 
 
 def move_clock(soak: Soak) -> None:
-    """An hour on, an hour back, in turn."""
+    """Sets the clock an hour forward and an hour back, in turn."""
     with soak.world.sessions.begin() as session:
         audit.set_clock(session, HOUR if next(_odd) else -HOUR)
     _everybody(soak, "F14")
@@ -231,7 +231,7 @@ BLOWS: Blows = {
     "F2": ("kill −9 a worker", kill_worker),
     "F3": ("kill −9 at a code point", kill_at_point),
     "F4": ("SIGSTOP beyond the lease, then CONT", freeze_beyond_lease),
-    "F5": ("SIGTERM, gone within 10 s", tell_worker_to_go),
+    "F5": ("SIGTERM, gone within 10 s", tell_worker_to_stop),
     "F6": ("broker killed or flushed", lose_all_messages),
     "F7": ("broker frozen", freeze_broker),
     "F8": ("broker down at start", start_without_broker),
@@ -261,10 +261,10 @@ def _busiest(soak: Soak) -> Program:
 
 
 def _at(soak: Soak, point: str, action: str, provoke: Callable[[], object] | None = None) -> int:
-    """Arms the point and returns the process that came to it.
+    """Arms the point and returns the process that reached it.
 
-    What leads a process there is done again after a while: a job that was to be struck may
-    have ended a moment before.
+    `provoke`, which leads a process there, is repeated after a while, because the job that it
+    chose may have ended a moment before.
     """
     points = soak.world.points
     points.arm(point, action)
@@ -283,19 +283,19 @@ def _at(soak: Soak, point: str, action: str, provoke: Callable[[], object] | Non
 
 
 def _kill_someone(soak: Soak) -> None:
-    """Whoever trains a job, if anybody does: without recovery it may be nobody for long."""
+    """Kills a process that trains a job. Without recovery there may be none for a long time."""
     for job in soak.victims()[:1]:
         _kill(soak.process_of(job))
 
 
 def _kill(pid: int) -> None:
-    with suppress(ProcessLookupError):  # its worker was told to go a moment ago
+    with suppress(ProcessLookupError):  # its worker was told to stop a moment ago
         os.kill(pid, signal.SIGKILL)
     _await_death([pid])
 
 
 def _wake(pid: int) -> None:
-    with suppress(ProcessLookupError):  # killed in its sleep
+    with suppress(ProcessLookupError):  # killed while it was frozen
         os.kill(pid, signal.SIGCONT)
 
 

@@ -1,4 +1,4 @@
-"""Long runs: many faults over many jobs, and what came of it."""
+"""Long runs: many faults over many jobs, and their results."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ SHORT = {
 }
 WORKERS = 4
 SLOTS = 8
-# More than twenty run at once, and a slot is free for one that lost its own.
+# More than twenty jobs run at once, and a slot is free for a job that lost its own.
 ACTIVE = 24
 JOB_SECONDS = 6.0
 LONG_JOB_SECONDS = 200.0
 PAUSE_SECONDS = 0.5
 
-# How many blows of a kind come with 500 kills.
+# The number of blows of each kind in a run of 500 kills.
 KILLS = {"F1": 300, "F2": 40, "F3": 160}
 OTHERS = {
     "F4": 20,
@@ -66,7 +66,7 @@ POINTS_WHILE_RUNNING = ("progress.before", "insert.before", "progress.after", "p
 
 @dataclass(frozen=True)
 class Outcome:
-    """A line a fault and one for all jobs, what the oracle complains of, and further figures."""
+    """One line per fault and one for all jobs, the oracle's complaints, and further figures."""
 
     lines: list[Line]
     complaints: list[Complaint]
@@ -105,21 +105,21 @@ def soak(kind: str, kills: int, seed: int) -> Outcome:
         load.world.await_end(120)
         figures = {
             "jobs running when a fault was injected": f"{sum(running) / len(running):.0f} on "
-            f"average, {min(running)} at least"
+            f"average, at least {min(running)}"
         }
         return _judge(load, figures)
 
 
 def timed(kind: str) -> Outcome:
-    """Faults one by one with the periods that the service has by default."""
-    # Those of a group overlap; a job that two different outages struck would be timed twice.
+    """Faults one after the other, with the default periods of the service."""
+    # The faults of a group overlap. A job that two different outages struck would be timed twice.
     groups: list[list[Callable[[Soak], None]]] = [
         [
             *[blows.kill_pool_process] * 10,
             *(partial(blows.kill_at, point=point) for point in POINTS_WHILE_RUNNING),
             *[blows.freeze_beyond_lease] * 3,
         ],
-        [blows.kill_worker, blows.tell_worker_to_go],
+        [blows.kill_worker, blows.tell_worker_to_stop],
         [blows.lose_all_messages],
         [blows.freeze_broker],
         [blows.kill_api_before_publish] * 2,
@@ -192,7 +192,7 @@ def _judge(load: Soak, figures: dict[str, str]) -> Outcome:
 
 
 def _slowest(session: Session, blows: Sequence[Blow]) -> str:
-    """What happened to the job that took longest to go on."""
+    """The events of the job that took longest to resume."""
     seconds, fault, id = max(
         (seconds, blow.fault, id) for blow in blows for id, seconds in blow.seconds.items()
     )

@@ -1,4 +1,4 @@
-"""A Postgres cluster that is killed, started again, cut off and moved to a full disk."""
+"""A Postgres cluster that can be killed, started again, cut off and moved to a full disk."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.faults.wire import Wire
 
 
 class Cluster:
-    """A server of its own: what it has committed survives its death, as in service."""
+    """A server of its own whose commits survive its death, as in production."""
 
     def __enter__(self) -> Self:
         self._numbers = itertools.count()
@@ -28,8 +28,9 @@ class Cluster:
             servers.init_postgres(self.folder)
             self._server = servers.start_postgres(self.folder)
             stack.callback(lambda: self.stop(signal.SIGQUIT))
-            # The tests' servers answer before a commit is written, which is quick and would
-            # lose commits here. Without fsync they survive all but the death of the machine.
+            # The other test servers confirm a commit before it is written. That is quick, but
+            # here it would lose commits. Without fsync, commits survive all but a crash of the
+            # machine.
             self.execute("ALTER ROLE postgres SET synchronous_commit = on")
             wire_folder = stack.enter_context(servers.server_folder())
             self.wire = stack.enter_context(Wire(wire_folder, self.folder))
@@ -45,14 +46,14 @@ class Cluster:
                 connection.execute(statement)
 
     def make_database(self) -> str:
-        """The address of a new, empty database, by way of the wire."""
+        """The address of a new, empty database, reached through the wire."""
         name = f"faults_{next(self._numbers)}"
         self.execute(f"CREATE DATABASE {name}")  # type: ignore[arg-type]
         url = make_url(self._server.url).set(database=name, query={"host": str(self.wire.folder)})
         return url.render_as_string(hide_password=False)
 
     def size(self, url: str) -> int:
-        """Bytes of a database."""
+        """The size of a database in bytes."""
         with psycopg.connect(self._server.url, dbname=str(make_url(url).database)) as connection:
             row = connection.execute("SELECT pg_database_size(current_database())").fetchone()
         assert row is not None
@@ -60,7 +61,7 @@ class Cluster:
 
     @contextmanager
     def tables_on(self, disk: Path, url: str) -> Iterator[None]:
-        """The tables that grow stand on this disk; the write-ahead log stays where it was."""
+        """Keeps the tables that grow on this disk; the write-ahead log stays in its place."""
         database = str(make_url(url).database)
         nobody = pwd.getpwnam("nobody")
         os.chown(disk, nobody.pw_uid, nobody.pw_gid)
@@ -68,7 +69,7 @@ class Cluster:
         self._move(database, "small")
         try:
             yield
-        finally:  # or every later test of this cluster would look for its tables there
+        finally:  # otherwise every later test of this cluster would look for its tables there
             self._move(database, "pg_default")
             self.execute("DROP TABLESPACE small")
 
@@ -80,10 +81,10 @@ class Cluster:
             )
 
     def stop(self, number: signal.Signals) -> None:
-        """SIGINT ends it in order, SIGQUIT as a crash would."""
+        """Stops the server: SIGINT in order, SIGQUIT like a crash."""
         self._server.stop(number)
 
     def start(self) -> None:
-        """Nothing when it runs."""
+        """Starts the server unless it is running."""
         if self._server.process.poll() is not None:
             self._server = servers.start_postgres(self.folder)

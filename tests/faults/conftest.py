@@ -1,4 +1,4 @@
-"""Worlds to break: databases with audit triggers in them, and the service around them."""
+"""Worlds to break: databases with audit triggers, and the service around them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.faults import audit
 from tests.faults.clusters import Cluster
 from tests.faults.world import World, make_audited_database
 
-# A service takes seconds to start: the tests of a kind of database share one, in one process.
+# A service takes seconds to start, so all tests of one kind of database share one, in one process.
 KINDS = [
     pytest.param(kind, marks=pytest.mark.xdist_group(f"faults on {kind}"))
     for kind in ("sqlite", "postgres")
@@ -30,7 +30,7 @@ def audited(database: str) -> str:
 
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
-    """A Postgres that may be killed and started again."""
+    """A Postgres cluster that may be killed and started again."""
     with Cluster() as cluster:
         yield cluster
 
@@ -47,7 +47,7 @@ def shared_world(
 
 @pytest.fixture
 def world(shared_world: World) -> World:
-    """A service that runs, whatever the last test has done to it, with no jobs to watch over."""
+    """A running service without jobs, whatever the last test has done to it."""
     shared_world.start()
     shared_world.accepted.clear()
     shared_world.points.clear()

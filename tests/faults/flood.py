@@ -1,4 +1,4 @@
-"""Ten thousand tiny jobs, while a pool process is killed every second."""
+"""Ten thousand tiny jobs, while one pool process is killed per second."""
 
 from __future__ import annotations
 
@@ -30,7 +30,10 @@ BATCH = 500
 
 
 def flood(kind: str, jobs: int) -> Outcome:
-    """Queues the jobs, then lets them be worked off under fire, with the default periods."""
+    """Queues the jobs, then kills a pool process per second while they train.
+
+    The periods are the default ones.
+    """
     chance = random.Random(0)
     with open_world(kind, {}, POOL) as world:
         for start in range(0, jobs, BATCH):
@@ -66,7 +69,7 @@ def flood(kind: str, jobs: int) -> Outcome:
             "time": f"{took:.0f} s, {jobs / took:.0f} jobs/s",
         }
         return Outcome(
-            [line("F1 kill −9 a pool process a second", blows, world.accepted, complaints)],
+            [line("F1 kill −9 a pool process per second", blows, world.accepted, complaints)],
             complaints,
             figures,
         )

@@ -1,4 +1,4 @@
-"""The moment that the fence is for: two processes believe that one job is theirs."""
+"""The moment for which the fence exists: two processes believe that one job is theirs."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from tests.processes import until
 
 
 def let_two_claims_meet(world: World) -> str:
-    """Freezes a process for longer than its lease, and wakes it up while another has its job.
+    """Freezes a process for longer than its lease, and wakes it while another has its job.
 
-    Both have the same steps to write; the one whose lease ran out comes first.
+    Both processes have the same steps to write. The one whose lease ran out writes first.
     """
     point = "progress.before"
     world.points.arm(point, "freeze")
@@ -30,6 +30,6 @@ def let_two_claims_meet(world: World) -> str:
 
 
 def refused(world: World, id: str) -> bool:
-    """Whether a worker was told that the job is no longer its own."""
+    """Whether a worker was refused because the job is no longer its own."""
     lines = world.worker.log.read_text().splitlines()
     return any(id in line and "lost to another worker" in line for line in lines)

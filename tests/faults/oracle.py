@@ -1,8 +1,9 @@
-"""What must be true of jobs after whatever happened to them.
+"""The judge of all jobs after the faults.
 
-Every accepted job has ended; its history holds exactly the logged steps, once each; a job that
-succeeded has the numbers of an undisturbed run, to the bit; the events tell what the database
-saw, in order, and name the claim that ended it; the audit triggers saw nothing forbidden.
+Every accepted job has ended. Its history holds exactly the logged steps, once each. A job that
+succeeded has the same bits as an undisturbed run. The events agree with the changes that the
+database saw, in order, and name the claim that ended the job. The audit triggers recorded no
+fault.
 """
 
 from __future__ import annotations
@@ -29,12 +30,12 @@ ORDERLY = ("succeeded", "cancelled")
 
 
 class Undisturbed:
-    """What a specification gives when nothing happens to it.
+    """The results of a specification that is trained without faults.
 
     Attributes:
         history: every logged step.
-        sha256: of the final parameters; None when training diverges.
-        diverges_at: the step at which it does; None when it does not.
+        sha256: the checksum of the final parameters; None if training diverges.
+        diverges_at: the step at which training diverges; None if it does not.
     """
 
     def __init__(self, spec: JobSpec) -> None:
@@ -52,7 +53,7 @@ class Undisturbed:
 
 
 def undisturbed(spec: JobSpec) -> Undisturbed:
-    """Trained here, by the engine alone; once for all jobs that differ in their name only."""
+    """Trains here, with the engine alone, once for all jobs that differ only in their name."""
     return _undisturbed(spec.model_copy(update={"name": None}).model_dump_json())
 
 
@@ -72,12 +73,12 @@ class Complaint(NamedTuple):
 def judge(
     session: Session, ids: Iterable[str], endings: Sequence[str] = ORDERLY
 ) -> list[Complaint]:
-    """Looks at the jobs, which should have ended in one of `endings`, and at the whole audit."""
+    """Checks the jobs, which should have ended in one of `endings`, and the whole audit."""
     complaints: list[Complaint] = []
     for id in ids:
         job = session.scalars(select(Job).where(Job.id == id)).one_or_none()
         if job is None:
-            complaints.append(Complaint("lost", id, "was accepted and is not there"))
+            complaints.append(Complaint("lost", id, "was accepted but does not exist"))
             continue
         if job.state not in TERMINAL or job.state not in endings:
             why = f"is {job.state} at step {job.step}: {job.error_detail}"
@@ -92,7 +93,7 @@ def judge(
 
 
 def assert_kept(session: Session, ids: Iterable[str], endings: Sequence[str] = ORDERLY) -> None:
-    """The promise as an assertion."""
+    """Asserts that every promise was kept."""
     complaints = judge(session, ids, endings)
     assert not complaints, "\n".join(map(str, complaints))
 
@@ -108,10 +109,10 @@ def _of_history(session: Session, job: Job) -> Iterator[Complaint]:
     expected = undisturbed(spec)
     logged = [tuple(row) for row in expected.history if row.step < job.step]
     if steps != [row[0] for row in logged]:
-        why = f"has {len(steps)} rows at step {job.step}, should have {len(logged)}"
+        why = f"has {len(steps)} rows at step {job.step}, and should have {len(logged)}"
         yield Complaint("lost", job.id, why)
     elif rows != logged:
-        yield Complaint("unequal", job.id, "has another history than an undisturbed run")
+        yield Complaint("unequal", job.id, "has a different history from an undisturbed run")
     if job.state == "succeeded":
         result = parameters.get(session, job)
         flat = [
@@ -119,9 +120,9 @@ def _of_history(session: Session, job: Job) -> Iterator[Complaint]:
             for layer in parameters.unpack(result.data)
         ]
         if result.sha256 != hashlib.sha256(np.concatenate(flat).tobytes()).hexdigest():
-            yield Complaint("unequal", job.id, "has parameters that do not fit their checksum")
+            yield Complaint("unequal", job.id, "has parameters that do not match their checksum")
         if result.sha256 != expected.sha256:
-            yield Complaint("unequal", job.id, "has other parameters than an undisturbed run")
+            yield Complaint("unequal", job.id, "has different parameters from an undisturbed run")
 
 
 def _of_events(session: Session, job: Job) -> Iterator[Complaint]:
@@ -130,7 +131,7 @@ def _of_events(session: Session, job: Job) -> Iterator[Complaint]:
     seen = [entry.state for entry in audit.states(session, job.pk)]
     if [event.to_state for event in changes] != seen:
         kinds = [event.kind for event in changes]
-        yield Complaint("unordered", job.id, f"was {seen}, its events tell {kinds}")
+        yield Complaint("unordered", job.id, f"was {seen}, but its events are {kinds}")
     before = [None, *(event.to_state for event in changes[:-1])]
     if [event.from_state for event in changes] != before:
         yield Complaint("unordered", job.id, "has events that do not follow from one another")
@@ -138,7 +139,7 @@ def _of_events(session: Session, job: Job) -> Iterator[Complaint]:
 
 
 def _of_actors(job: Job, told: Sequence[Event]) -> Iterator[Complaint]:
-    """Only the newest claim may end or leave a running job, besides recovery."""
+    """Only the newest claim and recovery may end or release a running job."""
     claims = 0
     owner = None
     for event in told:
@@ -147,7 +148,7 @@ def _of_actors(job: Job, told: Sequence[Event]) -> Iterator[Complaint]:
             owner = event.actor
         elif event.from_state == "running" and event.to_state != "running":
             if event.actor not in (owner, "recovery"):
-                why = f"was {owner}'s when {event.actor} made it {event.to_state}"
+                why = f"belonged to {owner} when {event.actor} made it {event.to_state}"
                 yield Complaint("unordered", job.id, why)
             owner = None
     if claims != job.fence:

@@ -1,4 +1,4 @@
-"""What can be wrong with a database for a while."""
+"""Outages of a database: locked, down, or on a full disk."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class NoDisk(Exception):
 
 @contextmanager
 def locked(world: World) -> Iterator[None]:
-    """Somebody else has the tables to write."""
+    """Locks the tables against writers."""
     with world.sessions.begin() as session:
         if not world.settings.sqlite:
             session.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
@@ -35,7 +35,7 @@ def locked(world: World) -> Iterator[None]:
 
 @contextmanager
 def down(cluster: Cluster, end: signal.Signals) -> Iterator[None]:
-    """Postgres has ended: SIGINT in order, SIGQUIT as in a crash."""
+    """Stops Postgres for the block: SIGINT in order, SIGQUIT like a crash."""
     cluster.stop(end)
     try:
         yield
@@ -45,13 +45,13 @@ def down(cluster: Cluster, end: signal.Signals) -> Iterator[None]:
 
 @contextmanager
 def disk_full(world: World) -> Iterator[None]:
-    """The tables cannot grow.
+    """Lets the tables grow no more.
 
     Raises:
-        NoDisk: Postgres would need a small disk, and none can be mounted.
+        NoDisk: Postgres needs a small disk for this, and none can be mounted.
     """
     if world.cluster is None:
-        world.points.limit_pages(1)  # of SQLite's own: what it has is the least
+        world.points.limit_pages(1)  # SQLite takes the present size if that is larger
         try:
             yield
         finally:

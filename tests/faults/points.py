@@ -11,7 +11,7 @@ ALL_PAGES = 2**32 - 2
 
 
 class Points:
-    """The points of one test. `environ` makes a process look at them."""
+    """The points of one test. A process with `environ` in its environment looks at them."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -19,13 +19,13 @@ class Points:
         self.environ = {FOLDER: str(folder)}
 
     def arm(self, point: str, action: str) -> None:
-        """The first process to come to the point does it, once."""
+        """Lets the first process that reaches the point perform the action, once."""
         draft = self.folder / f"{point}.draft"
         draft.write_text(action)
         draft.rename(self.folder / point)
 
     def taken(self, point: str) -> list[int]:
-        """The processes that came to the point while it was armed."""
+        """The processes that reached the point while it was armed."""
         return [int(file.suffix[1:]) for file in self.folder.glob(f"{point}.taken.*")]
 
     def limit_pages(self, pages: int | None) -> None:
@@ -36,19 +36,19 @@ class Points:
             (self.folder / PAGES).write_text(str(pages))
 
     def clear(self) -> None:
-        """Forgets what was armed and taken."""
+        """Forgets all armed points and who reached them."""
         for file in self.folder.iterdir():
             file.unlink()
 
 
 def take(point: str) -> str | None:
-    """What to do at this point; None when nothing, or when another process was faster."""
+    """The action at this point; None if there is none or another process was faster."""
     folder = os.environ.get(FOLDER)
     if folder is None:
         return None
     armed = Path(folder) / point
     try:
-        # Read first: a file that was taken may be cleared away at any moment.
+        # Read first, because a file that was taken may be deleted at any moment.
         action = armed.read_text()
         armed.rename(Path(folder) / f"{point}.taken.{os.getpid()}")
     except FileNotFoundError:
@@ -57,7 +57,7 @@ def take(point: str) -> str | None:
 
 
 def page_limit() -> int:
-    """How many pages an SQLite file may have."""
+    """The number of pages that an SQLite file may have."""
     try:
         return int((Path(os.environ[FOLDER]) / PAGES).read_text())
     except FileNotFoundError:

@@ -18,7 +18,7 @@ HEADS = ("fault", "injected", "jobs", "lost", "doubled", "not bit-equal", "slowe
 
 @dataclass(frozen=True)
 class Line:
-    """What came of one kind of fault. `slowest` is None where nothing has to recover."""
+    """The results of one kind of fault. `slowest` is None if nothing has to recover."""
 
     fault: str
     injected: int
@@ -43,12 +43,12 @@ class Line:
 def line(
     fault: str, blows: Sequence[Blow], jobs: Collection[str], complaints: Iterable[Complaint]
 ) -> Line:
-    """Sums up blows and what the oracle has to say of the jobs that they struck."""
+    """Sums up blows and the complaints of the oracle about the jobs that they struck."""
     struck = set(jobs)
     broken: dict[str, set[str]] = {"lost": set(), "doubled": set(), "unequal": set()}
     for complaint in complaints:
         if complaint.job in struck:
-            # What is out of order was written by somebody who had no right to.
+            # An entry out of order was written by a process that no longer held the job.
             broken[complaint.kind.replace("unordered", "doubled")].add(complaint.job)
     seconds = [seconds for blow in blows for seconds in blow.seconds.values()]
     return Line(
@@ -63,7 +63,7 @@ def line(
 
 
 def table(lines: Iterable[Line]) -> str:
-    """In Markdown, padded so that it can be read as it is."""
+    """The lines as a table in Markdown, padded so that its source is readable too."""
     rows = [HEADS, *(line.cells() for line in lines)]
     widths = [max(len(row[i]) for row in rows) for i in range(len(HEADS))]
     texts = ["| " + " | ".join(pad(row, widths)) + " |" for row in rows]
@@ -77,6 +77,6 @@ def pad(row: Sequence[str], widths: Sequence[int]) -> list[str]:
 
 
 def publish(text: str) -> None:
-    """Puts the text where the documentation shows the last long run."""
+    """Replaces the results of the last long run in the documentation by the text."""
     page = PAGE.read_text()
     PAGE.write_text(PLACE.sub(lambda match: f"{match[1]}{text}\n{match[2]}", page))

@@ -2,13 +2,14 @@
 
     python -m tests.faults.saboteur celery --app worker.app worker …
 
-The program is the one that runs in service; the functions it calls are wrapped here, because
+The program is the one that runs in production. The functions it calls are wrapped here, because
 production code has no switch for any of this. A test arms a point by writing a file
-(`tests.faults.points`); the process that comes there first removes it and does what it says.
+(`tests.faults.points`). The first process that reaches the point removes the file and performs
+the action in it.
 
-Jobs may ask for a thing by their names: `poison` kills the process that trains it, `slow:5`
-takes that long for its first slice, and `pace:0.05` sleeps that long after each slice, so that
-many jobs can run at once for as long as a test needs, on a few cores.
+The name of a job can ask for more. `poison` kills the process that trains the job. `slow:5` takes
+five seconds for the first slice. `pace:0.05` sleeps 0.05 s after each slice, so that many jobs
+can run at once on a few cores for as long as a test needs.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ from service.store.claims import Claim
 from service.store.clock import DatabaseTime
 from tests.faults import audit, points, unfenced
 
-# What reads and writes, by the name of its points: `.before`, `.after`, `.committed`.
+# The functions that read and write, by the name of their points: `.before`, `.after`, `.committed`.
 REPOSITORY: dict[str, tuple[Any, str]] = {
     "claim": (claims, "claim"),
     "progress": (claims, "record_progress"),
@@ -65,19 +66,19 @@ REPOSITORY: dict[str, tuple[Any, str]] = {
 
 
 def reach(point: str, session: Session | None = None) -> None:
-    """Does what the test wants at this point, if anything."""
+    """Performs the action that the test has armed at this point, if any."""
     action = points.take(point)
     if action is not None:
         ACTIONS[action](session)
 
 
 def lose_answer(_: Session | None) -> None:
-    """What a driver reports when the connection breaks between the COMMIT and its answer."""
+    """Raises the error of a driver whose connection breaks between the COMMIT and its answer."""
     raise OperationalError("COMMIT", None, sqlite3.OperationalError("disk I/O error"))
 
 
 def outstay(session: Session | None) -> None:
-    """Stands idle in a transaction until Postgres ends it."""
+    """Stays idle in a transaction until Postgres ends it."""
     assert session is not None
     session.execute(text("SET LOCAL idle_in_transaction_session_timeout = '20ms'"))
     time.sleep(0.3)
@@ -151,7 +152,7 @@ def wrap_clock() -> None:
 
 
 def limit_pages() -> None:
-    """A full disk: SQLite then refuses to let the file grow."""
+    """Lets SQLite refuse to grow its file, as on a full disk."""
 
     @event.listens_for(Engine, "begin")
     def limit(connection: Connection) -> None:
@@ -160,7 +161,7 @@ def limit_pages() -> None:
 
 
 def start_cold() -> None:
-    """Spares a worker the import of scikit-learn and the compiled kernels before it is ready."""
+    """Lets a worker become ready without importing scikit-learn and loading compiled kernels."""
     import worker.app
 
     worker.app.WARM_UP |= {"dataset": {"kind": "xor", "n_samples": 4}, "executor": "scalar"}

@@ -1,4 +1,4 @@
-"""A service under load that is struck again and again, and how long its jobs take to go on.
+"""A service under load that is struck again and again, and how long its jobs take to resume.
 
 `Soak` keeps more than twenty jobs running, strikes (`tests.faults.blows`), and watches each job
 that was struck until it has a new checkpoint or has ended.
@@ -30,15 +30,15 @@ AWAY = (DBAPIError, PoolTimeout)
 WATCH_SECONDS = 0.1
 
 EXECUTORS = ("native", "scalar")
-# So many different jobs of each, whose undisturbed runs are computed once.
+# Different jobs per executor; the undisturbed run of each is computed once.
 SEEDS = 6
 
 
 @dataclass
 class Blow:
-    """One fault that was injected: the jobs it struck, and after how long each went on.
+    """One fault that was injected: the jobs it struck, and how long each took to resume.
 
-    A job that is struck again before it went on is timed from there.
+    A job that is struck again before it has resumed is timed from the later blow.
     """
 
     fault: str
@@ -88,7 +88,7 @@ class Soak:
     # Load
 
     def post(self, spec: JobSpec) -> str:
-        """Submits as a careful client does: the same key until there is an answer."""
+        """Submits as a careful client does: with the same key until there is a response."""
         key = uuid.uuid4().hex
         while not self._stop.is_set():
             with suppress(httpx.TransportError):
@@ -138,12 +138,12 @@ class Soak:
         return blow
 
     def pending(self) -> set[str]:
-        """Jobs that were struck and have not gone on since."""
+        """Jobs that were struck and have not resumed since."""
         return {id for blow in list(self.blows) for id in blow.pending}
 
     @contextmanager
     def outage(self) -> Iterator[None]:
-        """A time in which nothing can go on; it is not counted against earlier blows."""
+        """A time in which no job can continue; it does not count in the times of earlier blows."""
         interval = [time.monotonic(), float("inf")]
         self._outages.append(interval)
         try:
@@ -155,25 +155,25 @@ class Soak:
         return sum(max(0.0, min(end, until) - max(start, since)) for start, end in self._outages)
 
     def victims(self) -> list[Job]:
-        """Running jobs that are not lying on the ground already, in random order."""
+        """Running jobs that are not struck already, in random order."""
         down = self.pending()
         able = [job for job in self.running() if job.id not in down and job.step > 0]
         self.random.shuffle(able)
         return able
 
     def victim(self) -> Job:
-        """One of them, as soon as there is one."""
+        """A job from `victims`, as soon as there is one."""
         while True:
             for job in self.victims():
                 return job
             self.run_for(WATCH_SECONDS)
 
     def process_of(self, job: Job) -> int:
-        """The pool process that trains it."""
+        """The pool process that trains the job."""
         return int(str(job.worker).rpartition(":")[2])
 
     def expect_failure(self, fault: str, id: str, code: str) -> None:
-        """Notes a job that is a fault itself and has to fail with this code."""
+        """Notes a job that is a fault itself and must fail with this code."""
         self.blows.append(Blow(fault, time.monotonic(), {}))
         self.expected[id] = (fault, code)
 
@@ -183,11 +183,11 @@ class Soak:
         return [job.id for job in self.running() if self.process_of(job) in wanted]
 
     def later(self, seconds: float, action: Callable[[], object]) -> None:
-        """Has `run_for` do something when the time comes."""
+        """Lets `run_for` perform the action after this many seconds."""
         self._later.append((time.monotonic() + seconds, action))
 
     def run_for(self, seconds: float) -> None:
-        """Lets the service run, and does what was put off until now."""
+        """Lets the service run, and performs the postponed actions that are due."""
         until = time.monotonic() + seconds
         while True:
             if self._error is not None and not self._stop.is_set():
@@ -201,7 +201,7 @@ class Soak:
             self._stop.wait(min(0.05, until - now))
 
     def settle(self, seconds: float) -> None:
-        """Lets every struck job go on."""
+        """Waits until every struck job has resumed."""
         deadline = time.monotonic() + seconds
         while (self._later or self.pending()) and time.monotonic() < deadline:
             self.run_for(WATCH_SECONDS)

@@ -1,4 +1,4 @@
-"""Jobs for the fault tests: a fraction of a second of arithmetic, for as long as it takes."""
+"""Jobs for the fault tests: little arithmetic, stretched by sleeping to any length."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import math
 
 from engine.spec import JobSpec
 
-STEPS_A_SLICE = 4
+STEPS_PER_SLICE = 4
 LONGEST_SLEEP_SECONDS = 0.1
 
 
 def make_spec(seconds: float = 0.0, *, seed: int = 0, executor: str = "scalar") -> JobSpec:
-    """A job that takes about `seconds`, nearly all of them asleep between short slices."""
+    """A job that takes about `seconds` and sleeps nearly all of them between short slices."""
     slices = max(50, math.ceil(seconds / LONGEST_SLEEP_SECONDS))
     return JobSpec.model_validate(
         {
@@ -24,10 +24,10 @@ def make_spec(seconds: float = 0.0, *, seed: int = 0, executor: str = "scalar") 
             "loss": {"kind": "mse", "l2": 1e-4},
             "optimizer": {"learning_rate": 0.05, "momentum": 0.9},
             "training": {
-                "steps": slices * STEPS_A_SLICE,
+                "steps": slices * STEPS_PER_SLICE,
                 "batch_size": 3,
                 "seed": seed,
-                "checkpoint_every": STEPS_A_SLICE,
+                "checkpoint_every": STEPS_PER_SLICE,
             },
             "executor": executor,
         }
@@ -41,7 +41,7 @@ def make_tiny_spec(seed: int = 0) -> JobSpec:
 
 
 def make_slow(seconds: float) -> JobSpec:
-    """A job whose first slice takes so long."""
+    """A job whose first slice takes this number of seconds."""
     return make_spec().model_copy(update={"name": f"slow:{seconds:g}"})
 
 

@@ -1,4 +1,4 @@
-"""Requests that come twice, at once, or whose process dies in the middle."""
+"""Requests that arrive twice, at the same time, or whose process dies in the middle."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_f17_an_api_that_dies_between_commit_and_publish_keeps_its_job(world: Wo
     world.await_api()
     with world.sessions.begin() as session:
         stored = session.scalars(select(Job).order_by(Job.pk.desc()).limit(1)).one()
-    # Nobody knows of the job but recovery.
+    # Only recovery knows of the job.
     world.await_state(stored.id, "succeeded")
     again = world.post(spec, **key)
     assert (again.status_code, again.json()["id"]) == (201, stored.id)

@@ -1,4 +1,4 @@
-"""A broker that is killed, emptied, frozen, absent, or says everything a hundred times."""
+"""A broker that is killed, emptied, frozen or absent, or delivers a message a hundred times."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.processes import until
 
 
 def test_f6_a_broker_that_loses_everything_loses_no_job(world: World) -> None:
-    # Four run, the others wait in the broker when it dies with all that it knew.
+    # Four jobs run. The messages of the others wait in the broker and are lost when it dies.
     ids = world.put(*(make_spec(1, seed=seed) for seed in range(12)))
     world.await_steps(*ids[:4])
     world.broker.kill()

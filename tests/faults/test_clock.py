@@ -1,4 +1,4 @@
-"""The database's clock jumps by an hour, forward or back, under running jobs."""
+"""The database's clock jumps by an hour, forward or back, while jobs run."""
 
 from __future__ import annotations
 

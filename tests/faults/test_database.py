@@ -1,4 +1,4 @@
-"""A database that is locked, restarted or full, or that does not answer to a COMMIT."""
+"""A database that is locked, restarted or full, or that does not confirm a COMMIT."""
 
 from __future__ import annotations
 
@@ -83,12 +83,12 @@ def test_f12_a_wire_that_breaks_between_a_commit_and_its_answer(
 )
 @pytest.mark.parametrize("shared_world", ["postgres"], indirect=True)
 def test_f12_a_transaction_that_postgres_ends_is_tried_again(world: World, point: str) -> None:
-    # As happens to a process that is frozen in a transaction for longer than ten seconds.
+    # This happens to a process that is frozen in a transaction for longer than ten seconds.
     world.points.arm(point, "outstay")
 
     [id] = world.put(make_spec(0.5))
 
-    until(lambda: world.points.taken(point), 20, "a transaction stands idle")
+    until(lambda: world.points.taken(point), 20, "a transaction is idle")
     world.assert_kept()
     assert world.job(id).attempt == 1
 
@@ -140,13 +140,13 @@ def test_f13_a_full_disk_costs_a_pause(world: World) -> None:
 
     try:
         with disk_full(world):
-            # What was freed on a page a moment ago may still take a job or two.
+            # Space that was freed a moment ago may still hold one or two jobs.
             answers: list[httpx.Response] = []
             until(lambda: refused(world, answers), 20, "the disk is full")
             assert_asks_for_patience(answers[-1])
             assert world.http.get(f"/v1/jobs/{ids[0]}").status_code == 200
     except NoDisk:
-        pytest.skip("a full disk under Postgres: no small one can be mounted here")
+        pytest.skip("no small disk for Postgres can be mounted here")
 
     assert world.post(make_spec(0.5)).status_code == 201
     world.assert_kept()

@@ -1,4 +1,4 @@
-"""Jobs that are the fault themselves, and checkpoints that were damaged."""
+"""Jobs that are the fault themselves, and damaged checkpoints."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_a_slice_that_takes_longer_than_the_lease_keeps_its_job(world: World) ->
 def test_f18_a_damaged_checkpoint_costs_time_and_no_number(world: World, damaged: str) -> None:
     [id] = world.put(make_spec(2))
     world.await_steps(id)
-    world.points.arm("progress.before", "freeze")  # nothing is written while the disk rots
+    world.points.arm("progress.before", "freeze")  # so that nothing else is written
     [frozen] = until(lambda: world.points.taken("progress.before"), 20, "frozen")
     pk = world.job(id).pk
     with world.sessions.begin() as session:
@@ -57,7 +57,7 @@ def test_f18_a_damaged_checkpoint_costs_time_and_no_number(world: World, damaged
     assert world.job(id).attempt == 2
 
 
-def test_f19_a_loss_that_is_no_number_ends_the_job_as_diverged(world: World) -> None:
+def test_f19_a_loss_that_is_not_a_number_ends_the_job_as_diverged(world: World) -> None:
     spec = make_diverging_spec()
     expected = oracle.undisturbed(spec).diverges_at
     assert expected is not None

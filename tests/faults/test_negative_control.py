@@ -1,4 +1,4 @@
-"""The suite with the fence taken out of the service: it must fail, or it proves nothing."""
+"""The suite without the fence of the service: it must fail, or it proves nothing."""
 
 from __future__ import annotations
 

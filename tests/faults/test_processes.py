@@ -1,4 +1,4 @@
-"""Processes that are killed, frozen or told to go."""
+"""Processes that are killed, frozen or told to stop."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_f4_a_frozen_process_that_wakes_up_does_no_harm(world: World) -> None:
     assert refused(world, id)
 
 
-def test_f5_a_worker_that_is_told_to_go_puts_its_jobs_back(world: World) -> None:
+def test_f5_a_worker_that_is_told_to_stop_puts_its_jobs_back(world: World) -> None:
     ids = world.put(*(make_spec(2, seed=seed) for seed in range(4)))
     world.await_steps(*ids)
 

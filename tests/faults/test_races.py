@@ -1,6 +1,6 @@
-"""Two that want the same job at the same moment: exactly one of them gets it.
+"""A cancellation and the end of a job in the same moment: exactly one of them wins.
 
-GRADSERVE_TEST_RACES sets how often.
+GRADSERVE_TEST_RACES sets the number of races.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def test_f15_a_cancel_that_races_completion_wins_or_is_refused(
             with sessions.begin() as session:
                 state = jobs.get(session, ids[-1]).state
             outcomes[won, state] += 1
-            # Steers towards the moment at which either may win.
+            # Moves the delay towards the moment at which either of them may win.
             delay = delay * 1.2 if won else delay / 1.2
 
     assert set(outcomes) == {(True, "cancelled"), (False, "succeeded")}, outcomes

@@ -1,8 +1,8 @@
-"""Jobs, workers, recovery and people in any order, against a model of a few pages.
+"""Actions of jobs, workers, recovery and people in random order, compared with a small model.
 
-Hypothesis chooses who does what next, at what time, with which claim, old ones included, and
-whether the transaction commits or its process dies. After each action the tables must be what
-the model says, and at the end every job must still be able to end.
+Hypothesis chooses the next action, its time, its claim (which may be an old one), and whether the
+transaction commits or its process dies. After each action the tables must agree with the model.
+In the end it must still be possible to end every job.
 
 GRADSERVE_TEST_EXAMPLES sets the number of runs.
 """
@@ -60,7 +60,7 @@ LEASE_SECONDS = 20.0
 REPUBLISH_SECONDS = 15.0
 SLACK_SECONDS = recovery.CLOCK_SLACK_SECONDS
 
-# The clock that all functions are given: a number in a table, set by the test.
+# The clock that all functions read: a number in a table, which the test sets.
 NOW = literal_column("(SELECT ahead FROM audit_clock)", Double())
 
 SPEC = JobSpec.model_validate(
@@ -86,7 +86,7 @@ def row(step: int) -> HistoryRow:
 
 @dataclass(eq=False)
 class Known:
-    """What the model knows of a job. `checkpoints` maps a step to whether it is retained."""
+    """The model of one job. `checkpoints` maps a step to whether it is retained."""
 
     id: str
     published_at: float | None
@@ -113,7 +113,7 @@ class Known:
 
 @dataclass(eq=False)
 class Hand:
-    """A worker's hand on a job: its claim, and how far it believes the job to be."""
+    """A worker's hold on a job: its claim, and the step at which it believes the job to be."""
 
     claim: Claim
     job: Known
@@ -152,7 +152,10 @@ class Service(RuleBasedStateMachine):
         allowed: bool = True,
         crash: bool = False,
     ) -> tuple[T] | None:
-        """What the work returned; None when it was not committed. `allowed`: not LeaseLost."""
+        """The result of the work; None if it was not committed.
+
+        `allowed` says whether the claim still holds its job, so that LeaseLost is an error.
+        """
         try:
             with self.sessions.begin() as session:
                 audit.set_clock(session, self.now)
@@ -161,17 +164,17 @@ class Service(RuleBasedStateMachine):
                 else:
                     with audit.writing_as(session, hand.claim.fence):
                         value = work(session)
-                assert allowed, "a claim that is over was let in"
+                assert allowed, "a claim that is over was allowed to write"
                 if crash:
                     raise Crash
         except LeaseLost:
-            assert not allowed, "a claim was refused its own job"
+            assert not allowed, "a claim that holds its job was refused"
             return None
         except Crash:
             return None
         return (value,)
 
-    # More would only make it rarer that two actions meet at one job.
+    # With more jobs, two actions would meet at the same job less often.
     @precondition(lambda self: len(self.known) < MOST_JOBS)
     @rule(target=all_jobs)
     def submit(self) -> Known:
@@ -354,7 +357,7 @@ class Service(RuleBasedStateMachine):
 
     @rule(target=hands, job=all_jobs)
     def change_hands(self, job: Known) -> Any:
-        """The worker stays silent until the job is another's; its old hand is still about."""
+        """Gives a silent worker's job to another worker, while the old claim still exists."""
         self.now += LEASE_SECONDS + 1
         self.free(100, False)
         return self.claim(job, False)
@@ -404,7 +407,7 @@ class Service(RuleBasedStateMachine):
             assert not audit.faults(session)
 
     def teardown(self) -> None:
-        """However it stands, time, recovery and workers that live bring every job to an end."""
+        """Lets time, recovery and living workers bring every job to its end."""
         self.now += 2 * LEASE_SECONDS + 7200
         self.free(10_000, False)
         for job in self.known:
@@ -425,13 +428,13 @@ class Service(RuleBasedStateMachine):
 def sessions(audited: str) -> Iterator[sessionmaker[Session]]:
     engine = make_engine(Settings(database_url=audited), "worker")
     if engine.dialect.name == "sqlite":
-        # No power cut is played here, and waiting for the disk is most of the time.
+        # The test has no power cuts, and waiting for the disk would take most of the time.
         event.listen(engine, "connect", lambda c, _: c.execute("PRAGMA synchronous=OFF"))
     yield make_sessions(engine)
     engine.dispose()
 
 
-# The tables themselves refuse some of what only the fence keeps from being tried.
+# Without the fence some writes are attempted that the tables themselves refuse.
 CONTRADICTION = (AssertionError, IntegrityError)
 
 

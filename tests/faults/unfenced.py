@@ -1,7 +1,7 @@
-"""The negative control: claims whose condition of ownership has been taken away.
+"""The negative control: claims without their condition of ownership.
 
-A suite that still passes with these would prove nothing. Production code has no switch for it:
-the statements are rebuilt here.
+A suite that still passes with these claims would prove nothing. Production code has no switch for
+this, so the statements are rebuilt here.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from sqlalchemy import Integer, bindparam, select
 
 from service.store import claim_statements
 
-# `fence`: any running claim may write, as long as it is at the job's step. `guard`: anybody may.
+# `fence`: any claim may write to a running job if it is at the job's step. `guard`: any may write.
 WAYS = ("fence", "guard")
 
 CACHED = (
@@ -29,7 +29,7 @@ CACHED = (
 
 
 def remove(without: str) -> None:
-    """Takes the condition out of every statement of this process."""
+    """Removes the condition from every statement of this process."""
     jobs = claim_statements.jobs
     always = bindparam("of_fence", type_=Integer()) == bindparam("of_fence", type_=Integer())
     held: tuple[Any, ...] = (jobs.pk == bindparam("of_pk"), always)

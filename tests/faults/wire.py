@@ -1,4 +1,4 @@
-"""A wire between Postgres and its clients that can be cut just before COMMIT is answered."""
+"""A wire between Postgres and its clients that can be cut just before a COMMIT is confirmed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ COMMITTED = b"C\x00\x00\x00\x0bCOMMIT\x00"
 class Wire:
     """Passes everything on, in both directions, until it is told to cut.
 
-    `folder` is what clients give as host; `server` is the folder of Postgres's socket.
+    Clients name `folder` as their host; `server` is the folder of Postgres's socket.
     """
 
     def __init__(self, folder: Path, server: Path) -> None:
@@ -40,7 +40,7 @@ class Wire:
         self._listener.close()
 
     def cut_at_commit(self) -> None:
-        """The next COMMIT on any connection is done and its answer lost."""
+        """Lets the next COMMIT on any connection take place and its answer be lost."""
         self._armed.release()
 
     def _accept(self) -> None:

@@ -1,9 +1,8 @@
 """The whole service as processes, small and quick, to be broken by tests.
 
-API, worker and recovery run with the command lines of
-`service.run.programs`, through the saboteur; the
-broker is a real Valkey, the database a real SQLite file or Postgres. Lease, recovery and publish
-periods are a tenth of the defaults, unless a test is about the defaults.
+API, worker and recovery run through the saboteur, with the command lines of
+`service.run.programs`. The broker is a real Valkey, the database a real SQLite file or Postgres.
+The periods (`QUICK`) are a fraction of the defaults, unless a test is about the defaults.
 """
 
 from __future__ import annotations
@@ -53,7 +52,7 @@ SABOTEUR = (sys.executable, "-P", "-m", "tests.faults.saboteur")
 
 
 class Broker:
-    """A Valkey that can be killed, started again where it was, and frozen."""
+    """A Valkey that can be killed, started again at the same address, and frozen."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -61,12 +60,12 @@ class Broker:
         self.url = self._server.url
 
     def start(self) -> None:
-        """Nothing when it runs."""
+        """Starts the server unless it is running."""
         if self._server.process.poll() is not None:
             self._server = servers.start_valkey(self._folder)
 
     def kill(self) -> None:
-        """kill −9; nothing that was queued is on disk."""
+        """Kills with −9. The queue is lost, because none of it is on disk."""
         self._server.stop(signal.SIGKILL)
 
     @contextmanager
@@ -84,7 +83,7 @@ class Broker:
 
 @dataclass(frozen=True)
 class Program:
-    """A running program with everything that it forked."""
+    """A running program with all the processes that it forked."""
 
     role: str
     process: subprocess.Popen[bytes]
@@ -100,17 +99,17 @@ class Program:
         return self.process.poll() is None and alive(self.pid)
 
     def kill(self) -> None:
-        """kill −9 of the program itself; what it forked has to find out."""
+        """Kills the program itself with −9; the processes that it forked must notice."""
         self.process.kill()
         self.process.wait()
 
     def stop(self, seconds: float) -> None:
-        """SIGTERM; fails when it takes longer."""
+        """Sends SIGTERM, and fails if the program takes longer than this to end."""
         self.process.terminate()
         self.process.wait(seconds)
 
     def end(self) -> None:
-        """Leaves nothing of it behind."""
+        """Kills the program and all that it forked."""
         with suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGCONT)
             os.killpg(self.pid, signal.SIGKILL)
@@ -118,9 +117,9 @@ class Program:
 
 
 class World:
-    """One service. `accepted` are the jobs that it has promised to bring to an end.
+    """One service. `accepted` holds the jobs that it has promised to bring to an end.
 
-    Its database has been migrated and is audited; `cluster` is the Postgres that it stands on.
+    Its database is migrated and audited; `cluster` is the Postgres that it uses, if any.
     """
 
     def __init__(
@@ -182,7 +181,7 @@ class World:
     # Programs
 
     def start(self) -> None:
-        """Starts what does not run: database server, broker, recovery, worker, API."""
+        """Starts each part that is not running: database server, broker, recovery, worker, API."""
         if self.cluster is not None:
             self.cluster.start()
         self.broker.start()
@@ -254,7 +253,7 @@ class World:
     # Jobs
 
     def post(self, spec: JobSpec, **headers: str) -> httpx.Response:
-        """POST /v1/jobs; an accepted job counts as promised."""
+        """Sends POST /v1/jobs and notes an accepted job as promised."""
         answer = self.http.post(
             "/v1/jobs",
             content=spec.model_dump_json(),
@@ -286,7 +285,7 @@ class World:
         return self.job(id)
 
     def await_steps(self, *ids: str, seconds: float = 30) -> None:
-        """Until each job has been running and has a checkpoint."""
+        """Waits until each job has been running and has a checkpoint."""
         until(lambda: all(self.job(id).step > 0 for id in ids), seconds, "steps")
 
     def await_claim(self, id: str, fence: int, seconds: float = 30) -> None:
@@ -294,7 +293,7 @@ class World:
         until(lambda: self.job(id).fence >= fence, seconds, f"claim {fence} of {id}")
 
     def await_end(self, seconds: float = 60) -> None:
-        """Until every accepted job has ended."""
+        """Waits until every accepted job has ended."""
         unfinished = (
             select(func.count())
             .select_from(Job)
@@ -308,11 +307,11 @@ class World:
         until(all_ended, seconds, "all jobs have ended")
 
     def await_quiet(self) -> None:
-        """Until the workers have taken every message."""
+        """Waits until the workers have taken every message."""
         until(lambda: waiting(self.publisher) == 0, 30, "no message waits")
 
     def assert_kept(self, endings: Sequence[str] = oracle.ORDERLY) -> None:
-        """Every accepted job ends, and as the promise says."""
+        """Waits for the end of every accepted job, and asserts that every promise was kept."""
         self.await_end()
         with self.sessions.begin() as session:
             oracle.assert_kept(session, self.accepted, endings)
@@ -332,7 +331,7 @@ class World:
 def make_audited_database(folder: Path, cluster: Cluster | None) -> str:
     """The address of a new database with our tables and the audit's triggers.
 
-    A file in the folder, or a database on the cluster.
+    It is a file in the folder, or a database on the cluster if there is one.
     """
     url = cluster.make_database() if cluster else f"sqlite:///{folder}/gradserve.db"
     settings = Settings(database_url=url)

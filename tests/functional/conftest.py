@@ -1,4 +1,4 @@
-"""`gradserve up` as a person runs it: in a shell, in some folder, on a free port."""
+"""`gradserve up` as a person runs it: from a shell, in any folder, on a free port."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from tests.processes import running_in, until
 
 GRADSERVE = Path(sysconfig.get_path("scripts")) / "gradserve"
 
-# The watchdog's grace and a bit.
+# A little longer than the watchdog's grace.
 GONE_SECONDS = 15.0
 
 
 class Up:
-    """A running `gradserve up`; `folder` is where it was typed, `data` its data folder."""
+    """A running `gradserve up`; `folder` is its working folder, `data` its data folder."""
 
     def __init__(
         self, folder: Path, data: Path, environ: Mapping[str, str], options: Sequence[str] = ()
@@ -61,7 +61,7 @@ class Up:
         return self
 
     def part(self, name: str) -> int:
-        """The process id of a part, 0 while it has none."""
+        """The process id of a part, or 0 while it has no process."""
         mark = {
             "broker": "valkey-server",
             "api": "gunicorn",
@@ -103,12 +103,12 @@ class Up:
         return self.process.wait(30)
 
     def leftovers(self) -> list[str]:
-        """Processes and sockets that should not be there any more."""
+        """Processes and sockets that should no longer exist."""
         sockets = [str(path) for path in self.folder.rglob("*") if path.is_socket()]
         return [*running_in(self.folder).values(), *sockets]
 
     def clear(self) -> None:
-        """Whatever the test found: nothing stays."""
+        """Stops everything, whatever the result of the test."""
         for pid in [self.process.pid, *running_in(self.folder)]:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
@@ -120,7 +120,7 @@ Start = Callable[..., Up]
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
-    """Starts `gradserve up`, on `folder/var` unless told otherwise; extra names are settings."""
+    """Starts `gradserve up`, with `folder/var` as the default data folder and extra settings."""
     if sys.platform != "linux":
         pytest.skip("looks into /proc")
     started: list[Up] = []

@@ -1,4 +1,4 @@
-"""`gradserve up` when it cannot: one sentence, an exit code, nothing left behind."""
+"""`gradserve up` when it cannot start: one sentence, an exit code, and nothing left behind."""
 
 from __future__ import annotations
 
@@ -82,13 +82,13 @@ def test_a_file_in_place_of_the_folder(refusal: Refusal, tmp_path: Path) -> None
 
 
 def heed_modes() -> None:
-    """Lets the program that follows write no more than modes allow, also when root runs it."""
+    """Makes the following program respect file modes, even if root runs it."""
     if os.geteuid() == 0:
         assert ctypes.CDLL(None).prctl(PR_CAPBSET_DROP, CAP_DAC_OVERRIDE, 0, 0, 0) == 0
 
 
 def take_no_byte() -> None:
-    """Any write to a file fails, as it does on a full disk."""
+    """Makes every write to a file fail, as on a full disk."""
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
 
 
@@ -153,7 +153,7 @@ def test_a_database_of_a_newer_version(refusal: Refusal, tmp_path: Path) -> None
     assert "upgrade gradserve" in sentence
 
 
-def test_a_file_that_is_no_database(refusal: Refusal, tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_database(refusal: Refusal, tmp_path: Path) -> None:
     (tmp_path / "var").mkdir()
     (tmp_path / "var" / "gradserve.db").write_bytes(b"not a database" * 100)
 
@@ -179,7 +179,7 @@ def test_a_database_that_does_not_answer(refusal: Refusal, tmp_path: Path) -> No
     assert "the database cannot be used" in sentence
 
 
-def test_a_database_of_the_broker_that_is_no_number(refusal: Refusal) -> None:
+def test_a_database_of_the_broker_that_is_not_a_number(refusal: Refusal) -> None:
     assert "GRADSERVE_BROKER_URL" in refusal(GRADSERVE_BROKER_URL="redis://127.0.0.1:1/abc")
 
 

@@ -1,4 +1,4 @@
-"""`gradserve up`: a job from the POST to the result, and an end that leaves nothing."""
+"""`gradserve up`: a job from the POST to the result, and a stop that leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.processes import running_in, until
 
 @cache
 def undisturbed(name: str) -> tuple[list[tuple[int, float]], str]:
-    """Steps and losses of a run without a service, and the parameters' SHA-256."""
+    """The steps and losses of a run without a service, and the SHA-256 of its parameters."""
     job = JobSpec.model_validate({"long": LONG, "short": SHORT}[name])
     losses: list[tuple[int, float]] = []
     for progress in train(job):
@@ -38,7 +38,7 @@ def assert_as_undisturbed(up: Up, id: str) -> None:
 
 
 def test_a_job_trains_and_can_be_watched(start: Start, tmp_path: Path) -> None:
-    # A folder that happens to be called like one of our packages must not get in the way.
+    # A folder that has the name of one of our packages must not matter.
     for name in ("worker", "service"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "__init__.py").write_text("raise SystemExit('the wrong package')")
@@ -57,7 +57,7 @@ def test_a_job_trains_and_can_be_watched(start: Start, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
-def test_it_ends_without_leftovers_and_goes_on_where_it_was(
+def test_it_ends_without_leftovers_and_resumes_where_it_was(
     start: Start, number: signal.Signals
 ) -> None:
     up = start(GRADSERVE_LEASE_SECONDS="3").wait_until_up()
@@ -72,7 +72,7 @@ def test_it_ends_without_leftovers_and_goes_on_where_it_was(
     assert up.err == ""
     if number != signal.SIGKILL:
         assert up.leftovers() == []
-    # At once after a kill: the next start waits until the remains are gone.
+    # Started at once after a kill, the next one waits until the old processes are gone.
     again = start(GRADSERVE_LEASE_SECONDS="3").wait_until_up()
     assert time.monotonic() - asked < GONE_SECONDS + 10
     for id in [*running, waiting]:
@@ -118,7 +118,7 @@ def test_a_stop_while_it_starts(start: Start) -> None:
     assert up.leftovers() == []
 
 
-def test_a_second_signal_ends_the_patience(up: Up) -> None:
+def test_a_second_signal_stops_it_at_once(up: Up) -> None:
     os.kill(up.part("worker"), signal.SIGSTOP)
     up.process.send_signal(signal.SIGINT)
     until(lambda: not up.part("api"), 10, "the stop has begun")

@@ -1,4 +1,4 @@
-"""The watchdog alone: the end of its pipe is the death of its parent."""
+"""The watchdog alone: the end of its pipe means that its parent is dead."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_it_stops_what_was_started_and_removes_what_was_left(tmp_path: Path) -> 
     assert not leftover.parent.exists()
 
 
-def test_it_lets_be_what_has_ended(tmp_path: Path) -> None:
+def test_it_leaves_alone_what_has_ended(tmp_path: Path) -> None:
     survivor = start(OBEDIENT)
     started = time.monotonic()
 

@@ -1,4 +1,4 @@
-"""The whole service, as a person starts it, for the tests of what talks to it."""
+"""The whole service, started as a person starts it, for the tests of its clients."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ def service_url() -> Iterator[str]:
 
 @pytest.fixture
 def service(service_url: str) -> Iterator[Gradserve]:
-    """A client; what a test leaves unfinished does not keep the only worker from the next."""
+    """A client. Jobs that a test leaves unfinished are cancelled, as there is only one worker."""
     with Gradserve(service_url) as client:
         yield client
         for state in ("queued", "running", "paused"):
             for job in client.list(state=state, limit=1000):
-                with suppress(ClientError):  # it may end by itself meanwhile
+                with suppress(ClientError):  # it may have ended by itself
                     client.cancel(job["id"])

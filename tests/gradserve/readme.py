@@ -1,4 +1,4 @@
-"""The README as data: its code blocks, each with the output that the page shows below it."""
+"""The code blocks of the README, each with the output that the page shows below it."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ class Block(NamedTuple):
     language: str
     code: str
     output: str | None
-    """The shown output, in which … stands for any text."""
+    """The output that the page shows, in which … stands for any text; None if it shows none."""
 
 
 def blocks(heading: str) -> list[Block]:
-    """The blocks of one section in order."""
+    """The blocks of one section, in order."""
     (section,) = re.findall(rf"^## {heading}\n(.*?)(?=^## |\Z)", README, re.MULTILINE | re.DOTALL)
     found: list[Block] = []
     for language, text in FENCE.findall(section):
@@ -32,6 +32,6 @@ def blocks(heading: str) -> list[Block]:
 
 
 def matches(shown: str, printed: str) -> bool:
-    """Whether the output is what the page shows."""
+    """Whether the printed output matches the page."""
     pattern = ".*".join(re.escape(part) for part in shown.rstrip("\n").split("…"))
     return re.fullmatch(pattern, printed.rstrip("\n"), re.DOTALL) is not None

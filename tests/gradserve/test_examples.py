@@ -1,4 +1,4 @@
-"""Each example is a valid job, and learns what it is about."""
+"""Each example is a valid job and learns its task."""
 
 from pathlib import Path
 
@@ -9,8 +9,8 @@ from engine.train import HistoryRow, train
 from gradserve.cli.job_file import read_job
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-# Highest loss and lowest score (accuracy, or R² in a regression) at the last step, of the
-# validation rows where there are some.
+# The highest loss and the lowest score (accuracy, or R² in a regression) at the last step, on the
+# validation rows if there are some.
 LEARNED = {
     "digits": (0.2, 0.96),
     "lecture": (0.01, 0.99),

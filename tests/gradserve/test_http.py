@@ -18,7 +18,7 @@ Answer = tuple[int, dict[str, str], str]
 
 
 class Scripted(ThreadingHTTPServer):
-    """Gives its answers one after the other, the last one again and again."""
+    """A server that gives its answers one after the other and repeats the last one."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
@@ -176,7 +176,7 @@ def test_a_service_that_does_not_answer_is_given_up() -> None:
 
 
 @pytest.mark.parametrize("url", ["", "localhost:8000", "ftp://localhost", "http://", "http://a:b"])
-def test_what_is_no_address_is_refused_at_once(url: str) -> None:
+def test_what_is_not_an_address_is_refused_at_once(url: str) -> None:
     with pytest.raises(ClientError, match="is not an address"):
         Gradserve(url)
 

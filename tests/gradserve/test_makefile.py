@@ -1,4 +1,4 @@
-"""make: what a newcomer types first."""
+"""The make targets that a newcomer uses first."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ MAKE = shutil.which("make") or "make"
 
 
 def make(*arguments: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-    # Under `make test` this is a make within a make, which says so unless it is told not to.
+    # Under `make test` this is a make within a make, which would print its folder.
     return subprocess.run(
         [MAKE, "--no-print-directory", *arguments],
         cwd=ROOT,

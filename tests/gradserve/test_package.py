@@ -1,4 +1,4 @@
-"""`from gradserve import …`: what it gives, what it loads, and what it says when it cannot."""
+"""`from gradserve import …`: its names, the modules that it loads, and its errors."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def python(code: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    """Runs code as a notebook does: modules in its own folder come first."""
+    """Runs code as a notebook does, with the modules in its own folder first."""
     return subprocess.run(
         [sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=False
     )

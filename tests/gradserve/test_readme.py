@@ -1,4 +1,4 @@
-"""The README shows what really happens."""
+"""The commands and the code of the README give the output that it shows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The client's types and the service's OpenAPI document say the same, field by field."""
+"""The client's types and the service's OpenAPI document agree, field by field."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gradserve.cli import formatting, jobs
 from service.api.app import create_app
 from service.common.settings import Settings
 
-# The schema that each type stands for, at its place in the document.
+# The place in the document of the schema that each type represents.
 PLACES = {
     types.JobError: "schemas JobError",
     types.JobSummary: "schemas JobSummary",
@@ -22,7 +22,7 @@ PLACES = {
     types.LayerParameters: "schemas LayerView",
     types.Parameters: "GET /v1/jobs/{id}/parameters 200",
 }
-# Types that stand in a field of another one.
+# Types of a field of another type.
 INNER = [
     (types.Job, "final", types.Scores),
     (types.Job, "best", types.Scores),
@@ -47,7 +47,7 @@ def document() -> dict[str, Any]:
 
 
 def schema_of(hints: type, document: dict[str, Any]) -> dict[str, Any]:
-    """The fields of the schema that a type of the client stands for."""
+    """The fields of the schema that a type of the client represents."""
     schemas: dict[str, Any] = document["components"]["schemas"]
     first, *rest = PLACES[hints].split()
     if first == "schemas":
@@ -74,7 +74,7 @@ def kinds(schema: dict[str, Any]) -> set[str]:
 
 
 def hinted(hint: Any) -> set[str]:
-    """The same for a field of a TypedDict."""
+    """The outermost types that a field of a TypedDict may have."""
     origin = get_origin(hint) or hint
     if origin in (Union, UnionType):
         return set().union(*map(hinted, get_args(hint)))
@@ -85,9 +85,9 @@ def hinted(hint: Any) -> set[str]:
 
 def compare(hints: type, sent: dict[str, Any]) -> None:
     fields = get_type_hints(hints)
-    assert set(sent) <= set(fields), "the service sends what the client's type does not have"
+    assert set(sent) <= set(fields), "the service sends a field that the client's type lacks"
     required = hints.__required_keys__  # type: ignore[attr-defined]
-    assert required <= set(sent), "the client's type has what the service does not send"
+    assert required <= set(sent), "the client's type requires a field that is not sent"
     for field in sent:
         assert hinted(fields[field]) == kinds(sent[field]), field
 

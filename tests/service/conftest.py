@@ -1,4 +1,4 @@
-"""What the service's tests share: a specification, and ways to bring a job into a state."""
+"""Fixtures of the service's tests: a specification, and ways to bring a job into a state."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def submit(sessions: sessionmaker[Session], spec: JobSpec) -> Callable[[], str]:
 
 @pytest.fixture
 def claim(sessions: sessionmaker[Session], submit: Callable[[], str]) -> Callable[..., Claim]:
-    """Claims a job, a new one unless it is told which."""
+    """Claims a job: the one with the given id, or else a new one."""
 
     def claim(
         id: str | None = None, *, worker: str = "w1", lease: float = LEASE, **options: Any

@@ -18,7 +18,7 @@ LEASE = 20.0
 
 
 def rows(start: int, stop: int) -> list[HistoryRow]:
-    """A row for each step, with a loss that tells which step it is."""
+    """A row for each step, with a loss from which the step can be read."""
     return [HistoryRow(k, 1.0 / (k + 1), 0.5, None, None, 0.1, 2.0) for k in range(start, stop)]
 
 
@@ -37,7 +37,7 @@ def advance(
 
 
 def finish(sessions: sessionmaker[Session], claim: Claim, spec: JobSpec) -> str:
-    """Trains a claimed job to its end in one go."""
+    """Takes a claimed job to its end in one transaction."""
     steps = spec.training.steps
     numbers = np.linspace(-1, 1, spec.parameters())
     with sessions.begin() as session:
@@ -57,7 +57,7 @@ def finish(sessions: sessionmaker[Session], claim: Claim, spec: JobSpec) -> str:
 
 
 def at(seconds: float) -> ColumnElement[float]:
-    """A clock that stands still, instead of the database's."""
+    """A clock that stands still, in place of the database's."""
     return literal(seconds, Double())
 
 
@@ -67,7 +67,7 @@ def job(sessions: sessionmaker[Session], id: str) -> Job:
 
 
 def kinds(sessions: sessionmaker[Session], id: str) -> list[str]:
-    """What happened to a job, in order."""
+    """The kinds of a job's events, in order."""
     with sessions.begin() as session:
         pk = jobs.get(session, id).pk
         return [event.kind for event in events.of_job(session, pk)]

@@ -1,4 +1,4 @@
-"""What a process of the API does not need it does not load."""
+"""A process of the API does not load packages that it does not need."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
-"""A database of version 0.1 continues: nothing is lost, and jobs end with the same bits.
+"""A database of version 0.1 can still be used: nothing is lost, and jobs end with the same bits.
 
-version_0_1.sql.gz is the dump of a SQLite file that version 0.1 wrote: one job of 600 steps in
-each state, two of them succeeded (scalar and native). The same rows are put into Postgres.
+version_0_1.sql.gz is the dump of a SQLite file that version 0.1 wrote. It holds one job of 600
+steps in each state, but two that succeeded (scalar and native). The same rows are copied into
+Postgres.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ def restore_sqlite(path: Path) -> None:
 
 
 def restore_postgres(settings: Settings, source: Engine) -> None:
-    """Migrates to version 0.1's schema, and copies its rows."""
+    """Migrates Postgres to version 0.1's schema, and copies the rows into it."""
     engine = make_engine(settings, "migrate")
     config = migrate._config()
     with engine.begin() as connection, source.connect() as rows:
@@ -62,7 +63,7 @@ def restore_postgres(settings: Settings, source: Engine) -> None:
 
 @pytest.fixture(params=["sqlite", "postgres"])
 def old(request: pytest.FixtureRequest, tmp_path: Path, broker: str) -> Iterator[Settings]:
-    """The settings of a service whose database version 0.1 has left."""
+    """The settings of a service with a database that version 0.1 wrote."""
     path = tmp_path / "old.db"
     restore_sqlite(path)
     url = f"sqlite:///{path}"

@@ -35,7 +35,7 @@ Hook = Callable[[int], bool]
 
 @pytest.fixture
 def settings(settings: Settings) -> Settings:
-    """Every slice writes its progress: that of step 12, 24, … in `make_spec`."""
+    """Settings with which every slice writes its progress: at step 12, 24, … in `make_spec`."""
     return replace(settings, progress_seconds=1e-6, lease_seconds=5.0)
 
 
@@ -104,7 +104,7 @@ def bench(settings: Settings, sessions: sessionmaker[Session]) -> Bench:
 
 
 def make_spec(steps: int = 600, **training: Any) -> JobSpec:
-    """A job of a fraction of a second whose slices end at every 12th step."""
+    """A job that takes a fraction of a second and whose slices end at every 12th step."""
     return JobSpec.model_validate(
         {
             "dataset": {"kind": "xor", "n_samples": 4},
@@ -126,7 +126,7 @@ def spec() -> JobSpec:
 
 
 class Undisturbed:
-    """What a run of a specification gives when nothing happens to it."""
+    """The results of an undisturbed run of a specification."""
 
     def __init__(self, spec: JobSpec) -> None:
         self.history: list[HistoryRow] = []

@@ -1,4 +1,4 @@
-"""The worker as a process, with a real broker: messages in, signals in, jobs done."""
+"""The worker as a process with a real broker: its messages, its signals and its jobs."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def wait_for_steps(bench: Bench, *ids: str) -> None:
 
 @pytest.fixture
 def long_spec() -> JobSpec:
-    """Runs for minutes if nothing stops it."""
+    """A job that runs for minutes unless it is stopped."""
     return make_spec(steps=1_000_000, log_every=100, checkpoint_every=100_000)
 
 
@@ -67,7 +67,7 @@ def test_every_line_about_a_job_names_the_request_and_the_worker(
 
     wait_for_state(sqlite_bench, id, "succeeded")
     until(lambda: "job succeeded" in log(), 5, "the last line")
-    # Celery warns of root in plain text, before it lets anybody set up logging.
+    # Celery warns against root in plain text before logging can be set up.
     events = [json.loads(line) for line in log().splitlines() if line.startswith("{")]
     of_job = [event for event in events if event.get("job_id") == id]
     assert [event["message"] for event in of_job] == ["job claimed", "job succeeded"]
@@ -89,7 +89,7 @@ def test_the_heart_of_a_worker_beats_once_it_takes_messages(
     until(lambda: file.stat().st_mtime > first, 15, "the next beat")
 
 
-def test_a_stopped_worker_gives_its_jobs_back_and_the_next_goes_on(
+def test_a_stopped_worker_gives_its_jobs_back_and_the_next_resumes_them(
     bench: Bench, start_worker: Start
 ) -> None:
     spec = make_spec(steps=4000)
@@ -157,7 +157,7 @@ def test_a_killed_pool_process_is_replaced(
     assert bench.job(lost).state == "running"  # until recovery frees it
 
 
-def test_a_broker_that_comes_back_is_used_again(
+def test_a_broker_that_is_available_again_is_used_again(
     sqlite_bench: Bench, spec: JobSpec, start_worker: Start, log: Callable[[], str]
 ) -> None:
     bench = sqlite_bench

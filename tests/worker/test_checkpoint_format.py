@@ -6,7 +6,7 @@ from engine.train import TrainingState
 from worker.checkpoint_format import decode, encode
 
 
-def test_a_state_comes_back_to_the_bit() -> None:
+def test_a_state_is_decoded_with_the_same_bits() -> None:
     numbers = np.array([0.1, -0.0, 5e-324, 1.7976931348623157e308, np.pi])
     state = TrainingState(step=7, parameters=numbers, velocity=-numbers)
 

@@ -1,4 +1,4 @@
-"""The thread that renews a lease while something takes long."""
+"""The thread that renews a lease during long work."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ def loop(settings: Settings, publisher: Celery) -> Iterator[RecoveryLoop]:
 
 
 def make_quiet(bench: Bench) -> None:
-    """As if every message was sent long ago."""
+    """Changes the rows as if every message had been published long ago."""
     bench.change("UPDATE jobs SET rung_at = rung_at - 3600")
 
 
@@ -65,7 +65,9 @@ def test_a_lost_job_is_freed_and_published_in_one_pass(
     assert waiting(publisher) == 1
 
 
-def test_a_job_that_is_worked_on_is_let_be(bench: Bench, spec: JobSpec, loop: RecoveryLoop) -> None:
+def test_a_job_that_is_worked_on_is_left_alone(
+    bench: Bench, spec: JobSpec, loop: RecoveryLoop
+) -> None:
     id = bench.submit(spec)
     with bench.sessions.begin() as session:
         claims.claim(session, id, worker="alive:1", lease_seconds=5)
@@ -133,7 +135,7 @@ def test_a_broker_that_is_away_costs_no_job_its_turn(bench: Bench, spec: JobSpec
         server.stop()
 
 
-def test_a_broker_that_takes_no_messages_is_in_the_log_once_an_outage(
+def test_a_broker_that_takes_no_messages_is_in_the_log_once_per_outage(
     bench: Bench,
     spec: JobSpec,
     caplog: pytest.LogCaptureFixture,

@@ -1,4 +1,4 @@
-"""One job in one worker: what is written, and what survives whatever happens in between."""
+"""One job in one worker: the rows that it writes, and how it survives disturbances."""
 
 from __future__ import annotations
 
@@ -98,12 +98,12 @@ def test_a_second_message_does_nothing(bench: Bench, spec: JobSpec) -> None:
     assert bench.job(id).attempt == 1
 
 
-def test_an_unknown_job_is_no_error(bench: Bench) -> None:
+def test_an_unknown_job_is_not_an_error(bench: Bench) -> None:
     bench.work("job_000000000000000000000000")
 
 
 @pytest.mark.parametrize("slice", [2, 4])  # the first slice is step 0
-def test_a_drained_job_goes_on_to_the_bit(
+def test_a_drained_job_resumes_with_the_same_bits(
     bench: Bench, spec: JobSpec, undisturbed: Undisturbed, slice: int
 ) -> None:
     id = bench.submit(spec)
@@ -127,7 +127,7 @@ def test_a_draining_worker_claims_nothing(bench: Bench, spec: JobSpec) -> None:
     assert (bench.job(id).state, bench.job(id).fence) == ("queued", 0)
 
 
-def test_momentum_and_batches_go_on_to_the_bit(bench: Bench) -> None:
+def test_momentum_and_batches_resume_with_the_same_bits(bench: Bench) -> None:
     spec = make_spec(batch_size=3, seed=5)
     spec = spec.model_copy(
         update={"optimizer": spec.optimizer.model_copy(update={"momentum": 0.9})}
@@ -174,7 +174,7 @@ def test_a_cancel_before_the_last_commit_wins(bench: Bench, spec: JobSpec) -> No
     assert bench.rows("SELECT * FROM results") == []
 
 
-def test_a_paused_job_goes_on_to_the_bit_when_resumed(
+def test_a_paused_job_resumes_with_the_same_bits(
     bench: Bench, spec: JobSpec, undisturbed: Undisturbed
 ) -> None:
     id = bench.submit(spec)
@@ -349,7 +349,7 @@ def test_a_lost_answer_to_a_commit_loses_nothing(
     lost: list[int] = []
 
     def lose_the_answer(connection: object) -> None:
-        # Raised after the COMMIT was sent and done: what a broken connection looks like.
+        # Raised after the COMMIT has taken place, as from a connection that breaks.
         if armed:
             armed.clear()
             lost.append(1)
@@ -433,10 +433,10 @@ def test_large_checkpoints_are_written_less_often(bytes: int, seconds: float) ->
     assert run_job.stretched(0.5, bytes) == seconds
 
 
-def test_a_database_that_is_away_for_a_moment_costs_nothing_but_time(
+def test_a_database_that_is_unavailable_for_a_moment_costs_only_time(
     bench: Bench, spec: JobSpec, undisturbed: Undisturbed
 ) -> None:
-    """Postgres closes every connection, as in a restart; SQLite stays locked by somebody."""
+    """Postgres closes every connection, as in a restart; SQLite is locked by another writer."""
     id = bench.submit(spec)
     disturbed: list[int] = []
 
@@ -484,14 +484,14 @@ def lock_for_a_moment(bench: Bench) -> None:
 
 
 def stopping_early(patience: int = 40) -> JobSpec:
-    """A training whose validation loss has its minimum long before it ends."""
+    """A training whose validation loss has its minimum long before the end."""
     return make_spec(
         600, validation_fraction=0.25, early_stopping={"patience": patience}, checkpoint_every=12
     )
 
 
 def best_of(rows: Sequence[tuple[Any, ...]]) -> tuple[Any, ...]:
-    """The first row with the lowest validation loss, or loss where there is none."""
+    """The first row with the lowest validation loss, or the lowest loss without validation."""
     return min(rows, key=lambda row: row[1] if row[3] is None else row[3])
 
 
@@ -507,7 +507,7 @@ def test_a_job_knows_its_best_step_and_the_figures_of_what_it_delivers(
     bench.work(id)
     job = bench.job(id)
     assert figures(job, "best") == best_of(bench.history(id))[:5]
-    # The delivered parameters are those after the last update; the last row is from before it.
+    # The delivered parameters are those after the last update; the last row precedes it.
     assert figures(job, "final")[0] == 600
     final = state_at(spec, 600)
     assert figures(job, "final")[1:] == next(iter(train(spec))).evaluate(final.parameters)

@@ -1,4 +1,4 @@
-"""Copies and pickles of graphs: of any depth, with what is shared still shared."""
+"""Copies and pickles of graphs of any depth; shared nodes stay shared."""
 
 from __future__ import annotations
 

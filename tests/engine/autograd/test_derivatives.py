@@ -1,4 +1,4 @@
-"""Every operation's number and gradient, against HIPS autograd on the same expression."""
+"""The number and gradient of every operation, compared with HIPS autograd."""
 
 from __future__ import annotations
 

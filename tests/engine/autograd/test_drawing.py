@@ -1,4 +1,4 @@
-"""Drawings: the DOT text, and what happens with and without Graphviz."""
+"""Drawings: the DOT text, and pictures with and without Graphviz."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def product() -> Value:
 
 @pytest.fixture
 def graphviz(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A `dot` of our own, alone on the path: a file that a test writes."""
+    """The file of a `dot` that a test writes, alone on the path."""
     monkeypatch.setenv("PATH", str(tmp_path))
     return tmp_path / "dot"
 

@@ -64,7 +64,7 @@ STEEP: list[tuple[Callable[[Value], Value], float]] = [
     (Value.exp, 500.0),
     (Value.relu, 1e-7),
 ]
-"""Where f bends, or ends, within the usual step or soon after it."""
+"""Functions with a bend or an end of their domain within the usual step or soon after it."""
 
 
 @pytest.mark.parametrize(("function", "x"), STEEP)
@@ -82,7 +82,7 @@ def test_a_gradient_that_is_slightly_wrong_is_measured(
 ) -> None:
     def wrong(v: Value) -> Value:
         right = function(v)
-        # Adds nothing to the number and a share to the gradient.
+        # Adds nothing to the number, but a share to the gradient.
         return right + excess * (right - right.data)
 
     check = gradcheck(wrong, x)
@@ -173,14 +173,14 @@ Step = tuple[str, int, int]
     ),
 )
 def test_random_graphs(point: list[float], steps: list[Step]) -> None:
-    """Shared nodes, constants, unused inputs, anything applied to anything."""
+    """Checks graphs with shared nodes, constants, unused inputs and any operations."""
 
     def graph(*inputs: Value) -> Value:
         nodes = [*inputs, Value(0.5)]
         for operation, i, j in steps:
             a, b = nodes[i % len(nodes)], nodes[j % len(nodes)]
             if operation in UNARY:
-                # tanh keeps towers of exp within what finite differences can measure.
+                # tanh keeps towers of exp in the range of finite differences.
                 nodes.append(getattr(a.tanh(), operation)())
             else:
                 nodes.append({"+": a + b, "-": a - b, "*": a * b}[operation].tanh())

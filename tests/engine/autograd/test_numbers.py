@@ -1,4 +1,4 @@
-"""Values beside other numbers, and Values used as numbers."""
+"""Values together with other numbers, and Values used as numbers."""
 
 from __future__ import annotations
 

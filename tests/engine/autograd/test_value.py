@@ -1,4 +1,4 @@
-"""Values: numbers, gradients, graphs of any depth, errors that name the operation."""
+"""Values: numbers, gradients, graphs of any depth, and errors that name the operation."""
 
 from __future__ import annotations
 

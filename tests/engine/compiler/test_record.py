@@ -1,4 +1,4 @@
-"""Recording: what the fuser makes of a graph, printed and counted."""
+"""Recording: the programs that the compiler makes of graphs, printed and counted."""
 
 from __future__ import annotations
 
@@ -134,7 +134,7 @@ def test_long_sums_with_constants_take_time_in_proportion_to_their_length() -> N
         lambda total, term: (total + term) + 1.0,
     ]
     for shape in shapes:
-        # Four times the terms: four times as long, not sixteen.
+        # Four times the terms take four times as long, not sixteen.
         assert seconds(4000, shape) < 10 * seconds(1000, shape)
 
 
@@ -214,7 +214,7 @@ def test_an_operation_with_a_rule_of_its_own_is_named() -> None:
     straight_through._backward = lambda: None
     with pytest.raises(NotRecordable, match="'ReLU' has a _backward of its own"):
         record(straight_through * 2.0, [w], [x])
-    # It does no harm where no gradient passes.
+    # It does no harm if no gradient passes through it.
     assert record(straight_through * w, [w], [x, straight_through]).inputs == 2
 
 
@@ -265,5 +265,5 @@ def test_recording_takes_time_in_proportion_to_the_parameters() -> None:
         return best
 
     times = [seconds(units) for units in (60, 120, 240)]
-    # Four times the parameters each: four times as long, not sixteen.
+    # Each time four times the parameters take four times as long, not sixteen.
     assert all(later < 9 * earlier for earlier, later in itertools.pairwise(times))

@@ -1,4 +1,4 @@
-"""Which rows a step sees."""
+"""The rows that each step sees."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_an_order_is_a_permutation_and_a_function_of_its_arguments(
 
 
 def test_orders_never_change() -> None:
-    """Checkpoints rely on it: another order would resume another training."""
+    """Checkpoints rely on the order: with another one, a different training would resume."""
     assert shuffled(10, 0, 0) == (4, 9, 2, 5, 1, 7, 6, 0, 3, 8)
     assert len({shuffled(10, seed, epoch) for seed in range(30) for epoch in range(30)}) == 900
 

@@ -243,13 +243,13 @@ def test_only_line_ends_end_a_row_of_a_csv(inside: str) -> None:
     assert table.names == (f"cat{inside}A", "dog")
 
 
-def test_empty_lines_of_a_csv_are_no_rows_too_many() -> None:
+def test_empty_lines_of_a_csv_do_not_count_as_rows() -> None:
     table = parse_table("a,b\n" + "\n" * 2 * MAX_ROWS + "1,2\n3,4\n", True, None)
     assert (table.x, table.y) == ([[1], [3]], [2, 4])
 
 
 @pytest.mark.parametrize(("text", "line"), [("1,2\n3,4", 1), ("\n-1e3, 2.5\n3,4\n", 2)])
-def test_a_row_of_numbers_is_no_header(text: str, line: int) -> None:
+def test_a_row_of_numbers_is_not_a_header(text: str, line: int) -> None:
     with pytest.raises(ValidationError) as caught:
         job(dataset={"kind": "csv", "text": text}, loss={"kind": "mse"})
     sentence = (
@@ -306,7 +306,7 @@ def test_among_names_a_target_may_be_called_like_a_gap(name: str) -> None:
         ),
     ],
 )
-def test_a_target_that_is_no_column_is_refused(
+def test_a_target_that_is_not_a_column_is_refused(
     text: str, header: bool, target: Any, sentence: str
 ) -> None:
     dataset = {"kind": "csv", "text": text, "header": header, "target": target}
@@ -316,12 +316,12 @@ def test_a_target_that_is_no_column_is_refused(
 
 
 @pytest.mark.parametrize("first", ["y", '"y"'])
-def test_a_byte_order_mark_is_no_part_of_the_first_column(first: str) -> None:
+def test_a_byte_order_mark_is_not_part_of_the_first_column(first: str) -> None:
     dataset = {"kind": "csv", "text": f"\ufeff{first},x\n1,2\n3,4", "target": "y"}
     assert load(job(dataset=dataset, loss={"kind": "mse"}).dataset)[1].tolist() == [1, 3]
 
 
-def test_a_byte_order_mark_is_no_part_of_the_first_number() -> None:
+def test_a_byte_order_mark_is_not_part_of_the_first_number() -> None:
     dataset = {"kind": "csv", "text": "\ufeff1,2\n3,4", "header": False}
     assert load(job(dataset=dataset, loss={"kind": "mse"}).dataset)[0].tolist() == [[1], [3]]
 
@@ -334,7 +334,7 @@ def test_a_byte_order_mark_is_no_part_of_the_first_number() -> None:
         ("x,y\n1,cat\n3,dog\n", None, "line 2, column 2: 'cat'"),
     ],
 )
-def test_the_first_target_of_a_regression_that_is_no_number_is_named(
+def test_the_first_target_of_a_regression_that_is_not_a_number_is_named(
     text: str, target: str | None, cell: str
 ) -> None:
     with pytest.raises(ValidationError) as caught:

@@ -1,4 +1,4 @@
-"""Examples that hand on no gradient are left out of the backward pass, and nothing else changes."""
+"""Examples without a gradient are left out of the backward pass, and nothing else changes."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def score(p: Sequence[Value], neurons: Sequence[Value]) -> Value:
 
 
 def margin(p: Sequence[Value], x: Sequence[Value]) -> Value:
-    """A label of 0 makes the gradient 0."""
+    """An expression in which a label of 0 makes the gradient 0."""
     return (1 - x[2] * score(p, hidden(p, x))).relu()
 
 
@@ -178,6 +178,6 @@ def test_the_next_step_sees_the_examples_where_they_were() -> None:
     ],
 )
 def test_where_all_gradient_passes_one_row(expression: Expression, has_waist: bool) -> None:
-    """Squared errors are hardly ever 0, and with a second way on a row says nothing alone."""
+    """A program has no waist for a squared error, which is hardly ever 0, or with two ways on."""
     program = native_function(expression, PARAMETERS, rows_with([1.0])).program
     assert (program.waist is not None) == has_waist

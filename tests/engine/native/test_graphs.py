@@ -1,4 +1,4 @@
-"""Whole graphs, drawn by Hypothesis or written to be awkward, run by the kernels."""
+"""Whole graphs, drawn by Hypothesis or deliberately awkward, run by the kernels."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from engine.networks.batch_loss import sum_values
 from engine.networks.modules import Layer
 from tests.engine.native_graphs import native_function, run_both
 
-# Smooth, and none leaves [-2, 2] when its operands do not.
+# Smooth operations whose results stay within [-2, 2] if their operands do.
 OPERATIONS: list[Callable[[Value, Value], Value]] = [
     lambda a, b: (a + b) * 0.5,
     lambda a, b: 0.5 * (a - b),
@@ -50,7 +50,7 @@ OPERATIONS: list[Callable[[Value, Value], Value]] = [
 
 @dataclass(frozen=True)
 class Drawn:
-    """An expression as steps over what is there: (operation, first operand, second operand)."""
+    """An expression as steps over earlier values: (operation, first operand, second operand)."""
 
     parameters: int
     inputs: int
@@ -89,7 +89,7 @@ def numbers(count: int, seed: int) -> list[float]:
 @settings(deadline=None, max_examples=200)
 @given(expression=expressions, rows=st.integers(1, 20), seed=st.integers(0, 1000))
 def test_random_expressions(expression: Drawn, rows: int, seed: int) -> None:
-    """Scalar, native and finite differences agree on any graph."""
+    """The scalar engine, the native engine and finite differences agree on any graph."""
     parameters = numbers(expression.parameters, seed)
     data = [numbers(expression.inputs, seed + 1 + row) for row in range(rows)]
     both = run_both(expression, parameters, data)
@@ -337,7 +337,7 @@ def test_the_slope_of_a_root_at_0(root: Callable[[Value], Value]) -> None:
 def test_a_root_at_0_that_nothing_depends_on_has_slope_0(
     expression: Callable[[Value], Value],
 ) -> None:
-    """0 times an infinite slope is 0, as for an example that the loss does not look at."""
+    """0 times an infinite slope is 0, as for an example that the loss does not depend on."""
     native = native_function(lambda p, x: expression(p[0]) * x[0], [0.5], [[1.0]])
     assert native.loss([0.0]) in (0.0, 1.0)
     assert native.gradient([0.0]).tolist() == [0.0]
@@ -439,7 +439,7 @@ def test_what_is_not_finite_in_one_example_stays_there(number: float) -> None:
 
 
 def test_descent_on_a_graph_that_is_not_a_network() -> None:
-    """a·sin(b·x) + c·exp(-d·x²), as many steps of the scalar engine."""
+    """Descends on a·sin(b·x) + c·exp(-d·x²), and compares with the scalar engine's steps."""
 
     def expression(p: Sequence[Value], x: Sequence[Value]) -> Value:
         a, b, c, d = p

@@ -12,7 +12,7 @@ TYPES_ONLY = {Path("engine/arrays.py")}
 
 
 def imported(module: Path) -> set[Path]:
-    """The files of the engine that a file imports from."""
+    """The files of the engine from which a file imports."""
     found = set()
     for node in ast.walk(ast.parse(module.read_text())):
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("engine"):

@@ -1,4 +1,4 @@
-"""The native executor against the scalar one: numbers, batches, bits, slices, memory."""
+"""The native executor compared with the scalar one: numbers, batches, bits, slices, memory."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def run(spec: JobSpec) -> tuple[list[HistoryRow], TrainingState]:
 
 
 def assert_alike(spec: dict[str, Any], tolerance: float = 1e-12) -> None:
-    """Both executors log the same numbers and end with the same parameters."""
+    """Asserts that both executors log the same numbers and end with the same parameters."""
     native, scalar = (
         run(JobSpec.model_validate(spec | {"executor": name})) for name in ("native", "scalar")
     )
@@ -137,7 +137,7 @@ def test_every_option(changes: dict[str, Any]) -> None:
 
 
 def line(x: list[float], **changes: Any) -> JobSpec:
-    """One row of targets 0 under the absolute error: the gradient of the weights is ±x."""
+    """A job with one row of targets 0 and the absolute error: the weights' gradient is ±x."""
     return JobSpec.model_validate(
         {
             "dataset": {"kind": "inline", "x": [x, x], "y": [0.0, 0.0]},
@@ -151,7 +151,7 @@ def line(x: list[float], **changes: Any) -> JobSpec:
 
 
 def moved(spec: JobSpec) -> tuple[HistoryRow, np.ndarray]:
-    """The only row, and by how much the step changed the parameters."""
+    """The only row, and the change of the parameters in the step."""
     native = NativeExecutor(prepare(spec))
     before = native.state().parameters
     (row,) = [row for rows in native.run(1) for row in rows]
@@ -283,7 +283,7 @@ WIDE: dict[str, Any] = {
     "optimizer": {"learning_rate": 0.1},
     "training": {"steps": 15, "batch_size": 130, "validation_fraction": 0.3},
 }
-"""Wide enough to leave zeros out."""
+"""A job with a network wide enough to leave zeros out."""
 
 
 def fingerprint(rows: list[HistoryRow], state: TrainingState) -> str:

@@ -1,4 +1,4 @@
-"""Every operation of a Value, run by the kernels: numbers, gradients, ties, extremes."""
+"""Every operation of a Value, run by the kernels: numbers, gradients, ties and extremes."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ UNARY: dict[str, tuple[Callable[[Value], Value], np.ndarray]] = {
 
 @pytest.mark.parametrize("name", UNARY)
 def test_an_operation_of_one_operand(name: str) -> None:
-    """Behind a multiplication, so that it may run in place, and in front of one."""
+    """The operation follows a multiplication, so that it may run in place, and precedes one."""
     function, numbers = UNARY[name]
     rows = [[float(x)] for x in numbers]
     assert run_both(lambda p, x: p[1] * function(p[0] * x[0]), [1.0, 0.7], rows).agree()
@@ -89,7 +89,7 @@ def test_an_operation_of_two_operands(name: str, use: str) -> None:
 
     rows = [[a, b] for a in (0.1, 0.5, 1.0, 2.0) for b in (0.2, 0.5, 1.5)]
     assert run_both(expression, [1.0, 1.0, 0.3], rows).agree()
-    if name != "max":  # which has a kink where its operands are the same
+    if name != "max":  # max has a kink where its operands are equal
         shifted = [[a * 1.01, b] for a, b in rows]
         native = native_function(expression, [1.0, 1.0, 0.3], shifted)
         assert check_program(native, [1.1, 0.9, 0.3])
@@ -195,7 +195,7 @@ def test_logarithms_of_numbers_below_the_normal_range() -> None:
     ],
 )
 def test_ties(name: str, number: float, slope: float) -> None:
-    """Subgradients are PyTorch's, as in the scalar engine."""
+    """The subgradients are those of PyTorch, as in the scalar engine."""
     function, _ = UNARY[name]
     native = native_function(lambda p, x: function(p[0] + x[0]), [number], [[0.0]])
     assert native.gradient([number]).tolist() == [slope]
@@ -212,7 +212,7 @@ def test_no_overflow_far_out(name: str, number: float) -> None:
 
 @pytest.mark.parametrize("name", sorted(UNARY.keys() - {"**0", "max with a number"}))
 def test_nan_stays_nan(name: str) -> None:
-    """NaN must reach the loss, where training looks for it."""
+    """NaN must reach the loss, because training looks for it there."""
     function, _ = UNARY[name]
     native = native_function(lambda p, x: function(p[0] * x[0]), [1.0], [[1.0], [math.nan]])
     losses = native.losses([1.0])
@@ -225,7 +225,7 @@ def recorded(expression: Expression) -> set[int]:
 
 
 def test_every_operation_has_a_scalar_and_a_native_half() -> None:
-    """Each is reached from Values by an expression that the tests above run on both sides."""
+    """The tests above run an expression with each operation in both engines."""
     expressions: list[Expression] = [lambda p, x: log_sum_exp([p[0] * x[0], x[0]])]
     expressions += [lambda p, x, f=f: f(p[0] + x[0]) for f, _ in UNARY.values()]
     expressions += [lambda p, x, f=f: f(p[0] + x[0], p[1] * x[0]) for f in BINARY.values()]

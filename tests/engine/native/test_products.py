@@ -1,4 +1,4 @@
-"""Register tiles against plain loops, for shapes that every tile and remainder has to cover."""
+"""Register tiles compared with plain loops, for shapes that use every tile and remainder."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def call_sparse_input_gradients(gx, stride, w, pitch, gy, m, k, vectors, mode, t
 
 
 class Case:
-    """Random arrays of a shape; lanes after the examples hold numbers too."""
+    """Random arrays of a shape; the lanes after the examples hold numbers too."""
 
     def __init__(self, m: int, k: int, n: int, bias: int) -> None:
         rng = np.random.default_rng(m * 10_000 + k * 100 + n)
@@ -136,7 +136,7 @@ def room_to_turn(case: Case) -> Array:
 
 
 def assert_weight_gradients(case: Case, relu: int, masks: Integers) -> None:
-    """Masks come from somebody else, who has left something in them."""
+    """Asserts that they are added, with masks in which an earlier user has left numbers."""
     m, k, bias = case.m, case.k, case.bias
     expected, biases = case.weights.copy(), case.biases.copy()
     after = case.flat[m * (k + bias) :].copy()
@@ -158,7 +158,7 @@ def test_weight_gradients_are_added(bias: int) -> None:
 
 @pytest.mark.parametrize("share", [0.0, 0.02, 0.5, 0.7, 0.9])
 def test_weight_gradients_behind_a_relu(share: float) -> None:
-    """If enough of gy is 0, they visit only the numbers that are not."""
+    """If enough numbers of gy are 0, the products visit only the others."""
     masks = np.full(20 * 9, -1)
     for m, k, n in [(1, 32, 64), (5, 63, 65), (13, 64, 512), (20, 100, 131), (3, 200, 100)]:
         for bias in (0, 1):
@@ -168,11 +168,11 @@ def test_weight_gradients_behind_a_relu(share: float) -> None:
 
 
 SPARSE_SHAPES = [(32, 32, 64), (33, 63, 65), (40, 64, 100), (70, 129, 131), (64, 200, 257)]
-"""Outputs, inputs, examples; turned around the same again."""
+"""Numbers of outputs, inputs and examples; then the same with outputs and inputs swapped."""
 
 
 def sparse_cases(share: float, bias: int) -> Iterator[Case]:
-    """With so much of x and gy that is not 0."""
+    """The cases with this share of x and gy not 0."""
     for m, k, n in SPARSE_SHAPES:
         for shape in ((m, k, n), (k, m, n)):
             case = Case(*shape, bias)
@@ -183,7 +183,7 @@ def sparse_cases(share: float, bias: int) -> Iterator[Case]:
 
 
 class SparseRoom:
-    """Exactly the room that the products ask for, and what must stay as it is behind it."""
+    """Exactly the memory that the products need, followed by numbers that must not change."""
 
     def __init__(self, case: Case) -> None:
         lanes = case.stride // 8

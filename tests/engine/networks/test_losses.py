@@ -1,4 +1,4 @@
-"""Losses: their numbers, their gradients by finite differences, their ends of the range."""
+"""Losses: their numbers, their gradients by finite differences, and extreme inputs."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_gradients_agree_with_finite_differences(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", FORMULAS)
 def test_targets_may_be_values(kind: str) -> None:
-    """A recorded graph has its targets as leaves."""
+    """In a recorded graph the targets are leaves."""
     targets = [1.0] if kind != "cross_entropy" else [0.0, 1.0, 0.0]
     outputs = [Value(0.4 + i) for i in range(len(targets))]
     plain = FORMULAS[kind](outputs, targets)

@@ -1,4 +1,4 @@
-"""Networks: those of micrograd's constructors, and those that a specification builds."""
+"""Networks from micrograd's constructors and from specifications."""
 
 from __future__ import annotations
 

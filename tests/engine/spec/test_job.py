@@ -1,4 +1,4 @@
-"""What a job may ask for, what is refused, and where the error says it is."""
+"""Accepted and refused jobs, and the places that errors name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Learning-rate schedules: their formulas, and the bits of many rates at once."""
+"""Learning-rate schedules: their formulas, and the bits of many rates read at once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Likely mistakes are named before a training is wasted on them, and nothing else is."""
+"""Warnings name likely mistakes before training, and nothing else."""
 
 from __future__ import annotations
 

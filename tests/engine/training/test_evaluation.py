@@ -1,4 +1,4 @@
-"""Any parameters can be scored, and any step can be had again, to the bit."""
+"""Any parameters can be scored, and any step can be replayed with the same bits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`make demo` from the outside: what it prints, what it writes, and that it leaves nothing."""
+"""`make demo` from the outside: its output, its files, and that it leaves nothing else behind."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ DEMO = [sys.executable, "-m", "gradserve.cli.demo"]
 
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
-    """One with an empty folder for temporary files, to see what stays in it."""
+    """An environment with an empty folder for temporary files, to see what stays in it."""
     temporary = tmp_path / "temporary"
     temporary.mkdir()
     return {**os.environ, "TMPDIR": str(temporary)}
@@ -27,7 +27,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
 def test_the_demo_trains_and_draws_and_leaves_nothing(
     environment: dict[str, str], tmp_path: Path
 ) -> None:
-    # Settings for another service do not lead the demo there.
+    # Settings for another service have no effect on the demo.
     environment |= {"GRADSERVE_DATABASE_URL": "nonsense", "GRADSERVE_URL": "http://example.invalid"}
     done = subprocess.run(
         DEMO,
@@ -75,7 +75,7 @@ def test_the_demo_can_be_stopped_at_any_time(
     for line in process.stdout:
         if line.startswith("Submitting"):
             break
-    # As Ctrl-C does: to the demo and to everything that it started in the foreground.
+    # Like Ctrl-C, the signal goes to the demo and to everything that it started in the foreground.
     os.killpg(process.pid, how)
     _, errors = process.communicate(timeout=30)
     assert process.returncode == 128 + how

@@ -1,4 +1,4 @@
-"""Numbers and times as a person reads them."""
+"""Numbers and times in a form for people."""
 
 import pytest
 

@@ -73,7 +73,7 @@ def test_the_pointer_leads_to_the_place(tmp_path: Path, text: str, pointer: str)
         (b"[" * 100_000, "is nested too deeply"),
     ],
 )
-def test_what_is_no_json_object_is_refused_with_its_place(
+def test_what_is_not_a_json_object_is_refused_with_its_place(
     tmp_path: Path, content: bytes, sentence: str
 ) -> None:
     file = tmp_path / "job.json"
@@ -98,7 +98,7 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, name: str) -> None:
         read_job(path)
 
 
-def test_an_empty_path_is_no_folder() -> None:
+def test_an_empty_path_is_not_a_folder() -> None:
     with pytest.raises(JobFileError) as caught:
         read_job("")
     assert str(caught.value) == "the path of the job file is empty; `-` stands for standard input"

@@ -1,4 +1,4 @@
-"""The command `gradserve` against the real service: what it prints, and how it ends."""
+"""The command `gradserve` with the real service: its output and its exit codes."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Command = Callable[..., Result]
 
 @pytest.fixture
 def gradserve(service: Gradserve, monkeypatch: pytest.MonkeyPatch) -> Command:
-    """Runs the command on the service, in this process."""
+    """Runs the command in this process, with the service."""
     monkeypatch.setenv("GRADSERVE_URL", service.url)
     monkeypatch.setenv("COLUMNS", "80")
     return lambda *arguments, **how: CliRunner().invoke(main, arguments, **how)

@@ -1,4 +1,4 @@
-"""Progress is a bar in a terminal and a few plain lines anywhere else."""
+"""Progress is a bar in a terminal and a few plain lines everywhere else."""
 
 import io
 

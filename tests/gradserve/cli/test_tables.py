@@ -1,4 +1,4 @@
-"""Figures and environments in `gradserve show`, and what it does where they are not sent."""
+"""Figures and environments in `gradserve show`, also when a service does not send them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whatever is sent, the answer is problem details that name the place; never a 500."""
+"""Every bad request is refused with problem details that name the place, never with a 500."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Spec = dict[str, Any]
 
 @pytest.fixture(scope="module")
 def sender(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> FlaskClient:
-    """A client of a service without a broker, one for all of these tests."""
+    """A client of a service without a broker, shared by all of these tests."""
     path = shutil.copy(sqlite_template, tmp_path_factory.mktemp("bad-input"))
     url = f"sqlite:///{path}"
     return create_app(
@@ -48,7 +48,7 @@ def assert_problem(answer: TestResponse, status: int) -> dict[str, Any]:
 
 
 def changed(spec: Spec, pointer: str, value: object) -> str:
-    """The specification as JSON, with raw JSON text put in at a place."""
+    """The specification as JSON, with raw JSON text inserted at the pointer."""
     spec = copy.deepcopy(spec)
     *path, last = [int(p) if p.isdigit() else p for p in pointer.strip("/").split("/")]
     place: Any = spec
@@ -155,7 +155,7 @@ def test_every_missing_part_is_named(sender: FlaskClient) -> None:
     }
 
 
-def test_a_hundred_thousand_mistakes_are_not_all_told(sender: FlaskClient, moons: Spec) -> None:
+def test_a_hundred_thousand_mistakes_are_not_all_reported(sender: FlaskClient, moons: Spec) -> None:
     x = json.dumps([["a"]] * 5000)
     body = changed(moons, "/dataset", f'{{"kind": "inline", "x": {x}, "y": [0, 1]}}')
     problem = assert_problem(post(sender, body), 422)
@@ -193,20 +193,22 @@ def test_a_string_of_quotation_marks_that_has_no_end_is_400(sender: FlaskClient)
     assert_problem(post(sender, '{"a": "' + r"\"" * 500_000), 400)
 
 
-def test_every_text_that_is_none_is_named(sender: FlaskClient) -> None:
+def test_every_text_that_cannot_be_stored_is_named(sender: FlaskClient) -> None:
     lists = r'"a": [1, {"b": "\ud800"}, ["\ud83d\ude00", "\u0000"]]'
     objects = r'"\udc00": 2, "c": {"d": {"\ud800": 1}}'
     problem = assert_problem(post(sender, f"{{{lists}, {objects}}}"), 422)
     assert [error["pointer"] for error in problem["errors"]] == ["/a/1/b", "/a/2/1", "", "/c/d"]
 
 
-def test_a_hundred_thousand_texts_that_are_none_are_not_all_looked_at(sender: FlaskClient) -> None:
+def test_of_a_hundred_thousand_texts_that_cannot_be_stored_not_all_are_read(
+    sender: FlaskClient,
+) -> None:
     problem = assert_problem(post(sender, repeated(r'"\ud800"', 150_000)), 422)
     assert [e["pointer"] for e in problem["errors"]] == [f"/a/{i}" for i in range(100)]
     assert "and at least 100 more" in problem["detail"]
 
 
-def test_one_mistake_a_row_is_told(sender: FlaskClient, moons: Spec) -> None:
+def test_one_mistake_per_row_is_reported(sender: FlaskClient, moons: Spec) -> None:
     x = json.dumps([["a", "b"], ["c", "d"]])
     body = changed(moons, "/dataset", f'{{"kind": "inline", "x": {x}, "y": [0, 1]}}')
     problem = assert_problem(post(sender, body), 422)
@@ -268,12 +270,12 @@ def chunked(sender: FlaskClient, body: io.BytesIO) -> TestResponse:
         '{"a":' * 50_000 + "1" + "}" * 50_000,
     ],
 )
-def test_what_is_no_json_is_400(sender: FlaskClient, body: bytes | str) -> None:
+def test_what_is_not_json_is_400(sender: FlaskClient, body: bytes | str) -> None:
     assert_problem(post(sender, body), 400)
 
 
 @pytest.mark.parametrize("body", ["[]", "1", "null", '"{}"', "NaN", "true", '["a"]'])
-def test_what_is_no_object_is_422(sender: FlaskClient, body: str) -> None:
+def test_what_is_not_an_object_is_422(sender: FlaskClient, body: str) -> None:
     assert assert_problem(post(sender, body), 422)["errors"][0]["pointer"] == ""
 
 

@@ -1,4 +1,4 @@
-"""When a part is missing the service says so, and works again once the part is back."""
+"""The service says which part is missing, and works again when the part is available again."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def assert_unavailable(answer: TestResponse) -> None:
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Waits for locks as the service does, only not as long."""
+    """Shortens the time for which the service waits for locks."""
     monkeypatch.setattr("service.store.connections.SQLITE_BUSY_SECONDS", {"api": 0.2, "worker": 15})
     monkeypatch.setattr(
         "service.store.connections.POSTGRES_TIMEOUTS",
@@ -130,7 +130,7 @@ def test_a_database_that_went_away_is_503(moons: Spec) -> None:
 
 @pytest.fixture
 def connections_cut(postgres_database: str) -> Callable[[], None]:
-    """Cuts every connection to the database, as a restart of the server does."""
+    """Closes every connection to the database, as a restart of the server does."""
 
     def cut() -> None:
         url = make_url(postgres_database)

@@ -1,4 +1,4 @@
-"""Jobs over HTTP: submit, look at, list, cancel, pause and resume."""
+"""Jobs over HTTP: submit, show, list, cancel, pause and resume."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ RFC3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 
 
 def messages(broker: str) -> list[Any]:
-    """What the workers were told, oldest first."""
+    """The messages that wait for the workers, oldest first."""
     with Connection(broker) as connection:
         client = connection.default_channel.client
         found = [json.loads(text) for text in client.lrange(QUEUE, 0, -1)]
@@ -134,7 +134,7 @@ def test_a_queued_job_obeys_at_once(client: FlaskClient, broker: str, moons: Spe
     assert "is cancelled" in refused.json["detail"]
 
 
-def test_a_running_job_is_shown_by_its_wish(
+def test_a_running_job_is_shown_in_its_requested_state(
     client: FlaskClient, claim: Callable[..., Claim]
 ) -> None:
     here = f"/v1/jobs/{claim().id}"
@@ -212,7 +212,7 @@ def test_history_is_paged(
     assert [item["step"] for item in thin["items"]][::2] == [0, 9]
 
 
-def test_parameters_come_back_to_the_bit(
+def test_parameters_are_returned_with_the_same_bits(
     client: FlaskClient, sessions: Sessions, claim: Callable[..., Claim], spec: JobSpec
 ) -> None:
     held = claim()

@@ -53,7 +53,7 @@ def test_jobs_are_counted_by_state_and_leases_as_they_are_lost(
     submit()
     with sessions.begin() as session:
         recovery.free_lost_leases(session, lease_seconds=20)
-        # Waiting counts from when a job was queued, however long it has trained before.
+        # A job waits since it was queued last, however old it is.
         session.execute(update(Job).values(created_at=Job.created_at - 3600))
 
     after = figures(client)

@@ -1,4 +1,4 @@
-"""The document is right, and the page to try it needs no internet."""
+"""The OpenAPI document is right, and its page needs no internet."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def test_nothing_in_the_document_is_null_where_an_object_belongs(document: dict[
 
 
 def test_defaults_in_the_document_are_allowed_values(document: dict[str, Any]) -> None:
-    """Those that are filled in from other fields have none."""
+    """Checks the fields with a default; those computed from other fields do not have one."""
     for schema in document["components"]["schemas"].values():
         for field in schema.get("properties", {}).values():
             if "default" in field and "minimum" in field:

@@ -1,4 +1,4 @@
-"""What every request leaves behind: an id and a line in the log."""
+"""Every request has an id and a line in the log."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_the_caller_s_id_is_returned_and_stored_with_the_job(
 
 
 @pytest.mark.parametrize("given", ["", "a b", "x" * 129, 'quote"', "é"])
-def test_an_id_that_is_none_is_replaced(client: FlaskClient, given: str) -> None:
+def test_an_id_that_is_not_valid_is_replaced(client: FlaskClient, given: str) -> None:
     made = client.get("/healthz", headers={"X-Request-Id": given}).headers["X-Request-Id"]
 
     assert len(made) == 32

@@ -40,7 +40,7 @@ def test_bound_facts_are_in_every_event_of_the_block_and_in_none_after_it() -> N
 
 
 def test_binding_replaces_what_was_bound() -> None:
-    with facts():  # whatever is bound here ends with the block
+    with facts():  # all that is bound here ends with the block
         logs.bind(request_id="r1", worker="w1")
         logs.bind(request_id="r2")
         assert logs.bound("request_id") == "r2"

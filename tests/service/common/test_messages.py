@@ -47,7 +47,7 @@ def test_a_worker_reads_what_the_publisher_wrote(publisher: Celery, broker: str)
 
 
 def test_nothing_is_acknowledged_late_or_put_back(publisher: Celery) -> None:
-    """With either, a job would run twice or for ever (see service.common.messages)."""
+    """With either setting a job would run twice or for ever (see service.common.messages)."""
     worker = messages.make_celery(Settings())
     assert worker.conf.task_acks_late is False
     assert worker.conf.task_reject_on_worker_lost is False
@@ -127,6 +127,6 @@ def test_a_connection_without_encryption_has_no_certificate(url: str) -> None:
     assert not messages.make_publisher(Settings(broker_url=url)).connection_for_write().ssl
 
 
-def test_errors_that_are_no_connections_are_not_swallowed(publisher: Celery) -> None:
+def test_errors_of_other_kinds_than_connections_are_not_swallowed(publisher: Celery) -> None:
     with pytest.raises(Exception, match="not JSON serializable"):
         messages.try_publish(publisher, object())  # type: ignore[arg-type]

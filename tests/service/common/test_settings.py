@@ -1,4 +1,4 @@
-"""Settings come from the environment, whole or not at all."""
+"""Settings from the environment, either all of them valid or none of them used."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def test_half_a_password_is_not_taken_for_something_else_and_shown(broker_url: s
     assert "hunter2" not in str(caught.value)
 
 
-def test_variables_of_the_tests_and_the_client_are_no_settings() -> None:
+def test_variables_of_the_tests_and_the_client_are_not_settings() -> None:
     Settings.from_env({"GRADSERVE_TEST_DATABASE_URL": "postgresql://db/test"})
     Settings.from_env({"GRADSERVE_URL": "http://127.0.0.1:8000"})
 

@@ -1,4 +1,4 @@
-"""Pictures: drawn without a display, the same each time, showing what the network says."""
+"""Pictures: drawn without a display, the same each time, showing the network's outputs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gradserve.types import HistoryRow, Parameters
 from service.plots.decision_boundary import draw_decision_boundary
 from service.plots.loss_curve import draw_loss_curve
 
-# The score of this network is x1: blue to the left of the middle, vermilion to its right.
+# The score of this network is x1, so the left half is blue and the right half vermilion.
 LEFT_AND_RIGHT: Parameters = {
     "step": 1,
     "sha256": "",

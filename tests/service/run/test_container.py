@@ -1,4 +1,4 @@
-"""What stops a container with one sentence, and what does not."""
+"""Mistakes stop a container with one sentence; servers that are unavailable do not stop it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ AWAY = "redis://127.0.0.1:1/0"
 
 @pytest.fixture(scope="module")
 def locked_postgres() -> Iterator[str]:
-    """A Postgres that asks the user `guest` for a password, as a format for addresses."""
+    """A format for addresses of a Postgres that asks the user `guest` for a password."""
     with servers.postgres() as server:
         with psycopg.connect(server.url, autocommit=True) as connection:
             connection.execute("CREATE ROLE guest LOGIN PASSWORD 'right'")
@@ -43,7 +43,7 @@ def locked_broker() -> Iterator[str]:
 
 
 def container(role: str, environ: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
-    """A container that cannot start, after it has ended."""
+    """Runs a container that cannot start, and waits until it has ended."""
     inherited = {name: text for name, text in os.environ.items() if "GRADSERVE" not in name}
     return subprocess.run(
         [sys.executable, "-m", "service.run.container", role],

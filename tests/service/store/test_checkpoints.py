@@ -1,4 +1,4 @@
-"""Checkpoints are kept as long as something can still be done with them."""
+"""Checkpoints are kept as long as they are of use."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A worker owns a job by its fence, and only as long as nobody else does."""
+"""A worker owns a job by its fence, and only until another worker claims the job."""
 
 from __future__ import annotations
 
@@ -223,7 +223,7 @@ def test_finishing_beats_pausing(
     assert finish(sessions, held, spec) == "succeeded"
 
 
-def test_the_worker_hears_of_a_wish_with_its_next_word(
+def test_the_worker_learns_of_a_requested_state_with_its_next_statement(
     sessions: Sessions, claim: Callable[..., Claim]
 ) -> None:
     held = claim()
@@ -237,7 +237,9 @@ def test_the_worker_hears_of_a_wish_with_its_next_word(
         assert claims.desired_state(session, held) == "paused"
 
 
-def test_an_orderly_release_is_no_attempt(sessions: Sessions, claim: Callable[..., Claim]) -> None:
+def test_an_orderly_release_is_not_an_attempt(
+    sessions: Sessions, claim: Callable[..., Claim]
+) -> None:
     held = claim()
     with sessions.begin() as session:
         assert claims.release(session, held) == "queued"
@@ -248,7 +250,7 @@ def test_an_orderly_release_is_no_attempt(sessions: Sessions, claim: Callable[..
     assert (again.attempt, again.fence) == (1, 2)
 
 
-def test_a_release_goes_where_the_wish_points(
+def test_a_release_leads_to_the_requested_state(
     sessions: Sessions, claim: Callable[..., Claim]
 ) -> None:
     held = claim()
@@ -259,7 +261,7 @@ def test_a_release_goes_where_the_wish_points(
     assert job(sessions, held.id).desired_state is None
 
 
-def test_a_claim_goes_on_where_the_last_one_stopped(
+def test_a_claim_resumes_where_the_last_one_stopped(
     sessions: Sessions, claim: Callable[..., Claim]
 ) -> None:
     held = claim()

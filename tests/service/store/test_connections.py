@@ -1,4 +1,4 @@
-"""Connections are set up for many processes that read and write at once."""
+"""Connections for many processes that read and write at the same time."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_postgres_never_waits_for_long(postgres: Settings) -> None:
 
 
 def test_writers_that_read_first_do_not_fail_on_each_other(settings: Settings) -> None:
-    """With SQLite's deferred transactions most of these would end in "database is locked"."""
+    """With SQLite's deferred transactions most writers would end in "database is locked"."""
     sessions = make_sessions(make_engine(settings, "worker"))
     count = text("SELECT count(*) FROM jobs")
     errors: list[Exception] = []

@@ -30,7 +30,7 @@ REQUESTS = {
 def bring_to(
     sessions: Sessions, submit: Callable[[], str], claim: Callable[..., Claim], spec: JobSpec
 ) -> Callable[[str], str]:
-    """Makes a job that is shown in a state and returns its id."""
+    """Brings a new job into the shown state and returns its id."""
 
     def bring_to(state: str) -> str:
         if state in ("queued", "paused", "cancelled"):

@@ -32,7 +32,7 @@ def read(sessions: Sessions, **options: int) -> list[tuple[object, ...]]:
         return [tuple(row)[:-1] for row in found]  # without elapsed_seconds
 
 
-def test_rows_come_back_to_the_bit(sessions: Sessions) -> None:
+def test_rows_are_read_with_the_same_bits(sessions: Sessions) -> None:
     written = [HistoryRow(3, 0.1 + 0.2, 1 / 3, 5e-324, None, 1.7976931348623157e308, -0.0)]
     write(sessions, written)
     assert read(sessions) == written
@@ -54,7 +54,7 @@ def test_a_step_is_written_once(sessions: Sessions) -> None:
     assert len(read(sessions)) == 5
 
 
-def test_numbers_that_are_none_do_not_break_the_table(sessions: Sessions) -> None:
+def test_numbers_that_are_not_finite_do_not_break_the_table(sessions: Sessions) -> None:
     write(sessions, [HistoryRow(0, math.nan, None, math.inf, None, 0.1, -math.inf)])
     (row,) = read(sessions)
     assert [history.finite(value) for value in row] == [0, None, None, None, None, 0.1, None]  # type: ignore[arg-type]
@@ -67,7 +67,7 @@ def thin(sessions: Sessions, max_points: int, after_step: int = -1) -> list[Hist
 
 
 def noisy(count: int, every: int = 1) -> list[HistoryRow]:
-    """A falling loss with noise, and two spikes that a drawing has to show."""
+    """A falling loss with noise, and two spikes that a drawing must show."""
     draw = random.Random(1).random
     losses = [math.exp(-4 * k / count) + 0.05 * draw() for k in range(count)]
     losses[count // 3] = 5.0
@@ -77,7 +77,7 @@ def noisy(count: int, every: int = 1) -> list[HistoryRow]:
     ]
 
 
-# Below and above where the database reduces the rows first.
+# Below and above the number of rows from which the database reduces them first.
 @pytest.mark.parametrize(("count", "every"), [(3_000, 1), (60_000, 1), (60_000, 7)])
 def test_thinned_rows_are_real_ones_and_show_the_shape(
     sessions: Sessions, count: int, every: int
@@ -104,7 +104,7 @@ def test_thinning_keeps_to_what_was_asked_for(sessions: Sessions, count: int) ->
 
 
 def test_statements_do_not_depend_on_how_many_points_are_asked_for(sessions: Sessions) -> None:
-    # SQLAlchemy keeps each that it compiles; one for every width of a plot would fill the memory.
+    # SQLAlchemy keeps every statement that it compiles. One per width of a plot would fill memory.
     write(sessions, noisy(60_000))
     engine = sessions.kw["bind"]
     thin(sessions, 300)
@@ -142,7 +142,7 @@ def test_lttb_takes_the_point_of_each_run_that_stands_out() -> None:
 
 
 def test_many_rows_are_written_and_drawn_quickly(sessions: Sessions) -> None:
-    """Far below what the machine does, so that it fails only when the way is wrong."""
+    """The limits are far from the machine's speed, so that only a wrong algorithm fails."""
     written = noisy(120_000)
     start = time.perf_counter()
     for i in range(0, len(written), 20_000):

@@ -16,7 +16,7 @@ DAY = 24 * 3600
 
 
 def make(sessions: Sessions, spec: JobSpec, key: str, seconds: float) -> str:
-    """Does what a POST with a key does, at a time."""
+    """Does the same as a POST with a key at this time."""
     with sessions.begin() as session:
         found = idempotency.find(session, key, "hash", now=at(seconds))
         if found is None:

@@ -1,4 +1,4 @@
-"""Jobs are stored, found and listed."""
+"""Storing, finding and listing jobs."""
 
 from __future__ import annotations
 

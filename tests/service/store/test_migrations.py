@@ -1,4 +1,4 @@
-"""The schema is made by migrations, fits the models, and is checked before anything runs."""
+"""Migrations make the schema. It fits the models, and is checked before anything runs."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def test_a_database_that_cannot_be_opened_is_one_sentence(url: str) -> None:
     assert "hunter2" not in sentence
 
 
-def test_a_file_that_is_no_database_is_one_sentence(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_database_is_one_sentence(tmp_path: Path) -> None:
     path = tmp_path / "letter.txt"
     path.write_text("Dear reader, " * 1000)
     with pytest.raises(DatabaseUnavailable, match="not a database"):

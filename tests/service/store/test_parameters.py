@@ -1,4 +1,4 @@
-"""Final parameters are packed so that nothing of them is lost."""
+"""Final parameters are packed without any loss."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ REPUBLISH = 15.0
 
 @pytest.fixture
 def claimed_at(sessions: Sessions, spec: JobSpec) -> Callable[..., claims.Claim]:
-    """Claims a job, a new one unless it is told which, at a time."""
+    """Claims a job at a time: the one with the given id, or else a new one."""
 
     def claimed_at(seconds: float, id: str | None = None) -> claims.Claim:
         with sessions.begin() as session:
@@ -78,7 +78,7 @@ def test_a_lease_that_ran_out_puts_the_job_back_with_a_message_at_once(
     ("asked", "state"),
     [(controls.request_pause, "paused"), (controls.request_cancel, "cancelled")],
 )
-def test_a_lost_lease_goes_where_the_wish_points(
+def test_a_lost_lease_leads_to_the_requested_state(
     sessions: Sessions,
     claimed_at: Callable[..., claims.Claim],
     asked: Callable[[Session, str], object],
@@ -97,7 +97,7 @@ def test_a_clock_that_was_set_back_cannot_hold_a_job(
     sessions: Sessions, claimed_at: Callable[..., claims.Claim]
 ) -> None:
     held = claimed_at(10_000)
-    assert free(sessions, 9_997) == []  # as time servers do
+    assert free(sessions, 9_997) == []  # time servers set clocks back this much
     assert free(sessions, 10_000 - 3600) == [held.id]
     assert publish_again(sessions, 10_000 - 3600) == [held.id]
 
@@ -129,7 +129,7 @@ def test_a_job_that_gets_on_between_losses_is_not_given_up(
     assert (found.state, found.attempt, found.step) == ("running", 5, 4)
 
 
-def test_progress_without_a_checkpoint_is_none(
+def test_progress_without_a_checkpoint_does_not_count(
     sessions: Sessions, claimed_at: Callable[..., claims.Claim]
 ) -> None:
     held = claimed_at(100)
@@ -149,7 +149,9 @@ def test_a_drain_does_not_count_against_the_job(
     assert job(sessions, held.id).state == "queued"
 
 
-def test_a_job_is_rung_again_once_a_period_oldest_first(sessions: Sessions, spec: JobSpec) -> None:
+def test_a_message_is_published_again_once_per_period_oldest_first(
+    sessions: Sessions, spec: JobSpec
+) -> None:
     with sessions.begin() as session:
         ids = [jobs.create(session, spec, now=at(100 + i)).id for i in range(3)]
     assert publish_again(sessions, 114) == []
@@ -159,7 +161,7 @@ def test_a_job_is_rung_again_once_a_period_oldest_first(sessions: Sessions, spec
     assert publish_again(sessions, 140, limit=2) == ids[:2]
 
 
-def test_only_queued_jobs_are_rung(
+def test_only_messages_of_queued_jobs_are_published_again(
     sessions: Sessions, claimed_at: Callable[..., claims.Claim], submit: Callable[[], str]
 ) -> None:
     claimed_at(100)
@@ -169,7 +171,7 @@ def test_only_queued_jobs_are_rung(
     assert publish_again(sessions, 4e9) == []
 
 
-def test_a_resumed_job_counts_as_rung(sessions: Sessions, spec: JobSpec) -> None:
+def test_a_resumed_job_counts_as_published(sessions: Sessions, spec: JobSpec) -> None:
     with sessions.begin() as session:
         id = jobs.create(session, spec, now=at(100)).id
         controls.request_pause(session, id, now=at(101))
