@@ -16,6 +16,7 @@ from werkzeug.wrappers import Response as BaseResponse
 from engine.spec.base import problems
 from service.common.errors import (
     DatabaseUnavailable,
+    DiskFull,
     IdempotencyConflict,
     InvalidCursor,
     InvalidRequest,
@@ -103,6 +104,10 @@ def register(app: Flask) -> None:
     @app.errorhandler(IdempotencyConflict)
     def idempotency_conflict(error: IdempotencyConflict) -> Response:
         return problem(422, "idempotency-conflict", "The key was used before", str(error))
+
+    @app.errorhandler(DiskFull)
+    def disk_full(error: DiskFull) -> Response:
+        return problem(507, "disk-full", "No room on the disk", str(error))
 
     @app.errorhandler(DatabaseUnavailable)
     def database_unavailable(error: DatabaseUnavailable) -> Response:

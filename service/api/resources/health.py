@@ -15,8 +15,8 @@ from service.api.context import Services, current
 from service.api.openapi import answers
 from service.api.problems import problem
 from service.common import messages
-from service.common.errors import DatabaseTooNew, DatabaseTooOld
-from service.store import migrate
+from service.common.errors import DatabaseTooNew, DatabaseTooOld, DiskFull
+from service.store import disk, migrate
 
 OK = "ok"
 
@@ -54,9 +54,9 @@ def healthz() -> Response:
     responses=answers({200: Ready}, Status.SERVICE_UNAVAILABLE),
 )
 def readyz() -> Response:
-    """503 names the part that is missing: database, schema or broker."""
+    """503 names the part that is missing: database, schema, broker or, for SQLite, disk."""
     services = current()
-    checks = _database(services) | {"broker": _broker(services)}
+    checks = _database(services) | {"broker": _broker(services)} | _disk(services)
     missing = [f"{part} {state}" for part, state in checks.items() if state != OK]
     if missing:
         return problem(503, "not-ready", "Not ready", "; ".join(missing), checks=checks)
@@ -76,3 +76,15 @@ def _database(services: Services) -> dict[str, str]:
 
 def _broker(services: Services) -> str:
     return "cannot be reached" if messages.waiting(services.publisher) is None else OK
+
+
+def _disk(services: Services) -> dict[str, str]:
+    if not services.settings.sqlite:
+        return {}  # that of another machine, perhaps
+    try:
+        disk.check(services.settings)
+    except DiskFull as error:
+        return {"disk": f"is too full: {error}"}
+    except OSError as error:
+        return {"disk": f"cannot be looked at: {error.strerror}"}
+    return {"disk": OK}

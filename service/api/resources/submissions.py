@@ -26,7 +26,7 @@ from service.api.query_parameters import Query
 from service.api.resources.jobs import JobView, view
 from service.api.resources.jobs import blueprint as blueprint
 from service.common.errors import InvalidRequest, JobNotFound
-from service.store import idempotency, jobs
+from service.store import disk, idempotency, jobs
 from service.store.tables import Job
 
 # What the page at /docs offers to be sent.
@@ -135,6 +135,7 @@ class Validated(BaseModel):
         Status.UNSUPPORTED_MEDIA_TYPE,
         Status.UNPROCESSABLE_ENTITY,
         Status.SERVICE_UNAVAILABLE,
+        Status.INSUFFICIENT_STORAGE,
     ),
 )
 def submit(header: SubmitHeader, query: SubmitQuery, body: NewJob) -> Response:
@@ -203,6 +204,7 @@ def _request_of(job: Job) -> NewJob:
 def _create(session: Session, body: NewJob, spec: JobSpec, text: str) -> Job:
     # Only here: a request that is repeated gets the job that it made under earlier limits.
     limits.check(spec, current().settings)
+    disk.check(current().settings)
     with _blaming_parent():
         return jobs.create(session, spec, text=text, parent_id=body.parent_id)
 
