@@ -9,6 +9,7 @@ from flask_openapi3.openapi import OpenAPI
 
 from service.api import context, metrics, openapi, problems, query_parameters, request_log
 from service.api.json_bodies import StrictRequest
+from service.api.json_bodies import register as register_bodies
 from service.api.resources import events, health, history, parameters, submissions
 from service.common.settings import Settings
 
@@ -43,6 +44,7 @@ def create_app(settings: Settings) -> OpenAPI:
     database = context.attach(app, settings).database
     request_log.register(app, metrics.register(app, database))
     problems.register(app)
+    register_bodies(app)
     for blueprint in (
         submissions.blueprint,  # that of the jobs, with the route by which they are submitted
         history.blueprint,

@@ -19,6 +19,10 @@ class DatabaseUnavailable(GradserveError):
     """The database cannot be reached, is locked for too long, or is full."""
 
 
+class TooBusy(GradserveError):
+    """The service has as much to do as it has memory for."""
+
+
 class DiskFull(GradserveError):
     """So little of the disk is free that nothing new may be stored."""
 
