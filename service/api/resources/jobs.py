@@ -210,6 +210,10 @@ def resume(path: JobPath) -> Response:
 def delete(path: JobPath) -> Response:
     """Its history, checkpoints, parameters and events go with it, and cannot be restored."""
     disk.take_reserve(current().settings)
+    more = True
+    while more:
+        with current().database.write() as session:
+            more = deletion.shorten_history(session, path.id)
     with current().database.write() as session:
         deletion.delete_job(session, path.id)
     return Response(status=Status.NO_CONTENT)
