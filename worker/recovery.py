@@ -23,7 +23,7 @@ from service.common.errors import ConfigError
 from service.common.heartbeat import beat
 from service.common.messages import make_publisher, publish, waiting
 from service.common.settings import Settings
-from service.store import everyone, recovery, space
+from service.store import disk, everyone, recovery, space
 from service.store.database import Database
 from worker.retries import UNREACHABLE, reason
 
@@ -58,6 +58,7 @@ class RecoveryLoop:
         """
         self.free()
         self.publish_again()
+        disk.make_reserve(self._settings)
         given_back = space.shrink(self.database)
         if given_back > WORTH_A_LINE_BYTES:
             log.info("room given back to the disk", extra={"bytes": given_back})

@@ -21,7 +21,7 @@ from engine.train import Diverged, HistoryRow, InvalidData, Progress, TrainingSt
 from service.common.errors import JobNotFound, LeaseLost
 from service.common.logs import facts
 from service.common.settings import Settings
-from service.store import checkpoints, claims, parameters
+from service.store import checkpoints, claims, disk, parameters
 from service.store.claims import Claim, StepScores
 from service.store.states import DesiredState, JobState
 from worker import checkpoint_format, memory
@@ -125,6 +125,7 @@ class Run:
         self._started = time.monotonic()
         self._turn_seconds = context.settings.turn_seconds
         self._interval = context.settings.progress_seconds
+        self._settings = context.settings
         self._memory_bytes = context.settings.max_job_memory_bytes
         self._checkpoint_bytes = context.settings.checkpoint_bytes_per_job
         self._look_at = self._commit_at = time.monotonic() + self._interval
@@ -234,6 +235,8 @@ class Run:
         commit = leaving or time.monotonic() >= self._commit_at or waiting > MAX_WAITING_BYTES
         if not commit or progress.step <= self._writer.step:
             return self._renew_if_due(leaving)
+        if disk.is_short(self._settings) and self._wait_for_room():
+            return True
         desired = self._commit(progress)
         self._look_at = time.monotonic() + self._interval
         return leaving or desired is not None or self._gives_way()
@@ -241,6 +244,15 @@ class Run:
     def _gives_way(self) -> bool:
         over = time.monotonic() - self._started > self._turn_seconds
         return over and self._writer.has_to_give_way()
+
+    def _wait_for_room(self) -> bool:
+        """Holds training while the disk is nearly full; returns whether to stop here."""
+        log.warning("waiting for room on the disk", extra={"step": self.step})
+        while disk.is_short(self._settings):
+            if self._renew_if_due(self._draining()):
+                return True
+            time.sleep(self._interval)
+        return False
 
     def _renew_if_due(self, leaving: bool) -> bool:
         """Renews the lease where that is due; returns whether to stop here."""

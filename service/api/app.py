@@ -22,6 +22,7 @@ from service.api import (
     security_headers,
 )
 from service.api.json_bodies import StrictRequest
+from service.api.json_bodies import register as register_bodies
 from service.api.resources import events, health, history, parameters, submissions
 from service.common.settings import Settings
 
@@ -62,6 +63,7 @@ def create_app(settings: Settings) -> OpenAPI:
     origins.register(app, settings)
     problems.register(app)
     auth.register(app, settings)
+    register_bodies(app)
     for blueprint in (
         submissions.blueprint,  # that of the jobs, with the route by which they are submitted
         history.blueprint,

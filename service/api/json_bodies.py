@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 from collections import Counter
 from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
-from flask import Request
+from flask import Flask, Request, current_app, request
 from gunicorn.http.errors import ParseException
 from werkzeug.exceptions import (
     BadRequest,
@@ -24,7 +25,7 @@ from werkzeug.exceptions import (
 
 from engine.spec.base import MAX_ROWS, pointer
 from service.api.problems import MAX_ERRORS
-from service.common.errors import InvalidRequest
+from service.common.errors import InvalidRequest, TooBusy
 
 # Escapes of characters that are no text: NUL and surrogates, of which some are half of a pair.
 SUSPECT = re.compile(r"\\u(?:0000|d[89a-f])", re.IGNORECASE)
@@ -46,8 +47,27 @@ MAX_KEYS = 1_000
 MAX_KEY_LENGTH = 100
 
 
+# A body takes up to fifty times its size in memory while it is read: no more than this many large
+# ones are read at the same time, and the others wait for a moment.
+LARGE_BYTES = 2**20
+LARGE_AT_ONCE = 2
+TURN_SECONDS = 20.0
+TURNS = "gradserve_large_bodies"
+
+
+def register(app: Flask) -> None:
+    """Gives the app its turns for large bodies."""
+    app.extensions[TURNS] = threading.BoundedSemaphore(LARGE_AT_ONCE)
+
+    @app.teardown_request
+    def give_back(error: BaseException | None) -> None:
+        request.close()
+
+
 class StrictRequest(Request):
     """A request whose JSON body is an object with one meaning."""
+
+    _turn: threading.BoundedSemaphore | None = None
 
     def get_json(self, force: bool = False, silent: bool = False, cache: bool = True) -> Any:
         """The body as a dict. flask-openapi3 asks for it `silent`, which would hide what is wrong.
@@ -64,7 +84,28 @@ class StrictRequest(Request):
             raise UnsupportedMediaType(
                 f"{self.content_encoding} bodies are not read: send it uncompressed"
             )
+        if (self.content_length or LARGE_BYTES) < LARGE_BYTES:
+            return parse_object(self._body())
+        self._take_turn()
         return parse_object(self._body())
+
+    def _take_turn(self) -> None:
+        """Waits for a turn among the large bodies, which lasts until the request has ended.
+
+        Raises:
+            TooBusy: others take too long.
+        """
+        turns: threading.BoundedSemaphore = current_app.extensions[TURNS]
+        if not turns.acquire(timeout=TURN_SECONDS):
+            raise TooBusy(f"{LARGE_AT_ONCE} other large requests are being read; send it again")
+        self._turn = turns
+
+    def close(self) -> None:
+        """Gives the turn back; the server calls this when the answer has been sent."""
+        turn, self._turn = self._turn, None
+        if turn is not None:
+            turn.release()
+        super().close()
 
     def _body(self) -> bytes:
         try:

@@ -15,12 +15,15 @@ from werkzeug.wrappers import Response as BaseResponse
 from engine.spec.base import problems
 from service.common.errors import (
     DatabaseUnavailable,
+    DiskFull,
+    GradserveError,
     IdempotencyConflict,
     InvalidCursor,
     InvalidRequest,
     InvalidTransition,
     JobNotFound,
     ParametersNotFound,
+    TooBusy,
 )
 
 log = logging.getLogger(__name__)
@@ -103,8 +106,13 @@ def register(app: Flask) -> None:
     def idempotency_conflict(error: IdempotencyConflict) -> Response:
         return problem(422, "idempotency-conflict", "The key was used before", str(error))
 
+    @app.errorhandler(DiskFull)
+    def disk_full(error: DiskFull) -> Response:
+        return problem(507, "disk-full", "No room on the disk", str(error))
+
+    @app.errorhandler(TooBusy)
     @app.errorhandler(DatabaseUnavailable)
-    def database_unavailable(error: DatabaseUnavailable) -> Response:
+    def database_unavailable(error: GradserveError) -> Response:
         return retry_later(str(error))
 
     # Locked, out of disk, gone, restarting, too slow: each of these can pass by itself.

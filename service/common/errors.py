@@ -19,6 +19,20 @@ class DatabaseUnavailable(GradserveError):
     """The database cannot be reached, is locked for too long, or is full."""
 
 
+class TooBusy(GradserveError):
+    """The service has as much to do as it has memory for."""
+
+
+class DiskFull(GradserveError):
+    """So little of the disk is free that nothing new may be stored."""
+
+    def __init__(self, free: int, wanted: int) -> None:
+        super().__init__(
+            f"the disk has {free / 1e6:,.0f} MB free, and {wanted / 1e6:,.0f} MB must remain: "
+            "delete jobs, or make room in another way"
+        )
+
+
 class DatabaseTooNew(GradserveError):
     """The schema was made by a newer version of gradserve."""
 

@@ -51,6 +51,7 @@ ABOVE_ZERO = (
 )  # fmt: skip
 AT_LEAST_ONE = (
     "max_body_bytes", "checkpoint_bytes_per_job", "max_job_work", "max_job_memory_bytes",
+    "min_free_bytes",
 )  # fmt: skip
 
 
@@ -158,6 +159,12 @@ class Settings:
         "Most memory that a job may take beside the 300 MB that its worker takes for any. One that "
         "seems to need more is refused: a network takes 1 kB for each parameter. One that grows "
         "beyond it fails as `out_of_memory`.",
+    )
+    min_free_bytes: int = _field(
+        256 * 2**20,
+        "Free space that must remain on the disk of a SQLite file, a tenth of the disk at most. "
+        "With less, new jobs are refused, and with half of it running ones wait; what is stored "
+        "can still be cancelled and deleted.",
     )
 
     def __post_init__(self) -> None:

@@ -10,6 +10,7 @@ anything starts, and while the API restarts its callers wait instead of being re
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import sys
@@ -195,19 +196,29 @@ def _answers(path: Path) -> bool:
 
 
 def _await_api(supervisor: Supervisor, listener: socket.socket) -> None:
-    """Waits until /readyz succeeds. The kernel accepts the request before the API runs."""
+    """Waits until /readyz succeeds, or misses only room on the disk.
+
+    The kernel accepts the request before the API runs.
+    """
     deadline = time.monotonic() + READY_SECONDS
     while not supervisor.stopping:
         if time.monotonic() > deadline:
             raise StartFailed(f"the API is not ready after {READY_SECONDS:g} s")
         with socket.create_connection(reachable(listener)) as client:
             client.sendall(b"GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-            if supervisor.wait(5.0, [client]) and _ok(client):
+            if supervisor.wait(5.0, [client]) and _can_work(client):
                 return
         supervisor.wait(0.1)
 
 
-def _ok(client: socket.socket) -> bool:
+def _can_work(client: socket.socket) -> bool:
+    """Whether nothing but room on the disk is missing, which deleting jobs may make."""
+    answer = b""
     with suppress(ConnectionError):
-        return b" 200 " in client.recv(32)
-    return False
+        while part := client.recv(65536):
+            answer += part
+    head, _, body = answer.partition(b"\r\n\r\n")
+    if b" 503 " not in head[:32]:
+        return b" 200 " in head[:32]
+    checks = json.loads(body).get("checks", {})
+    return {part for part, state in checks.items() if state != "ok"} == {"disk"}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import bindparam, delete, update
+from sqlalchemy import bindparam, delete, select, update
 from sqlalchemy.orm import Session
 
 from service.common.errors import InvalidTransition
@@ -10,13 +10,27 @@ from service.store import jobs
 from service.store.states import TERMINAL
 from service.store.tables import Checkpoint, Event, History, IdempotencyKey, Job, Result
 
-# Steps of history that one statement deletes: a million rows at once would take a busy Postgres
-# longer than a statement may.
-STEPS_AT_ONCE = 100_000
+# Rows of history deleted per transaction: a million at once would keep others from writing for a
+# second, and take as much room in SQLite's log as in its file, on a disk that may be full.
+ROWS_AT_ONCE = 20_000
+
+
+def shorten_history(session: Session, id: str) -> bool:
+    """Deletes some of the history of a job that is to be deleted; returns whether more is left.
+
+    Raises:
+        JobNotFound, InvalidTransition: as `delete_job`.
+    """
+    job = _ended(session, id)
+    found = session.scalars(_STEP, {"of_job": job.pk}).one_or_none()
+    if found is not None:
+        session.execute(_HISTORY, {"of_job": job.pk, "last": found})
+    return found is not None
 
 
 def delete_job(session: Session, id: str) -> None:
-    """Deletes a job that has ended: its history, checkpoints, parameters, events and keys.
+    """Deletes a job that has ended, after `shorten_history`: the rest of its history, its
+    checkpoints, parameters, events and keys.
 
     Jobs that vary it lose their `parent_id`.
 
@@ -24,28 +38,36 @@ def delete_job(session: Session, id: str) -> None:
         JobNotFound: no job has this id.
         InvalidTransition: it has not ended.
     """
-    job = jobs.get(session, id, for_update=True)
-    if job.state not in TERMINAL:
-        wanted = "deleted before it has ended; cancel it first"
-        raise InvalidTransition(id, jobs.shown_state(job), wanted)
-    for start in range(0, job.steps, STEPS_AT_ONCE):
-        steps = {"of_job": job.pk, "start": start, "stop": start + STEPS_AT_ONCE}
-        session.execute(_HISTORY, steps)
+    job = _ended(session, id)
     for statement in _PARTS:
         session.execute(statement, {"of_job": job.pk})
     session.execute(_ORPHAN, {"of_id": id})
     session.execute(_JOB, {"of_job": job.pk})
 
 
+def _ended(session: Session, id: str) -> Job:
+    job = jobs.get(session, id, for_update=True)
+    if job.state not in TERMINAL:
+        wanted = "deleted before it has ended; cancel it first"
+        raise InvalidTransition(id, jobs.shown_state(job), wanted)
+    return job
+
+
 _history = History.__table__
+_STEP = (
+    select(_history.c.step)
+    .where(_history.c.job == bindparam("of_job"))
+    .order_by(_history.c.step)
+    .limit(1)
+    .offset(ROWS_AT_ONCE)
+)
 _HISTORY = delete(_history).where(
-    _history.c.job == bindparam("of_job"),
-    _history.c.step >= bindparam("start"),
-    _history.c.step < bindparam("stop"),
+    _history.c.job == bindparam("of_job"), _history.c.step < bindparam("last")
 )
 _PARTS = tuple(
     delete(table).where(table.c.job == bindparam("of_job"))
     for table in (
+        History.__table__,
         Checkpoint.__table__,
         Result.__table__,
         Event.__table__,

@@ -6,8 +6,9 @@ and its write-ahead log as long as it ever was, until somebody tells it otherwis
 
 from __future__ import annotations
 
+import sqlite3
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 from sqlalchemy import select
@@ -41,10 +42,13 @@ def shrink(database: Database) -> int:
     if database.engine.dialect.name != "sqlite":
         return 0
     before = size(database)
-    _shrink_file(database)
+    # Busy, or so full that not even this can be written: the next call tries again.
+    with suppress(sqlite3.OperationalError):
+        _shrink_file(database)
     log = _log(database)
     if log.exists() and log.stat().st_size > LOG_BYTES:
-        _truncate_log(database)
+        with suppress(sqlite3.OperationalError):
+            _truncate_log(database)
     return max(0, before - size(database))
 
 

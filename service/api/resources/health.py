@@ -16,8 +16,8 @@ from service.api.context import Services, current
 from service.api.openapi import answers
 from service.api.problems import problem
 from service.common import failing, messages
-from service.common.errors import DatabaseTooNew, DatabaseTooOld
-from service.store import everyone, migrate
+from service.common.errors import DatabaseTooNew, DatabaseTooOld, DiskFull
+from service.store import disk, everyone, migrate
 
 OK = "ok"
 
@@ -55,10 +55,12 @@ def healthz() -> Response:
     responses=answers({200: Ready}, Status.SERVICE_UNAVAILABLE),
 )
 def readyz() -> Response:
-    """503 names the part that is missing: database, schema, broker, or one that keeps ending."""
+    """503 names what is missing: database, schema, broker, for SQLite room on the disk, or a part
+    that keeps ending.
+    """
     services = current()
     checks = failing.told(Path(services.settings.data_dir))
-    checks |= _database(services) | {"broker": _broker(services)}
+    checks |= _database(services) | {"broker": _broker(services)} | _disk(services)
     missing = [f"{part} {state}" for part, state in checks.items() if state != OK]
     if missing:
         return problem(503, "not-ready", "Not ready", "; ".join(missing), checks=checks)
@@ -78,3 +80,15 @@ def _database(services: Services) -> dict[str, str]:
 
 def _broker(services: Services) -> str:
     return "cannot be reached" if messages.waiting(services.publisher) is None else OK
+
+
+def _disk(services: Services) -> dict[str, str]:
+    if not services.settings.sqlite:
+        return {}  # that of another machine, perhaps
+    try:
+        disk.check(services.settings)
+    except DiskFull as error:
+        return {"disk": f"is too full: {error}"}
+    except OSError as error:
+        return {"disk": f"cannot be looked at: {error.strerror}"}
+    return {"disk": OK}

@@ -15,7 +15,7 @@ from service.api import context
 from service.api.openapi import answers
 from service.api.query_parameters import Query
 from service.api.timestamps import rfc3339
-from service.store import controls, deletion, jobs
+from service.store import controls, deletion, disk, jobs
 from service.store.claims import StepScores
 from service.store.jobs import ShownState, shown_state
 from service.store.states import TERMINAL, ErrorCode
@@ -169,6 +169,7 @@ def show(path: JobPath) -> Response:
 )
 def cancel(path: JobPath) -> Response:
     """A queued or paused job is cancelled at once, a running one at its next step."""
+    disk.take_reserve(context.current().settings)
     with context.write() as session:
         answer = controls.request_cancel(session, path.id)
     return _answer(answer.job)
@@ -208,6 +209,11 @@ def resume(path: JobPath) -> Response:
 )
 def delete(path: JobPath) -> Response:
     """Its history, checkpoints, parameters and events go with it, and cannot be restored."""
+    disk.take_reserve(context.current().settings)
+    more = True
+    while more:
+        with context.write() as session:
+            more = deletion.shorten_history(session, path.id)
     with context.write() as session:
         deletion.delete_job(session, path.id)
     return Response(status=Status.NO_CONTENT)

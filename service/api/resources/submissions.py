@@ -25,7 +25,7 @@ from service.api.query_parameters import Query
 from service.api.resources.jobs import JobView, view
 from service.api.resources.jobs import blueprint as blueprint
 from service.common.errors import InvalidRequest, JobNotFound
-from service.store import idempotency, jobs
+from service.store import disk, idempotency, jobs
 from service.store.tables import Job
 
 # What the page at /docs offers to be sent.
@@ -134,6 +134,7 @@ class Validated(BaseModel):
         Status.UNSUPPORTED_MEDIA_TYPE,
         Status.UNPROCESSABLE_ENTITY,
         Status.SERVICE_UNAVAILABLE,
+        Status.INSUFFICIENT_STORAGE,
     ),
 )
 def submit(header: SubmitHeader, query: SubmitQuery, body: NewJob) -> Response:
@@ -202,6 +203,7 @@ def _request_of(job: Job) -> NewJob:
 def _create(session: Session, body: NewJob, spec: JobSpec, text: str) -> Job:
     # Only here: a request that is repeated gets the job that it made under earlier limits.
     limits.check(spec, context.current().settings)
+    disk.check(context.current().settings)
     with _blaming_parent():
         return jobs.create(
             session, spec, text=text, parent_id=body.parent_id, request_id=g.request_id

@@ -82,7 +82,8 @@ def test_parameters_are_documented_by_the_names_that_are_read(document: dict[str
 @pytest.mark.parametrize(
     ("method", "path", "statuses"),
     [
-        ("post", "/v1/jobs", "200 201 400 413 415 422 503"),
+        ("post", "/v1/jobs", "200 201 400 413 415 422 503 507"),
+        ("delete", "/v1/jobs/{id}", "204 404 409 422 503"),
         ("get", "/v1/jobs", "200 422 503"),
         ("get", "/v1/jobs/{id}", "200 404 422 503"),
         ("post", "/v1/jobs/{id}/cancel", "200 404 409 422 503"),

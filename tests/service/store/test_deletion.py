@@ -17,10 +17,10 @@ from sqlalchemy.orm import Session, sessionmaker
 from engine.spec import JobSpec
 from service.common.errors import InvalidTransition, JobNotFound, LeaseLost
 from service.common.settings import Settings
-from service.store import claims, controls, idempotency, jobs, migrate, space
+from service.store import claims, controls, deletion, idempotency, jobs, migrate, space
 from service.store.claims import Claim
 from service.store.database import Database
-from service.store.deletion import STEPS_AT_ONCE, delete_job
+from service.store.deletion import delete_job
 from service.store.owners import Owner
 from tests.service.lifecycle import advance, finish, job
 
@@ -83,19 +83,23 @@ def test_a_job_that_has_not_ended_is_not_deleted(
     assert jobs.shown_state(job(sessions, id)) == state
 
 
-def test_a_long_history_goes_piece_by_piece(sessions: Sessions, submit: Callable[[], str]) -> None:
-    id, last = submit(), 2 * STEPS_AT_ONCE
-    pk = job(sessions, id).pk
+def test_a_long_history_goes_piece_by_piece(
+    sessions: Sessions, claim: Callable[..., Claim], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held, other = claim(), claim()
+    for each in (held, other):
+        advance(sessions, each, 0, 10)
     with sessions.begin() as session:
-        controls.request_cancel(session, id)
-        values = {"pk": pk, "last": last}
-        session.execute(text("UPDATE jobs SET steps = :last + 1 WHERE pk = :pk"), values)
-        for step in (0, STEPS_AT_ONCE - 1, STEPS_AT_ONCE, last):
-            row = {"pk": pk, "step": step}
-            session.execute(text("INSERT INTO history (job, step) VALUES (:pk, :step)"), row)
-    with sessions.begin() as session:
-        delete_job(session, id)
-    assert left(sessions, pk)["history"] == 0
+        claims.fail(session, held, code="internal", detail="x")
+    monkeypatch.setattr(deletion, "_STEP", deletion._STEP.offset(4))
+    rows = []
+    more = True
+    while more:
+        with sessions.begin() as session:
+            more = deletion.shorten_history(session, held.id)
+        rows.append(left(sessions, held.pk)["history"])
+    assert rows == [6, 2, 2]
+    assert left(sessions, other.pk)["history"] == 10
 
 
 def test_a_worker_that_was_thought_dead_brings_nothing_back(
