@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import resource
 import sqlite3
 import threading
 import time
@@ -584,25 +583,6 @@ def test_large_checkpoints_leave_room_for_few(bench: Bench, spec: JobSpec) -> No
     assert len(bench.checkpoints(none)) <= 2
     # The best step is found again from wherever a checkpoint is left.
     assert bench.sha256(none) == bench.sha256(tight)
-
-
-@pytest.mark.parametrize("executor", ["native", "scalar"])
-def test_a_job_that_grows_beyond_its_memory_fails_and_the_next_one_does_not(
-    bench: Bench, spec: JobSpec, undisturbed: Undisturbed, executor: str
-) -> None:
-    large = spec.model_dump() | {"executor": executor}
-    large["model"]["layers"] = [{"units": 600, "activation": "tanh"}] * 2 + [{"units": 1}]
-    id, neighbour = bench.submit(JobSpec.model_validate(large)), bench.submit(spec)
-    before = resource.getrlimit(resource.RLIMIT_DATA)
-
-    bench.work(id, max_job_memory_bytes=1)  # and the slack, of the 360 MB that it needs
-    bench.work(neighbour, max_job_memory_bytes=1)
-
-    job = bench.job(id)
-    assert (job.state, job.error_code) == ("failed", "out_of_memory")
-    assert "more memory than the service allows" in job.error_detail
-    assert resource.getrlimit(resource.RLIMIT_DATA) == before
-    assert_as_undisturbed(bench, neighbour, undisturbed)
 
 
 def test_what_made_the_bits_is_recorded_with_the_step_from_which_it_did(
