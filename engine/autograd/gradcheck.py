@@ -56,7 +56,7 @@ class Check:
         )
 
 
-class Model(Protocol):
+class HasParameters(Protocol):
     """Something with parameters; `engine.Module` and its subclasses are."""
 
     def parameters(self) -> Iterable[Value]: ...
@@ -82,7 +82,7 @@ def gradcheck(function: Callable[..., Value], *inputs: float) -> Check:
     )
 
 
-def check_model(model: Model, loss: Callable[[], Value]) -> Check:
+def check_model(model: HasParameters, loss: Callable[[], Value]) -> Check:
     """Checks a model's parameters in `loss`, a function that calls the model.
 
     Leaves the parameters as they were and their gradients at those of the loss.
@@ -180,7 +180,7 @@ def central_difference(
     return rise / (above[i] - below[i])
 
 
-def names(model: Model, parameters: Sequence[Value]) -> list[str]:
+def names(model: HasParameters, parameters: Sequence[Value]) -> list[str]:
     """Where each parameter is, as one would write it to get it."""
     found = {id(value): path.lstrip(".") for path, value in values_in(model, "", set())}
     return [found.get(id(p), f"parameters()[{i}]") for i, p in enumerate(parameters)]

@@ -27,7 +27,7 @@ BESIDE = 3
 _TABLE = tables.Checkpoint.__table__
 
 
-class Checkpoint(NamedTuple):
+class StoredCheckpoint(NamedTuple):
     """A checkpoint as it was read; `intact` tells whether it still is as it was written."""
 
     step: int
@@ -103,7 +103,7 @@ def keep_newest(session: Session, *job_keys: int) -> None:
 
 def newest_first(
     session: Session, job_key: OwnedKey, at_most: int | None = None
-) -> Iterator[Checkpoint]:
+) -> Iterator[StoredCheckpoint]:
     """The checkpoints of a job up to step `at_most`, each read only when asked for.
 
     The caller takes the first that is `intact`.
@@ -112,7 +112,7 @@ def newest_first(
         if at_most is not None and step > at_most:
             continue
         row = session.execute(_LOAD, {"of_job": job_key, "at_step": step}).one()
-        yield Checkpoint(*row)
+        yield StoredCheckpoint(*row)
 
 
 _STEPS = (

@@ -32,7 +32,7 @@ class Packed(NamedTuple):
     sha256: str
 
 
-class Layer(NamedTuple):
+class LayerParameters(NamedTuple):
     weights: Floats  # units × inputs
     biases: Floats  # units
 
@@ -56,11 +56,11 @@ def pack(sizes: Sequence[int], parameters: Floats) -> Packed:
     return Packed(save(tensors), hashlib.sha256(flat.tobytes()).hexdigest())
 
 
-def unpack(data: bytes) -> list[Layer]:
+def unpack(data: bytes) -> list[LayerParameters]:
     """The layers that `pack` packed, first to last."""
     tensors = load(data)
     return [
-        Layer(tensors[f"layers.{i}.weights"], tensors[f"layers.{i}.biases"])
+        LayerParameters(tensors[f"layers.{i}.weights"], tensors[f"layers.{i}.biases"])
         for i in range(len(tensors) // 2)
     ]
 
