@@ -125,7 +125,8 @@ def _close_to_others(folder: Path, typed: Path) -> None:
             )
         folder.chmod(0o700)
     logs = folder / "logs"
-    for ours in (folder / "lock", *folder.glob("gradserve.db*"), logs, *logs.glob("*.log")):
+    files = (folder / "lock", folder / "reserve", *folder.glob("gradserve.db*"))
+    for ours in (*files, logs, *logs.glob("*.log")):
         if ours.exists() and not ours.is_symlink():
             ours.chmod(ours.stat().st_mode & ~OTHERS)
 

@@ -50,7 +50,7 @@ def free_lost_leases(
                 "running",
                 row.state,
                 "recovery",
-                f"attempt {row.attempt} by {row.worker} stopped renewing its lease",
+                f"attempt {row.attempt} stopped renewing its lease",
             )
             for row in rows
         ),

@@ -102,6 +102,9 @@ class Known:
 
     def become(self, state: str) -> None:
         self.state, self.desired, self.lease_until = state, None, None
+        if state in ("failed", "cancelled"):
+            for old in sorted(self.checkpoints)[:-1]:
+                del self.checkpoints[old]
 
     def keep(self, step: int, retained: bool) -> None:
         self.checkpoints[step] = retained

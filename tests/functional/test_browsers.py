@@ -71,6 +71,7 @@ def test_a_service_on_this_machine_minds_who_calls(up: Up) -> None:
 def test_a_host_that_was_asked_for_is_answered_by_name(start: Start) -> None:
     up = start(
         options=["--host", "0.0.0.0"],
+        GRADSERVE_AUTH="off",
         GRADSERVE_ALLOWED_HOSTS="ml.example.org",
         GRADSERVE_TRUSTED_PROXIES="127.0.0.1",
         FORWARDED_ALLOW_IPS="*",

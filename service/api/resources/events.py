@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 from http import HTTPStatus as Status
 from typing import Any
 
@@ -19,6 +21,10 @@ from service.store.states import JobState
 from service.store.tables import Event
 
 MAX_EVENTS = 1_000
+
+PARTS = frozenset({"api", "recovery", "sweeper"})
+# How version 0.1 ended the detail of a lost lease.
+LOST = re.compile(r" by \S+ was not heard of any more$")
 
 blueprint = APIBlueprint(
     "events", __name__, url_prefix="/v1/jobs/<string:id>/events", abp_tags=[TAG]
@@ -39,7 +45,8 @@ class EventView(BaseModel):
     from_state: JobState | None
     to_state: JobState
     actor: str = Field(
-        description="api, recovery (in events of version 0.1: sweeper), or the worker's name"
+        description="api, recovery (in events of version 0.1: sweeper), or the name of a worker "
+        "process"
     )
     detail: str | None
 
@@ -75,6 +82,21 @@ def event_view(number: int, event: Event) -> dict[str, Any]:
         "kind": event.kind,
         "from_state": event.from_state,
         "to_state": event.to_state,
-        "actor": event.actor,
-        "detail": event.detail,
+        "actor": actor_name(event.actor),
+        "detail": detail_of(event),
     }
+
+
+def actor_name(actor: str) -> str:
+    """The actor without the host and the process of a worker, which are not the owner's business.
+
+    The same process always has the same name.
+    """
+    if actor in PARTS:
+        return actor
+    return f"worker-{hashlib.sha256(actor.encode()).hexdigest()[:8]}"
+
+
+def detail_of(event: Event) -> str | None:
+    """The detail, likewise without a host."""
+    return event.detail and LOST.sub(" stopped renewing its lease", event.detail)

@@ -15,8 +15,8 @@ from werkzeug.test import TestResponse
 
 from service.api.app import create_app
 from service.common.settings import Settings
-from service.store import api_keys, jobs
-from service.store.connections import make_engine
+from service.store import api_keys, claims, jobs
+from service.store.connections import make_engine, make_sessions
 from service.store.database import Database
 from service.store.owners import Owner
 from service.store.tables import Job
@@ -208,3 +208,20 @@ def test_every_job_of_before_belongs_to_local(settings: Settings, spec: Any) -> 
 
 def test_scopes_are_words_that_the_service_knows() -> None:
     assert api_keys.SCOPES == ("read", "write", "admin")
+
+
+def test_events_name_workers_without_their_hosts(settings: Settings, spec: Any) -> None:
+    engine = make_engine(settings, "worker")
+    with make_sessions(engine).begin() as session:
+        id = jobs.create(session, spec).id
+        assert claims.claim(session, id, worker="secret.host:42", lease_seconds=20)
+        lost = "attempt 1 by secret.host:42 was not heard of any more"
+        session.execute(text("UPDATE events SET detail = :lost"), {"lost": lost})
+    engine.dispose()
+    app = create_app(settings)
+    answer = app.test_client().get(f"/v1/jobs/{id}/events")
+    app.extensions["gradserve"].close()
+    claimed = answer.json["items"][1]
+    assert re.fullmatch("worker-[0-9a-f]{8}", claimed["actor"])
+    assert claimed["detail"] == "attempt 1 stopped renewing its lease"
+    assert "secret" not in answer.get_data(as_text=True)
