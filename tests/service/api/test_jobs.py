@@ -165,6 +165,10 @@ def test_a_key_is_free_again_when_its_job_is_deleted(client: FlaskClient, moons:
     assert (answer.status_code, answer.headers.get("Idempotency-Replayed")) == (201, None)
 
 
+WORKER = "worker-60c5590f"
+"""How the API calls the worker w1."""
+
+
 def test_events_tell_the_whole_story(
     client: FlaskClient, sessions: Sessions, claim: Callable[..., Claim]
 ) -> None:
@@ -175,9 +179,9 @@ def test_events_tell_the_whole_story(
     items = client.get(f"/v1/jobs/{held.id}/events").json["items"]
     assert [(e["kind"], e["from_state"], e["to_state"], e["actor"]) for e in items] == [
         ("created", None, "queued", "api"),
-        ("claimed", "queued", "running", "w1"),
+        ("claimed", "queued", "running", WORKER),
         ("cancel_requested", "running", "running", "api"),
-        ("cancelled", "running", "cancelled", "w1"),
+        ("cancelled", "running", "cancelled", WORKER),
     ]
     assert all(RFC3339.fullmatch(event["at"]) for event in items)
     later = client.get(f"/v1/jobs/{held.id}/events?after={items[1]['id']}").json["items"]
