@@ -123,11 +123,8 @@ class Run:
             self._writer.renew, every=context.settings.lease_seconds / RENEWALS_PER_LEASE
         )
         self._started = time.monotonic()
-        self._turn_seconds = context.settings.turn_seconds
         self._interval = context.settings.progress_seconds
         self._settings = context.settings
-        self._memory_bytes = context.settings.max_job_memory_bytes
-        self._checkpoint_bytes = context.settings.checkpoint_bytes_per_job
         self._look_at = self._commit_at = time.monotonic() + self._interval
 
     def result(self) -> JobState:
@@ -140,7 +137,7 @@ class Run:
         """
         try:
             # Lifted when the job has failed: to write that down takes memory as well.
-            with memory.ceiling(self._memory_bytes):
+            with memory.ceiling(self._settings.max_job_memory_bytes):
                 return self._train()
         except Diverged as error:
             return self._writer.fail(
@@ -170,7 +167,7 @@ class Run:
                 training.steps,
                 training.checkpoint_every,
                 bytes_each=spec.state_bytes(),
-                bytes_per_job=self._checkpoint_bytes,
+                bytes_per_job=self._settings.checkpoint_bytes_per_job,
             )
             for progress in keeper.watch(train(spec, self._writer.resume_point())):
                 self._collect(progress, keep_every)
@@ -242,7 +239,7 @@ class Run:
         return leaving or desired is not None or self._gives_way()
 
     def _gives_way(self) -> bool:
-        over = time.monotonic() - self._started > self._turn_seconds
+        over = time.monotonic() - self._started > self._settings.turn_seconds
         return over and self._writer.has_to_give_way()
 
     def _wait_for_room(self) -> bool:

@@ -6,8 +6,6 @@ import os
 import socket
 from functools import cache
 
-from celery import Task
-
 from service.common.logs import facts
 from service.common.messages import TRAIN_JOB
 from service.store.connections import make_engine, make_sessions
@@ -15,8 +13,8 @@ from worker import drain, run_job
 from worker.app import app, settings
 
 
-@app.task(name=TRAIN_JOB, bind=True)
-def train_job(task: Task, job_id: str) -> None:
+@app.task(name=TRAIN_JOB)
+def train_job(job_id: str) -> None:
     """The message says that a job waits; which one is trained is decided by whose turn it is."""
     here = context()
     with facts(worker=here.worker):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from urllib.parse import urlsplit
 
 from service.common.errors import ConfigError
@@ -42,26 +42,17 @@ def listed(text: str) -> list[str]:
 
 def hosts(variable: str, text: str) -> frozenset[str]:
     """The hosts that a setting lists. Raises ConfigError for what is not a host."""
-    found = {entry: _host(entry) for entry in listed(text)}
-    for entry, host in found.items():
-        if not host:
-            raise ConfigError(
-                f"{variable} has the entry {entry!r}: each must be the name or address of a host "
-                "without scheme and port, such as ml.example.org or 10.0.0.1"
-            )
-    return frozenset(found.values())
+    wanted = (
+        "each must be the name or address of a host without scheme and port, such as "
+        "ml.example.org or 10.0.0.1"
+    )
+    return _all(variable, text, _host, wanted)
 
 
 def origins(variable: str, text: str) -> frozenset[str]:
     """The origins that a setting lists, as browsers send them. Raises ConfigError for others."""
-    found = {entry: _origin(entry) for entry in listed(text)}
-    for entry, origin in found.items():
-        if not origin:
-            raise ConfigError(
-                f"{variable} has the entry {entry!r}: each must look like https://HOST or "
-                "https://HOST:PORT, without a path"
-            )
-    return frozenset(found.values())
+    wanted = "each must look like https://HOST or https://HOST:PORT, without a path"
+    return _all(variable, text, _origin, wanted)
 
 
 def networks(variable: str, text: str) -> tuple[Network, ...]:
@@ -89,6 +80,15 @@ def is_within(address: str, allowed: Sequence[Network]) -> bool:
     # How a socket for both kinds of addresses shows one of the older kind.
     plain = getattr(parsed, "ipv4_mapped", None) or parsed
     return any(plain in network for network in allowed)
+
+
+def _all(variable: str, text: str, read: Callable[[str], str], wanted: str) -> frozenset[str]:
+    """Every entry as `read` returns it. Raises ConfigError where that is empty."""
+    found = {entry: read(entry) for entry in listed(text)}
+    for entry, meaning in found.items():
+        if not meaning:
+            raise ConfigError(f"{variable} has the entry {entry!r}: {wanted}")
+    return frozenset(found.values())
 
 
 def _host(entry: str) -> str:

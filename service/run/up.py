@@ -72,7 +72,11 @@ def _run(host: str, port: int, data_dir: Path, workers: int) -> None:
     with ExitStack() as cleanup:
         folder = cleanup.enter_context(open_folder(data_dir))
         listener = cleanup.enter_context(listen(host, port))
-        settings = replace(settings, allowed_hosts=_allowed_hosts(settings, host, listener))
+        settings = replace(
+            settings,
+            allowed_hosts=_allowed_hosts(settings, host, listener),
+            auth=auth_mode(settings, listener),
+        )
         if own_broker:
             settings = replace(
                 settings, broker_url=f"redis+socket://{quote(str(folder.broker_socket))}"
@@ -87,7 +91,7 @@ def _run(host: str, port: int, data_dir: Path, workers: int) -> None:
         for path in folder.leftovers:
             watchdog.remove_at_end(path)
         supervisor = Supervisor(
-            env=_child_env(replace(settings, auth=auth_mode(settings, listener))),
+            env=_child_env(settings),
             cwd=folder.path,
             log_dir=folder.logs,
             watchdog=watchdog,
@@ -103,7 +107,6 @@ def _run(host: str, port: int, data_dir: Path, workers: int) -> None:
         migrate.upgrade(settings)
         presence = _presence(folder, settings)
         keys.store_first(settings)
-        settings = replace(settings, auth=auth_mode(settings, listener))
         if settings.auth == "keys" and keys.are_missing(settings):
             raise StartFailed(f"{keys.NO_KEY} (with --data-dir {data_dir})")
         if own_broker:

@@ -117,7 +117,7 @@ def _free(now: ColumnElement[float]) -> Statement:
             published_at=null(),
             **left(now),
         )
-        .returning(jobs.pk, jobs.id, jobs.state, jobs.attempt, jobs.worker)
+        .returning(jobs.pk, jobs.id, jobs.state, jobs.attempt)
     )
 
 
