@@ -12,6 +12,7 @@ import itertools
 import os
 import shutil
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,6 +33,7 @@ from service.store.migrate import upgrade
 from tests import servers
 
 _numbers = itertools.count()
+_END_CONNECTIONS = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s"
 
 
 def pytest_configure() -> None:
@@ -145,6 +147,9 @@ def _fresh_postgres(server: str, template: str = "template0") -> Iterator[str]:
         try:
             yield make_url(server).set(database=name).render_as_string(hide_password=False)
         finally:
+            # DROP DATABASE looks for connections every 100 ms only, so they are ended before it.
+            while any(connection.execute(_END_CONNECTIONS, (name,)).fetchall()):
+                time.sleep(0.002)
             connection.execute(
                 sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name))
             )

