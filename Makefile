@@ -2,7 +2,7 @@
 #
 # Needs only Python 3.11 or newer: the packages of uv.lock go into .venv.
 # PYTHON=/path/to/python3.12 chooses the interpreter for .venv. ARGS="…" adds arguments to
-# `make up`, `make test`, `make test-torch`, `make faults` and `make bench-engine`. TORCH_INDEX is
+# `make up`, `make test`, `make test-long`, `make test-torch`, `make faults` and `make bench-engine`. TORCH_INDEX is
 # the package index from which `make bench-engine` and `make test-torch` install PyTorch without
 # CUDA, if the index that pip is configured for does not have it.
 
@@ -11,7 +11,7 @@ export TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 RECENT := import sys; sys.exit(sys.version_info < (3, 11))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up env test test-torch faults bench-engine compose-test lint format docs clean
+.PHONY: help setup demo up env test test-long test-torch faults bench-engine compose-test lint format docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -40,6 +40,9 @@ env: ## write .env with random passwords and a first API key for docker compose;
 
 test: setup ## run all tests, against real SQLite, Postgres and a real broker
 	@.venv/bin/python -m pytest -n 2 $(ARGS)
+
+test-long: setup ## run the tests that `make test` has only a short form of
+	@.venv/bin/python -m pytest -n 2 -m long $(ARGS)
 
 test-torch: setup ## compare operations, losses and steps with those of PyTorch
 	@.venv/bin/python benchmarks/environment.py

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import signal
 
+import pytest
+
 from tests.faults.meeting import let_two_claims_meet, refused
 from tests.faults.specs import make_spec
 from tests.faults.world import World
@@ -109,6 +111,7 @@ def test_f5_a_process_that_is_stuck_does_not_hold_up_the_stop(world: World) -> N
     assert sorted(world.job(id).attempt for id in ids) == [1, 1, 2]
 
 
+@pytest.mark.long
 def test_f20_rolling_restarts_are_not_noticed(world: World) -> None:
     ids = world.put(*(make_spec(2, seed=seed) for seed in range(4)))
     for round in range(2):

@@ -62,6 +62,7 @@ def test_a_full_disk_refuses_jobs_until_there_is_room(start: Start, small_disk: 
     up.wait_for(up.submit(SHORT), "succeeded")
 
 
+@pytest.mark.long
 def test_the_service_starts_on_a_full_disk(start: Start, small_disk: Path) -> None:
     up = start(small_disk / "var").wait_until_up()
     id, _ = fill(up)

@@ -56,7 +56,10 @@ def test_a_job_trains_and_can_be_watched(start: Start, tmp_path: Path) -> None:
     assert_as_undisturbed(up, id)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize(
+    "number",
+    [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.long), signal.SIGKILL],
+)
 def test_it_ends_without_leftovers_and_resumes_where_it_was(
     start: Start, number: signal.Signals
 ) -> None:
@@ -130,7 +133,9 @@ def test_a_second_signal_stops_it_at_once(up: Up) -> None:
     assert up.leftovers() == []
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize(
+    "number", [pytest.param(signal.SIGTERM, marks=pytest.mark.long), signal.SIGKILL]
+)
 def test_a_folder_too_long_for_a_socket(
     start: Start, tmp_path: Path, number: signal.Signals
 ) -> None:
@@ -148,15 +153,15 @@ def test_a_folder_too_long_for_a_socket(
     until(lambda: not broker.parent.exists(), GONE_SECONDS, "the socket's folder is gone")
 
 
-@pytest.mark.parametrize("part", ["broker", "api", "worker", "recovery"])
-def test_a_part_that_dies_is_started_again(up: Up, part: str) -> None:
-    before = up.part(part)
+def test_a_part_that_dies_is_started_again(up: Up) -> None:
+    for part in ("broker", "api", "worker", "recovery"):
+        before = up.part(part)
 
-    os.kill(before, signal.SIGKILL)
+        os.kill(before, signal.SIGKILL)
 
-    until(lambda: up.part(part) not in (0, before), 20, "a new one")
-    assert f"the {part} ended (killed by SIGKILL), starting it again" in up.err
-    up.wait_for(up.submit(SHORT), "succeeded")
+        until(lambda part=part, old=before: up.part(part) not in (0, old), 20, f"a new {part}")
+        assert f"the {part} ended (killed by SIGKILL), starting it again" in up.err
+        up.wait_for(up.submit(SHORT), "succeeded")
     assert up.end() == 0
     assert up.leftovers() == []
 

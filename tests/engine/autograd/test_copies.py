@@ -22,15 +22,15 @@ ways = pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
 
 
 @ways
-def test_a_graph_a_hundred_thousand_nodes_deep(way: Callable[[Any], Any]) -> None:
+def test_a_graph_far_deeper_than_the_stack(way: Callable[[Any], Any]) -> None:
     x = Value(1.0)
     y = x
-    for _ in range(100_000):
+    for _ in range(20_000):
         y = y + x
     again = way(y)
     again.backward()
-    assert again.data == 100_001.0
-    assert again._prev[1].grad == 100_001.0
+    assert again.data == 20_001.0
+    assert again._prev[1].grad == 20_001.0
     assert x.grad == 0.0
 
 
