@@ -2,9 +2,10 @@
 #
 # Needs only Python 3.11 or newer: the packages of uv.lock go into .venv.
 # PYTHON=/path/to/python3.12 chooses the interpreter for .venv. ARGS="…" adds arguments to
-# `make up`, `make test`, `make test-long`, `make test-torch`, `make faults` and `make bench-engine`. TORCH_INDEX is
-# the package index from which `make bench-engine` and `make test-torch` install PyTorch without
-# CUDA, if the index that pip is configured for does not have it.
+# `make up`, `make test`, `make test-long`, `make test-torch`, `make faults` and
+# `make bench-engine`. TORCH_INDEX is the package index from which `make bench-engine` and
+# `make test-torch` install PyTorch without CUDA, if the index that pip is configured for does
+# not have it.
 
 export TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 
