@@ -237,7 +237,7 @@ class Artifact(Base):
     finished_at: Mapped[float | None]
     size: Mapped[int] = mapped_column(BigInteger(), server_default=text("0"))
     media_type: Mapped[str | None]
-    data: Mapped[bytes | None] = mapped_column(deferred=True)
+    data: Mapped[bytes | None]
     problem: Mapped[str | None]
 
 

@@ -148,7 +148,7 @@ def test_a_folder_too_long_for_a_socket(
     until(lambda: not broker.parent.exists(), GONE_SECONDS, "the socket's folder is gone")
 
 
-@pytest.mark.parametrize("part", ["broker", "api", "worker", "recovery"])
+@pytest.mark.parametrize("part", ["broker", "api", "worker", "interactive", "recovery"])
 def test_a_part_that_dies_is_started_again(up: Up, part: str) -> None:
     before = up.part(part)
 
