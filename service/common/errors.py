@@ -85,10 +85,10 @@ class IdempotencyConflict(GradserveError):
 
 
 class LeaseLost(GradserveError):
-    """The claim no longer owns its job: the lease ran out, or another worker has it now."""
+    """The claim no longer owns its job or artifact: its lease ran out, or another has it now."""
 
     def __init__(self, id: str, fence: int) -> None:
-        super().__init__(f"claim {fence} of job {id} no longer owns it")
+        super().__init__(f"claim {fence} of {id} no longer owns it")
 
 
 class InvalidRequest(GradserveError):
