@@ -136,6 +136,27 @@ def test_every_step_has_the_bits_that_training_had_there(ask: Answers, executor:
     assert ask.get(id, "latest").json == ask.get(id).json == ask.get(id, STEPS).json
 
 
+def test_a_kept_step_that_is_damaged_is_replayed(ask: Answers) -> None:
+    spec = momentum_spec("scalar")
+    id = ask.bench.submit(spec)
+    ask.bench.work(id)
+    ask.bench.change("UPDATE checkpoints SET sha256 = 'x' WHERE step >= 16")
+    with ask.worker():
+        found = numbers(ask.get(id, 16, Prefer="wait=30"))
+    assert found.tobytes() == states_of(spec)[16].parameters.tobytes()
+    assert len(ask.rows()) == 1
+
+
+def test_the_best_step_of_a_job_without_its_columns(ask: Answers) -> None:
+    """As one that version 0.1 has trained."""
+    id = ask.bench.submit(momentum_spec("scalar"))
+    ask.bench.work(id)
+    best = ask.bench.job(id).best_step
+    ask.bench.change("UPDATE jobs SET best_step = NULL")
+    with ask.worker():
+        assert ask.get(id, "best", Prefer="wait=30").json["step"] == best
+
+
 def test_an_answer_is_202_until_a_worker_has_computed_it(ask: Answers) -> None:
     id = ask.bench.submit(momentum_spec("scalar"))
     ask.bench.work(id)
