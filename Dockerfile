@@ -1,5 +1,5 @@
 # One image for every part of the service; the first argument chooses the part
-# (service/run/container.py): api, worker, recovery or migrate.
+# (service/run/container.py): api, worker, interactive, recovery or migrate.
 
 FROM python:3.12-slim-bookworm AS base
 ENV PATH=/app/bin:/opt/venv/bin:$PATH \

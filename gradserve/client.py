@@ -19,9 +19,12 @@ from types import TracebackType
 from typing import Any, Self, cast
 from urllib.parse import quote
 
+import httpx
+
 from gradserve import credentials
 from gradserve.defaults import DEFAULT_URL
-from gradserve.http import Transport, document, retry_after
+from gradserve.errors import ClientError
+from gradserve.http import Transport, document, location, retry_after
 from gradserve.types import History, Job, Jobs, Parameters, SubmittedJob
 
 PAGE = 100
@@ -30,6 +33,9 @@ WATCH_RETRY_SECONDS = 30.0
 # The least speed at which a service on a busy core checks and stores a specification.
 BYTES_PER_SECOND = 500_000
 POLL_SECONDS = 0.5
+# An answer that takes time: how long the service may take for each response, and for all of them.
+WAIT_SECONDS = 10
+ANSWER_SECONDS = 600.0
 
 
 class Gradserve:
@@ -140,9 +146,17 @@ class Gradserve:
             next_step = page["next_after_step"]
         return rows
 
-    def parameters(self, id: str) -> Parameters:
-        """The trained weights and biases, bit for bit those of the worker."""
-        return cast(Parameters, self._get(_path(id, "parameters")))
+    def parameters(self, id: str, *, step: int | str | None = None) -> Parameters:
+        """The weights and biases after `step` updates, bit for bit those of the worker.
+
+        `step` is a number of updates, "best" or "latest"; by default it is the one that the job
+        delivers, or of a job that has ended without a result that of its newest checkpoint. The
+        answer says which one it is. A step that was not kept is computed again by the service,
+        which takes as long as the training did from the checkpoint before it.
+        """
+        return cast(
+            Parameters, self._computed(_path(id, "parameters"), _present(step=step) or None)
+        )
 
     def watch(self, id: str) -> Iterator[Job]:
         """Yields the job now and whenever the service suggests to ask again, until it has ended.
@@ -159,6 +173,23 @@ class Gradserve:
 
     def _act(self, id: str, action: str) -> Job:
         return cast(Job, document(self._http.send("POST", _path(id, action))))
+
+    def _computed(self, path: str, query: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """The answer to a question that takes time: asked again until it has been computed."""
+        until = time.monotonic() + ANSWER_SECONDS
+        headers = {"Prefer": f"wait={WAIT_SECONDS}"}
+        timeout = self._http.timeout + WAIT_SECONDS
+        while True:
+            response = self._http.send("GET", path, params=query, headers=headers, timeout=timeout)
+            if response.status_code != httpx.codes.ACCEPTED:
+                return document(response)
+            pause = retry_after(response, default=POLL_SECONDS)
+            if time.monotonic() + pause > until:
+                raise ClientError(
+                    f"{self.url} has not computed the answer within {ANSWER_SECONDS:g} s; ask again"
+                )
+            time.sleep(pause)
+            path, query = location(response), None
 
     def _get(self, path: str, query: Mapping[str, Any] | None = None) -> dict[str, Any]:
         return document(self._http.send("GET", path, params=query))

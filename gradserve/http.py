@@ -96,6 +96,18 @@ def document(response: httpx.Response) -> dict[str, Any]:
     return found
 
 
+def location(response: httpx.Response) -> str:
+    """The address at which the answer to a request will be, on the same service.
+
+    Raises ClientError where it is on another one, which is not to get the API key.
+    """
+    here = response.url
+    there = here.join(response.headers.get("Location", ""))
+    if (there.scheme, there.netloc) != (here.scheme, here.netloc):
+        raise ClientError(f"{here} does not answer as gradserve does: it leads to {there}")
+    return str(there)
+
+
 def retry_after(response: httpx.Response, *, default: float) -> float:
     """Seconds until the service wants to be asked again."""
     try:

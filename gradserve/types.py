@@ -106,7 +106,7 @@ class LayerParameters(TypedDict):
 
 
 class Parameters(TypedDict):
-    """The parameters that a job delivers, those after `step` updates."""
+    """The parameters of a job after `step` updates."""
 
     step: int
     sha256: str

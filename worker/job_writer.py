@@ -7,7 +7,6 @@ transaction is the fourth of the five locks in docs/architecture.md.
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
@@ -20,10 +19,7 @@ from service.store import checkpoints, claims, jobs, turns
 from service.store.claims import Claim, StepScores
 from service.store.parameters import Packed
 from service.store.states import DesiredState, ErrorCode, JobState
-from worker import checkpoint_format
 from worker.retries import persist
-
-log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -59,11 +55,13 @@ class JobWriter:
         """The newest state that is intact; None when the job starts from the beginning."""
         if self.step == 0:
             return None
-        return self._persist(lambda session, _: self._newest_intact(session))
+        return self._persist(lambda session, _: checkpoints.newest_state(session, self.claim.pk))
 
     def state_before(self, step: int) -> TrainingState | None:
         """The newest intact state at `step` or before it; None where none was written."""
-        return self._persist(lambda session, _: self._newest_intact(session, step))
+        return self._persist(
+            lambda session, _: checkpoints.newest_state(session, self.claim.pk, step)
+        )
 
     def progress(
         self,
@@ -193,16 +191,6 @@ class JobWriter:
             return work(session)
 
         return self._persist(leave)
-
-    def _newest_intact(self, session: Session, at_most: int | None = None) -> TrainingState | None:
-        for found in checkpoints.newest_first(session, self.claim.pk, at_most):
-            if found.intact:
-                return checkpoint_format.decode(found.data)
-            log.error(
-                "checkpoint is damaged, using the one before it",
-                extra={"step": found.step},
-            )
-        return None
 
     def _persist(self, work: Callable[[Session, bool], T]) -> T:
         return persist(self._sessions, work, until=self._lease_until, hurry=self._draining)

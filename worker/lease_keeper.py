@@ -55,12 +55,16 @@ class LeaseKeeper:
             yield slice
 
     def during(self, work: Callable[[], T]) -> T:
-        """Returns the result of `work`; `renew` is called while it takes long."""
+        """Returns the result of `work`; `renew` is called while it takes long.
+
+        Work may have slices of its own.
+        """
+        outer = self._slice_began
         self._slice_began = time.monotonic()
         try:
             return work()
         finally:
-            self._slice_began = None
+            self._slice_began = outer
 
     def _beat(self) -> None:
         while not self._over.wait(self._every):

@@ -1,8 +1,9 @@
-"""Recovery: frees the jobs of lost workers and publishes again for jobs that wait.
+"""Recovery: frees the jobs and artifacts of lost workers and publishes again for those that wait.
 
     python -m worker.recovery
 
-It also gives back the room of deleted rows to the disk. A small loop in a process of its own, so
+It also drops artifacts that take too much room, and gives back the room of deleted rows to the
+disk. A small loop in a process of its own, so
 that it never waits behind hour-long jobs. Two of them do no harm. It keeps no state: the next pass
 finds whatever one misses while the database or the broker is unavailable.
 """
@@ -14,6 +15,7 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Callable
 
 from celery import Celery
 from kombu.exceptions import OperationalError
@@ -21,13 +23,18 @@ from kombu.exceptions import OperationalError
 from service.common import logs
 from service.common.errors import ConfigError
 from service.common.heartbeat import beat
-from service.common.messages import make_publisher, publish, waiting
+from service.common.messages import ARTIFACTS, JOBS, Doorbell, make_publisher, publish, waiting
 from service.common.settings import Settings
-from service.store import disk, everyone, recovery, space
+from service.store import artifacts, disk, everyone, recovery, space
 from service.store.database import Database
 from worker.retries import UNREACHABLE, reason
 
 log = logging.getLogger(__name__)
+
+PUBLISH_AGAIN: dict[Doorbell, Callable[..., list[str]]] = {
+    JOBS: recovery.publish_again,
+    ARTIFACTS: artifacts.publish_again,
+}
 
 # Jobs freed or published per pass. While this many messages wait, the workers have enough.
 BATCH = 100
@@ -50,46 +57,62 @@ class RecoveryLoop:
         self._broker_refuses = False
 
     def recover(self) -> None:
-        """Frees the jobs of lost workers, publishes again for jobs that wait, gives back room.
+        """Frees what lost workers had, publishes again for what waits, gives back room.
 
         Raises:
             OperationalError, InterfaceError, InternalError, TimeoutError: the database does not
                 answer.
         """
         self.free()
-        self.publish_again()
+        self.publish_again(JOBS)
+        self.publish_again(ARTIFACTS)
+        self.drop_artifacts()
         disk.make_reserve(self._settings)
         given_back = space.shrink(self.database)
         if given_back > WORTH_A_LINE_BYTES:
             log.info("room given back to the disk", extra={"bytes": given_back})
 
     def free(self) -> list[str]:
-        """Takes jobs from workers whose lease ran out; returns their ids."""
+        """Takes jobs and artifacts from workers whose lease ran out; returns their ids."""
         with everyone.write(self.database) as session:
             freed = recovery.free_lost_leases(
                 session, lease_seconds=self._settings.lease_seconds, limit=BATCH
             )
+            freed_artifacts = artifacts.free_lost_leases(
+                session, lease_seconds=self._settings.lease_seconds, limit=BATCH
+            )
         for id in freed:
             log.warning("lease lost", extra={"job_id": id})
-        return freed
+        for id in freed_artifacts:
+            log.warning("lease lost", extra={"artifact_id": id})
+        return freed + freed_artifacts
 
-    def publish_again(self) -> list[str]:
-        """Publishes for queued jobs whose last message seems lost; returns their ids.
+    def drop_artifacts(self) -> None:
+        """Drops the oldest answers where all of them take too much room."""
+        with everyone.write(self.database) as session:
+            dropped = artifacts.drop(
+                session, max_bytes=self._settings.max_artifact_bytes, limit=BATCH
+            )
+        if dropped:
+            log.info("artifacts dropped", extra={"artifacts": dropped})
 
-        Jobs are marked as published only when the broker has just answered, so that an outage
-        costs no job its turn.
+    def publish_again(self, kind: Doorbell = JOBS) -> list[str]:
+        """Publishes for queued rows whose last message seems lost; returns their ids.
+
+        They are marked as published only when the broker has just answered, so that an outage
+        costs none its turn.
         """
-        already = waiting(self._publisher)
+        already = waiting(self._publisher, kind.queue)
         self._note_broker(away=already is None)
         if already is None or already >= BATCH:
             return []
         self._published = []
         with everyone.write(self.database) as session:
-            recovery.publish_again(
+            PUBLISH_AGAIN[kind](
                 session, republish_seconds=self._settings.republish_seconds, limit=BATCH - already
             )
         if self._published:
-            facts = {"jobs": len(self._published), "first": self._published[0]}
+            facts = {f"{kind.noun}s": len(self._published), "first": self._published[0]}
             log.info("published again", extra=facts)
         return self._published
 

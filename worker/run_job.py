@@ -21,10 +21,10 @@ from engine.train import Diverged, HistoryRow, InvalidData, Progress, TrainingSt
 from service.common.errors import JobNotFound, LeaseLost
 from service.common.logs import facts
 from service.common.settings import Settings
-from service.store import checkpoints, claims, disk, parameters
+from service.store import checkpoint_format, checkpoints, claims, disk, parameters
 from service.store.claims import Claim, StepScores
 from service.store.states import DesiredState, JobState
-from worker import checkpoint_format, memory
+from worker import memory
 from worker.job_writer import JobWriter
 from worker.lease_keeper import LeaseKeeper
 from worker.retries import UNREACHABLE, persist, reason

@@ -7,9 +7,9 @@ import socket
 from functools import cache
 
 from service.common.logs import facts
-from service.common.messages import TRAIN_JOB
+from service.common.messages import COMPUTE_ARTIFACT, TRAIN_JOB
 from service.store.connections import make_engine, make_sessions
-from worker import drain, run_job
+from worker import compute, drain, run_job
 from worker.app import app, settings
 
 
@@ -19,6 +19,14 @@ def train_job(job_id: str) -> None:
     here = context()
     with facts(worker=here.worker):
         run_job.train_next(here)
+
+
+@app.task(name=COMPUTE_ARTIFACT)
+def compute_artifact(artifact_id: str) -> None:
+    """Likewise: the artifact that is computed is the one whose turn it is."""
+    here = context()
+    with facts(worker=here.worker):
+        compute.compute_next(here)
 
 
 @cache

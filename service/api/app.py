@@ -8,6 +8,7 @@ from flask.json.provider import DefaultJSONProvider
 from flask_openapi3.openapi import OpenAPI
 
 from service.api import (
+    artifacts,
     auth,
     context,
     hosts,
@@ -64,6 +65,7 @@ def create_app(settings: Settings) -> OpenAPI:
     problems.register(app)
     auth.register(app, settings)
     register_bodies(app)
+    artifacts.register(app, settings)
     for blueprint in (
         submissions.blueprint,  # that of the jobs, with the route by which they are submitted
         history.blueprint,

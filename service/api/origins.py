@@ -17,10 +17,11 @@ SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 # What a page of an allowed origin may send, and which headers of the answer it may read.
 PREFLIGHT = {
     "Access-Control-Allow-Methods": "GET, HEAD, POST, PUT, PATCH, DELETE",
-    "Access-Control-Allow-Headers": "Authorization, Content-Type, Idempotency-Key, X-Request-Id",
+    "Access-Control-Allow-Headers": "Authorization, Content-Type, Idempotency-Key, Prefer, "
+    "X-Request-Id",
     "Access-Control-Max-Age": "600",
 }
-READABLE = "Idempotency-Replayed, Location, Retry-After, X-Request-Id"
+READABLE = "Idempotency-Replayed, Location, Preference-Applied, Retry-After, X-Request-Id"
 
 
 def register(app: Flask, settings: Settings) -> None:

@@ -23,6 +23,7 @@ from service.common.errors import (
     InvalidTransition,
     JobNotFound,
     ParametersNotFound,
+    StepNotFound,
     TooBusy,
 )
 
@@ -89,6 +90,10 @@ def register(app: Flask) -> None:
     @app.errorhandler(InvalidCursor)
     def invalid_cursor(error: InvalidCursor) -> Response:
         return invalid([("/cursor", str(error))])
+
+    @app.errorhandler(StepNotFound)
+    def step_not_found(error: StepNotFound) -> Response:
+        return invalid([("/step", str(error))])
 
     @app.errorhandler(JobNotFound)
     def job_not_found(error: JobNotFound) -> Response:

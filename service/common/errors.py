@@ -49,10 +49,15 @@ class JobNotFound(GradserveError):
 
 
 class ParametersNotFound(GradserveError):
-    """The job has no final parameters, because it has not succeeded."""
+    """The job has no such parameters, or none yet."""
 
-    def __init__(self, id: str, state: str) -> None:
-        super().__init__(f"job {id} is {state}: it has parameters once it has succeeded")
+
+class StepNotFound(GradserveError):
+    """A step beyond those that the job has taken."""
+
+    def __init__(self, step: int, last: int) -> None:
+        allowed = f"from 0 to {last:,} are allowed" if last else "only 0 is allowed"
+        super().__init__(f"is {step:,}, but the job has finished {last:,} updates; {allowed}")
 
 
 class InvalidTransition(GradserveError):
@@ -80,10 +85,10 @@ class IdempotencyConflict(GradserveError):
 
 
 class LeaseLost(GradserveError):
-    """The claim no longer owns its job: the lease ran out, or another worker has it now."""
+    """The claim no longer owns its job or artifact: its lease ran out, or another has it now."""
 
     def __init__(self, id: str, fence: int) -> None:
-        super().__init__(f"claim {fence} of job {id} no longer owns it")
+        super().__init__(f"claim {fence} of {id} no longer owns it")
 
 
 class InvalidRequest(GradserveError):

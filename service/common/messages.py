@@ -1,14 +1,16 @@
-"""The way to the workers: a Celery message that says which job to look at.
+"""The way to the workers: a Celery message that says which job or artifact to look at.
 
-The row in the database is the truth and the message only a doorbell: it carries the job's id. It
+The row in the database is the truth and the message only a doorbell: it carries the row's id. It
 may be lost, doubled or late, and costs no more than a delay. The worker that takes it trains the
-job whose turn it is, which need not be this one.
+job whose turn it is, which need not be this one; likewise with artifacts, the answers that take
+time, which have a queue and workers of their own so that nobody waits for them behind a training.
 """
 
 from __future__ import annotations
 
 import logging
-from typing import Any
+import re
+from typing import Any, NamedTuple
 
 from celery import Celery
 from kombu.exceptions import OperationalError
@@ -17,8 +19,27 @@ from service.common.settings import Settings
 
 log = logging.getLogger(__name__)
 
+
 TRAIN_JOB = "gradserve.train_job"
 QUEUE = "gradserve"
+COMPUTE_ARTIFACT = "gradserve.compute_artifact"
+INTERACTIVE_QUEUE = "gradserve.interactive"
+
+
+class Doorbell(NamedTuple):
+    """A kind of message: its queue, its task, and the ids of the rows that it is about."""
+
+    queue: str
+    task: str
+    ids: re.Pattern[str]
+    noun: str
+
+
+JOBS = Doorbell(QUEUE, TRAIN_JOB, re.compile("job_[0-9a-f]{24}"), "job")
+ARTIFACTS = Doorbell(
+    INTERACTIVE_QUEUE, COMPUTE_ARTIFACT, re.compile("art_[0-9a-f]{24}"), "artifact"
+)
+DOORBELLS = {bell.queue: bell for bell in (JOBS, ARTIFACTS)}
 
 COMMON: dict[str, Any] = {
     "task_default_queue": QUEUE,
@@ -88,35 +109,40 @@ def make_publisher(settings: Settings) -> Celery:
     return _celery(settings, COMMON | PUBLISHER)
 
 
-def publish(publisher: Celery, job_id: str) -> None:
-    """Tells the workers to look at a job, which one may do before this returns.
+def publish(publisher: Celery, id: str) -> None:
+    """Tells the workers to look at a job or an artifact, which one may do before this returns.
 
     Called after the commit, by `Database.write`; see `service.store.publishing`.
 
     Raises:
         OperationalError: the broker cannot be reached or takes no message; its text says which.
     """
-    publisher.send_task(TRAIN_JOB, args=[job_id])
+    doorbell = _doorbell(id)
+    publisher.send_task(doorbell.task, args=[id], queue=doorbell.queue)
 
 
-def try_publish(publisher: Celery, job_id: str) -> bool:
-    """Publishes the message of a job, or leaves that to recovery; whether it was published."""
+def try_publish(publisher: Celery, id: str) -> bool:
+    """Publishes a message, or leaves that to recovery; returns whether it was published."""
     try:
-        publish(publisher, job_id)
+        publish(publisher, id)
     except OperationalError as error:
         # Only this: a broader except would hide a publish that can never succeed.
-        facts = {"job_id": job_id, "reason": str(error)}
+        facts = {f"{_doorbell(id).noun}_id": id, "reason": str(error)}
         log.warning("message not published, recovery will do it", extra=facts)
         return False
     return True
 
 
-def waiting(publisher: Celery) -> int | None:
+def _doorbell(id: str) -> Doorbell:
+    return ARTIFACTS if str(id).startswith("art_") else JOBS
+
+
+def waiting(publisher: Celery, queue: str = QUEUE) -> int | None:
     """Messages that no worker has taken yet; None when the broker cannot be reached."""
     with publisher.connection_or_acquire() as connection:
         try:
             connection.ensure_connection(max_retries=0)
-            return int(connection.default_channel.queue_declare(QUEUE).message_count)
+            return int(connection.default_channel.queue_declare(queue).message_count)
         except (OperationalError, *connection.recoverable_connection_errors):
             return None
 

@@ -47,11 +47,11 @@ SOCKET_OPTIONS = ("virtual_host",)
 
 ABOVE_ZERO = (
     "lease_seconds", "recovery_seconds", "turn_seconds", "republish_seconds", "progress_seconds",
-    "request_seconds", "max_deadline_seconds",
+    "request_seconds", "max_deadline_seconds", "max_artifact_seconds",
 )  # fmt: skip
 AT_LEAST_ONE = (
     "max_body_bytes", "checkpoint_bytes_per_job", "max_job_work", "max_job_memory_bytes",
-    "min_free_bytes",
+    "min_free_bytes", "max_artifact_bytes", "max_waiting_requests",
 )  # fmt: skip
 
 
@@ -159,6 +159,19 @@ class Settings:
         "Most memory that a job may take beside the 300 MB that its worker takes for any. One that "
         "seems to need more is refused: a network takes 1 kB for each parameter. One that grows "
         "beyond it fails as `out_of_memory`.",
+    )
+    max_artifact_bytes: int = _field(
+        256 * 2**20,
+        "Room for answers that took time to compute, such as the parameters of a step that was not "
+        "kept. Above it the oldest are dropped, and computed again for whoever asks.",
+    )
+    max_artifact_seconds: float = _field(
+        300.0, "Longest that the computation of one such answer may take."
+    )
+    max_waiting_requests: int = _field(
+        16,
+        "Requests that may wait at the same time for answers that are being computed, each in one "
+        "of the API's 64 threads. Beyond it a request is answered with 202 at once.",
     )
     min_free_bytes: int = _field(
         256 * 2**20,

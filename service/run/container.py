@@ -33,7 +33,7 @@ from service.store.connections import make_engine
 
 log = logging.getLogger("gradserve")
 
-ROLES = ("api", "worker", "recovery", "migrate")
+ROLES = ("api", "worker", "interactive", "recovery", "migrate")
 # Roles of version 0.1, accepted for one version, so that its compose file still starts.
 RENAMED = {"sweeper": "recovery"}
 # What Postgres says when it answers and will refuse this service however long it waits.
@@ -146,7 +146,8 @@ def _arguments(argv: Sequence[str]) -> argparse.Namespace:
         "--processes",
         type=int,
         default=usable_cores(),
-        help="jobs that a worker trains at the same time; as many as cores by default",
+        help="jobs that a worker trains, or answers that it computes, at the same time; as many as "
+        "cores by default",
     )
     return parser.parse_args(argv)
 
@@ -164,6 +165,8 @@ def _settings() -> Settings:
 def _command(role: str, processes: int, trusted_proxies: str) -> Sequence[str]:
     if role == "worker":
         return programs.worker(processes).argv
+    if role == "interactive":
+        return programs.interactive(processes).argv
     if role == "recovery":
         return programs.recovery().argv
     listener = listen("0.0.0.0", PORT)

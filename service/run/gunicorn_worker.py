@@ -18,6 +18,7 @@ from gunicorn import http
 from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, TConn, ThreadWorker
 from werkzeug.exceptions import HTTPException, RequestTimeout, ServiceUnavailable
 
+from service.common import stopping
 from service.common.settings import Settings
 from service.run import gunicorn_response, refusals
 from service.run.request_buffer import RequestBuffer
@@ -75,6 +76,10 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no types
         self.late_answers = 0
         gunicorn_response.install()
         super().init_process()
+
+    def handle_exit(self, sig: int, frame: Any) -> None:
+        stopping.start()
+        super().handle_exit(sig, frame)
 
     def accept(self, listener: socket.socket) -> None:
         # gunicorn stops accepting when there is no place left.

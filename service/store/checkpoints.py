@@ -8,6 +8,7 @@ keeps the newest one only.
 from __future__ import annotations
 
 import hashlib
+import logging
 import math
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
@@ -16,9 +17,12 @@ from typing import NamedTuple
 from sqlalchemy import ColumnElement, Insert, bindparam, delete, insert, select
 from sqlalchemy.orm import Session
 
-from service.store import tables
+from engine.training.state import TrainingState
+from service.store import checkpoint_format, tables
 from service.store.clock import DATABASE_TIME
 from service.store.tables import OwnedKey
+
+log = logging.getLogger(__name__)
 
 MAX_RETAINED = 200
 # Those that a job keeps beside the retained ones: the newest two, and that of step 0.
@@ -102,17 +106,33 @@ def keep_newest(session: Session, *job_keys: int) -> None:
 
 
 def newest_first(
-    session: Session, job_key: OwnedKey, at_most: int | None = None
+    session: Session, job_key: OwnedKey, at_most: int | None = None, at_least: int = 0
 ) -> Iterator[StoredCheckpoint]:
-    """The checkpoints of a job up to step `at_most`, each read only when asked for.
+    """The checkpoints of a job between these steps, each read only when asked for.
 
     The caller takes the first that is `intact`.
     """
     for step in session.scalars(_STEPS, {"of_job": job_key}).all():
-        if at_most is not None and step > at_most:
+        if step < at_least or (at_most is not None and step > at_most):
             continue
         row = session.execute(_LOAD, {"of_job": job_key, "at_step": step}).one()
         yield StoredCheckpoint(*row)
+
+
+def newest_state(
+    session: Session, job_key: OwnedKey, at_most: int | None = None, at_least: int = 0
+) -> TrainingState | None:
+    """The newest intact state of a job between these steps; None where there is none."""
+    for found in newest_first(session, job_key, at_most, at_least):
+        if found.intact:
+            return checkpoint_format.decode(found.data)
+        log.error("checkpoint is damaged, using the one before it", extra={"step": found.step})
+    return None
+
+
+def newest_step(session: Session, job_key: OwnedKey) -> int | None:
+    """The step of the newest checkpoint; None where there is none."""
+    return session.scalars(_STEPS.limit(1), {"of_job": job_key}).one_or_none()
 
 
 _STEPS = (

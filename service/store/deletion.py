@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 from service.common.errors import InvalidTransition
 from service.store import jobs
 from service.store.states import TERMINAL
-from service.store.tables import Checkpoint, Event, History, IdempotencyKey, Job, Result
+from service.store.tables import Artifact, Checkpoint, Event, History, IdempotencyKey, Job, Result
 
 # Rows of history deleted per transaction: a million at once would keep others from writing for a
 # second, and take as much room in SQLite's log as in its file, on a disk that may be full.
@@ -30,7 +30,7 @@ def shorten_history(session: Session, id: str) -> bool:
 
 def delete_job(session: Session, id: str) -> None:
     """Deletes a job that has ended, after `shorten_history`: the rest of its history, its
-    checkpoints, parameters, events and keys.
+    checkpoints, parameters, artifacts, events and keys.
 
     Jobs that vary it lose their `parent_id`.
 
@@ -70,6 +70,7 @@ _PARTS = tuple(
         History.__table__,
         Checkpoint.__table__,
         Result.__table__,
+        Artifact.__table__,
         Event.__table__,
         IdempotencyKey.__table__,
     )

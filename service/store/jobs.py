@@ -53,7 +53,7 @@ def create(
     """
     if parent_id is not None:
         # Its deletion waits until the child is stored, and then finds it.
-        _found(session, _KEY.with_for_update(read=True, key_share=True), parent_id)
+        hold(session, parent_id)
     job = session.scalars(
         _insert(now),
         {
@@ -87,6 +87,15 @@ def key(session: Session, id: str) -> OwnedKey:
         JobNotFound: no job has this id, which may be any text.
     """
     return _found(session, _KEY, id)
+
+
+def hold(session: Session, id: str) -> OwnedKey:
+    """As `key`; the job is not deleted before the end of the transaction.
+
+    Raises:
+        JobNotFound: no job has this id.
+    """
+    return _found(session, _KEY.with_for_update(read=True, key_share=True), id)
 
 
 class Page(NamedTuple):

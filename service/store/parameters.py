@@ -42,18 +42,47 @@ def pack(sizes: Sequence[int], parameters: Floats) -> Packed:
 
     `parameters` are in neuron order: each neuron's weights then its bias, layer by layer.
     """
-    flat = np.ascontiguousarray(parameters, dtype="<f8")
+    numbers = np.ascontiguousarray(parameters, dtype="<f8")
     tensors: dict[str, Floats] = {}
+    for i, layer in enumerate(layers(sizes, numbers)):
+        tensors[f"layers.{i}.weights"] = np.ascontiguousarray(layer.weights)
+        tensors[f"layers.{i}.biases"] = np.ascontiguousarray(layer.biases)
+    return Packed(save(tensors), sha256(numbers))
+
+
+def layers(sizes: Sequence[int], parameters: Floats) -> list[LayerParameters]:
+    """Parameters in neuron order as the layers of a network with these sizes."""
+    found: list[LayerParameters] = []
     start = 0
-    for i, (inputs, units) in enumerate(pairwise(sizes)):
+    for inputs, units in pairwise(sizes):
         end = start + units * (inputs + 1)
-        rows = flat[start:end].reshape(units, inputs + 1)
-        tensors[f"layers.{i}.weights"] = np.ascontiguousarray(rows[:, :-1])
-        tensors[f"layers.{i}.biases"] = np.ascontiguousarray(rows[:, -1])
+        rows = parameters[start:end].reshape(units, inputs + 1)
+        found.append(LayerParameters(rows[:, :-1], rows[:, -1]))
         start = end
-    if start != flat.size:
-        raise ValueError(f"{flat.size} parameters for a network of {start}")
-    return Packed(save(tensors), hashlib.sha256(flat.tobytes()).hexdigest())
+    if start != parameters.size:
+        raise ValueError(f"{parameters.size} parameters for a network of {start}")
+    return found
+
+
+def flat(layers: Sequence[LayerParameters]) -> Floats:
+    """The inverse of `layers`: the parameters in neuron order."""
+    rows = [np.column_stack((layer.weights, layer.biases)).ravel() for layer in layers]
+    return np.concatenate(rows)
+
+
+def sizes(units: Sequence[int], count: int) -> list[int]:
+    """The sizes of a network with these units per layer and `count` parameters.
+
+    The number of inputs follows from the others, without reading the data set.
+    """
+    after_first = sum(following * (before + 1) for before, following in pairwise(units))
+    return [(count - after_first) // units[0] - 1, *units]
+
+
+def sha256(parameters: Floats) -> str:
+    """The SHA-256 of parameters in neuron order."""
+    numbers = np.ascontiguousarray(parameters, dtype="<f8")
+    return hashlib.sha256(numbers.tobytes()).hexdigest()
 
 
 def unpack(data: bytes) -> list[LayerParameters]:
@@ -71,17 +100,30 @@ def store(session: Session, job_key: OwnedKey, *, step: int, packed: Packed) -> 
     )
 
 
+def result(session: Session, job_key: OwnedKey) -> Result | None:
+    """The parameters with which a job has succeeded; None where it has not."""
+    return session.scalars(_GET, {"of_job": job_key}).one_or_none()
+
+
+def delivered_step(session: Session, job_key: OwnedKey) -> int | None:
+    """The step of `result`, without reading it."""
+    return session.scalars(_STEP, {"of_job": job_key}).one_or_none()
+
+
 def get(session: Session, job: Job) -> Result:
-    """The final parameters of a job.
+    """As `result`.
 
     Raises:
         ParametersNotFound: it has none, because it has not succeeded.
     """
-    result = session.scalars(_GET, {"of_job": job.pk}).one_or_none()
-    if result is None:
-        raise ParametersNotFound(job.id, job.state)
-    return result
+    found = result(session, job.pk)
+    if found is None:
+        raise ParametersNotFound(
+            f"job {job.id} is {job.state}: it has parameters once it has succeeded"
+        )
+    return found
 
 
 _INSERT = insert(Result.__table__)
 _GET = select(Result).where(Result.job == bindparam("of_job"))
+_STEP = select(Result.step).where(Result.job == bindparam("of_job"))

@@ -11,8 +11,11 @@ ErrorCode = Literal[
     "diverged", "deadline_exceeded", "worker_lost", "invalid_data", "out_of_memory", "internal"
 ]
 
+ArtifactState = Literal["queued", "running", "succeeded", "failed"]
+
 STATES: tuple[JobState, ...] = get_args(JobState)
 DESIRED_STATES: tuple[DesiredState, ...] = get_args(DesiredState)
+ARTIFACT_STATES: tuple[ArtifactState, ...] = get_args(ArtifactState)
 ERROR_CODES: tuple[ErrorCode, ...] = get_args(ErrorCode)
 
 # The one table of transitions. Every change of a state is a compare-and-set along one of these
@@ -27,5 +30,6 @@ TRANSITIONS: Mapping[JobState, frozenset[JobState]] = {
 }
 TERMINAL = frozenset(state for state, following in TRANSITIONS.items() if not following)
 
-# A job that was claimed this often without a single checkpoint in between kills its workers.
+# A job that was claimed this often without a single checkpoint in between kills its workers, and
+# so does an artifact that was claimed this often.
 FRUITLESS_CLAIMS = 3

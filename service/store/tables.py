@@ -20,14 +20,17 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
+    UniqueConstraint,
     text,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from service.store.states import (
+    ARTIFACT_STATES,
     DESIRED_STATES,
     ERROR_CODES,
     STATES,
+    ArtifactState,
     DesiredState,
     ErrorCode,
     JobState,
@@ -194,6 +197,48 @@ class Result(Base):
     step: Mapped[int]
     sha256: Mapped[str]
     data: Mapped[bytes]
+
+
+class Artifact(Base):
+    """An answer that took time to compute: made once, kept until its room is needed.
+
+    `arguments` are JSON with sorted keys, so that equal questions are one row. `data` are the
+    bytes of the answer and `media_type` their kind; where the computation has failed, `problem`
+    says why, as JSON. `attempt` grows with each claim and is the claim's fence. `size` are the
+    bytes that count for the owner.
+    """
+
+    __tablename__ = "artifacts"
+    __table_args__ = (
+        UniqueConstraint("job", "kind", "arguments"),
+        CheckConstraint(_one_of("state", ARTIFACT_STATES), name="state"),
+        CheckConstraint("(state = 'running') = (lease_until IS NOT NULL)", name="lease"),
+        CheckConstraint("(state = 'succeeded') = (data IS NOT NULL)", name="data"),
+        CheckConstraint("(state = 'failed') = (problem IS NOT NULL)", name="problem"),
+        # Those that are to be computed; few, however many are kept.
+        Index("ix_artifacts_unfinished", "owner", "pk", **_where("finished_at IS NULL")),
+        Index("ix_artifacts_owner_started_at", "owner", "started_at"),
+        Index("ix_artifacts_finished_at", "finished_at", "size"),
+    )
+
+    pk: Mapped[int] = mapped_column(Key, primary_key=True)
+    id: Mapped[str] = mapped_column(unique=True)
+    owner: Mapped[str] = mapped_column(server_default=LOCAL)
+    job: Mapped[OwnedKey] = mapped_column(ForeignKey("jobs.pk"))
+    kind: Mapped[str]
+    arguments: Mapped[str]
+    request_id: Mapped[str | None]
+    state: Mapped[ArtifactState] = mapped_column(Text(), server_default="queued")
+    attempt: Mapped[int] = mapped_column(server_default=text("0"))
+    lease_until: Mapped[float | None]
+    published_at: Mapped[float | None]
+    created_at: Mapped[float]
+    started_at: Mapped[float | None]
+    finished_at: Mapped[float | None]
+    size: Mapped[int] = mapped_column(BigInteger(), server_default=text("0"))
+    media_type: Mapped[str | None]
+    data: Mapped[bytes | None]
+    problem: Mapped[str | None]
 
 
 class Event(Base):

@@ -33,6 +33,7 @@ STEPS: Sequence[tuple[str, Callable[[World], str]]] = (
     ("look at what the containers may do", steps.confined),
     ("gradserve keys create, use and revoke", steps.locked),
     ("gradserve submit examples/moons.json --watch", steps.moons),
+    ("read the parameters of any step", steps.any_step),
     ("follow a request through logs and metrics", steps.followed),
     ("train undisturbed jobs", steps.undisturbed),
     ("scale to 3 workers, queue 200 jobs", steps.scaled),

@@ -20,7 +20,7 @@ from tests.engine.published import LOSSES
 MASS = 200
 LONG_ROUNDS = 2
 LONG_JOBS = LONG_ROUNDS * len(SEEDS)
-SERVICES = ("api", "worker", "recovery", "redis", "postgres")
+SERVICES = ("api", "worker", "interactive", "recovery", "redis", "postgres")
 FOLDERS = "/ /app /bin /etc /home /opt /opt/venv /root /sbin /usr /usr/local /var /var/lib"
 
 
@@ -47,7 +47,7 @@ def confined(world: World) -> str:
     found = world.stack.inside("api", "which gcc cc g++ clang ld make || true")
     expect(not found, f"the image holds {found}")
     world.stack.inside("api", "echo 'digraph { a -> b }' | dot -Tsvg | grep -q '</svg>'")
-    return "all five: uid ≠ 0, no capability, read-only, limited; no compiler; dot draws"
+    return "all six: uid ≠ 0, no capability, read-only, limited; no compiler; dot draws"
 
 
 def _confined(service: str, stack: Stack) -> None:
@@ -110,6 +110,22 @@ def moons(world: World) -> str:
     return f"100 losses within {off:.0e} of those published, the last one {losses[-1]}"
 
 
+def any_step(world: World) -> str:
+    spec = json.loads((ROOT / "examples/moons.json").read_text())
+    spec["training"]["checkpoint_every"] = 50
+    with world.stack.client() as client:
+        job = client.submit(spec)
+        *_, job = client.watch(job["id"])
+        found = [client.parameters(job["id"], step=step) for step in (33, 34, 100)]
+        expect([one["step"] for one in found] == [33, 34, 100], "other steps were given")
+        expect(found[-1] == client.parameters(world.moons), "the last step is another result")
+        client.delete(job["id"])
+    lines = world.stack.events("interactive")
+    made = [line for line in lines if line["message"] == "artifact computed"]
+    expect(len(made) == 2, f"interactive computed {len(made)} answers, not 2")
+    return "step 100 read, 33 and 34 computed by interactive"
+
+
 def followed(world: World) -> str:
     stack = world.stack
     given = stack.authorization | {"X-Request-Id": "compose-test.1"}
@@ -127,7 +143,7 @@ def followed(world: World) -> str:
         messages = {line["message"] for line in found}
         expect(message in messages, f"{service} has lost the request's id: {messages}")
     expect({line.get("job_id") for line in found} == {answer.json()["id"]}, "lines of other jobs")
-    lines = stack.logs("api", "worker", "recovery", "migrate")
+    lines = stack.logs("api", "worker", "interactive", "recovery", "migrate")
     plain = [line for line in lines if not line.startswith("{")]
     expect(not plain, f"not JSON: {plain[:3]}")
     expect(_metric(stack, 'gradserve_jobs{state="succeeded"}') == 2, "the metrics count wrong")

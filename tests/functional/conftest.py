@@ -65,7 +65,8 @@ class Up:
         mark = {
             "broker": "valkey-server",
             "api": "gunicorn",
-            "worker": "celery",
+            "worker": "--hostname worker@",
+            "interactive": "--hostname interactive@",
             "recovery": "worker.recovery",
             "watchdog": "service.run.watchdog",
         }[name]

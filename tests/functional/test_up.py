@@ -154,7 +154,7 @@ def test_a_folder_too_long_for_a_socket(
 
 
 def test_a_part_that_dies_is_started_again(up: Up) -> None:
-    for part in ("broker", "api", "worker", "recovery"):
+    for part in ("broker", "api", "worker", "interactive", "recovery"):
         before = up.part(part)
 
         os.kill(before, signal.SIGKILL)

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 import gradserve.client
+from engine.spec import JobSpec
+from engine.train import train
 from gradserve.client import Gradserve
 from gradserve.errors import ClientError
 from gradserve.types import Job
@@ -73,6 +75,37 @@ def test_parameters_arrive_with_the_bits_that_were_trained(service: Gradserve) -
     raw = struct.pack(f"<{len(numbers)}d", *numbers)
     assert parameters["step"] == 20
     assert hashlib.sha256(raw).hexdigest() == parameters["sha256"]
+
+
+def test_any_step_has_its_parameters(service: Gradserve) -> None:
+    spec = xor(training={"steps": 20, "checkpoint_every": 8, "batch_size": 3})
+    job = ended(service, service.submit(spec))
+    states = {}
+    for progress in train(
+        JobSpec.model_validate(spec | {"training": {**spec["training"], "checkpoint_every": 1}})
+    ):
+        state = progress.snapshot()
+        states[state.step] = hashlib.sha256(state.parameters.tobytes()).hexdigest()
+    for step in (0, 7, 8, 13, 20):
+        found = service.parameters(job["id"], step=step)
+        assert (found["step"], found["sha256"]) == (step, states[step])
+    assert service.parameters(job["id"], step="latest") == service.parameters(job["id"])
+    best = job.get("best")
+    assert best is not None
+    assert service.parameters(job["id"], step="best")["sha256"] == states[best["step"]]
+    with pytest.raises(ClientError, match="from 0 to 20 are allowed"):
+        service.parameters(job["id"], step=21)
+
+
+def test_a_cancelled_job_keeps_the_parameters_of_its_newest_checkpoint(service: Gradserve) -> None:
+    id = service.submit(xor(training={"steps": 100_000_000}))["id"]
+    for job in service.watch(id):
+        if job["step"]:
+            service.cancel(id)
+    assert job["state"] == "cancelled"
+    found = service.parameters(id)
+    assert found["step"] == job["step"] > 0
+    assert "parameters" in job["links"]
 
 
 def test_watching_shows_step_and_loss_moving(service: Gradserve) -> None:
@@ -147,10 +180,16 @@ def test_a_job_that_diverges_has_failed_with_the_step(service: Gradserve) -> Non
 
 
 def test_parameters_of_a_job_without_any_are_refused(service: Gradserve) -> None:
-    job = ended(service, service.submit(diverging()))
+    job = service.submit(xor(training={"steps": 100_000_000}))
     with pytest.raises(ClientError, match=job["id"]) as caught:
         service.parameters(job["id"])
-    assert caught.value.status in (404, 409)
+    assert caught.value.status == 409
+
+
+def test_a_diverged_job_has_the_parameters_of_its_newest_checkpoint(service: Gradserve) -> None:
+    job = ended(service, service.submit(diverging()))
+    assert job["state"] == "failed"
+    assert 0 <= service.parameters(job["id"])["step"] <= job["step"]
 
 
 def test_a_refusal_names_the_place(service: Gradserve) -> None:

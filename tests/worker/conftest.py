@@ -21,6 +21,7 @@ from engine.train import HistoryRow, train
 from service.common.messages import make_publisher, try_publish
 from service.common.settings import Settings
 from service.run import programs
+from service.run.supervisor import Part
 from service.store import jobs, owners, parameters
 from service.store.connections import make_engine, make_sessions
 from service.store.owners import LOCAL, Owner
@@ -142,15 +143,15 @@ def undisturbed(spec: JobSpec) -> Undisturbed:
     return Undisturbed(spec)
 
 
-Start = Callable[[Settings], subprocess.Popen[bytes]]
+Start = Callable[..., subprocess.Popen[bytes]]
 
 
 @pytest.fixture
 def start_worker(tmp_path: Path) -> Iterator[Start]:
-    """Starts workers of two pool processes; they are gone after the test."""
+    """Starts workers, of two pool processes unless told otherwise; they are gone after the test."""
     started: list[subprocess.Popen[bytes]] = []
 
-    def start(settings: Settings) -> subprocess.Popen[bytes]:
+    def start(settings: Settings, part: Part | None = None) -> subprocess.Popen[bytes]:
         environ = {
             "GRADSERVE_DATABASE_URL": settings.database_url,
             "GRADSERVE_BROKER_URL": settings.broker_url,
@@ -159,7 +160,7 @@ def start_worker(tmp_path: Path) -> Iterator[Start]:
         }
         with (tmp_path / "worker.log").open("ab") as log:
             process = subprocess.Popen(
-                programs.worker(2).argv,
+                (part or programs.worker(2)).argv,
                 env=os.environ | environ,
                 stdout=log,
                 stderr=log,

@@ -17,10 +17,10 @@ import pytest
 from celery import Celery
 
 from engine.spec import JobSpec
-from service.common.messages import make_publisher, waiting
+from service.common.messages import INTERACTIVE_QUEUE, make_publisher, waiting
 from service.common.settings import Settings
 from service.run import programs
-from service.store import claims
+from service.store import artifact_claims, artifacts, claims
 from tests import servers
 from tests.processes import until
 from tests.worker.conftest import Bench
@@ -249,3 +249,30 @@ def test_a_wrong_setting_is_one_sentence() -> None:
     assert done.returncode == 1
     assert len(done.stderr.splitlines()) == 1
     assert "GRADSERVE_RECOVERY_SECONDS" in done.stderr
+
+
+def test_artifacts_are_freed_published_again_and_dropped_in_one_pass(
+    bench: Bench, spec: JobSpec, settings: Settings, publisher: Celery
+) -> None:
+    id = bench.submit(spec)
+    with bench.sessions.begin() as session:
+        for step in range(3):
+            artifacts.ask(session, id, "parameters", {"step": step})
+        lost = artifact_claims.claim_next(session, lease_seconds=5)
+        done = artifact_claims.claim_next(session, lease_seconds=5)
+        assert lost is not None
+        assert done is not None
+        artifact_claims.succeed(session, done, data=b"x", media_type="text/plain")
+    bench.change(
+        "UPDATE artifacts SET published_at = 1, finished_at = finished_at - 3600, "
+        "lease_until = lease_until - 3600"
+    )
+    loop = RecoveryLoop(replace(settings, max_artifact_bytes=1), publisher)
+
+    loop.recover()
+
+    found = bench.rows("SELECT state, attempt FROM artifacts ORDER BY pk")
+    assert found == [("queued", 1), ("queued", 0)]
+    assert waiting(publisher, INTERACTIVE_QUEUE) == 2
+    assert waiting(publisher) == 0
+    loop.database.engine.dispose()

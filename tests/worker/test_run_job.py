@@ -20,11 +20,11 @@ from sqlalchemy.exc import OperationalError
 from engine.environment import environment
 from engine.spec import JobSpec
 from engine.train import state_at, train
-from service.store import controls, parameters
+from service.store import checkpoint_format, controls, parameters
 from service.store.connections import make_engine
 from service.store.tables import Job
 from tests.worker.conftest import Bench, Undisturbed, make_spec
-from worker import checkpoint_format, run_job
+from worker import run_job
 
 
 def assert_as_undisturbed(bench: Bench, id: str, undisturbed: Undisturbed) -> None:

@@ -233,7 +233,7 @@ def summary(job: Job) -> dict[str, Any]:
     jobs = f"{request.script_root}/v1/jobs"  # behind the prefix of a proxy, if there is one
     here = f"{jobs}/{job.id}"
     links = {"self": here, "history": f"{here}/history", "events": f"{here}/events"}
-    if job.state == "succeeded":
+    if job.state == "succeeded" or (job.step > 0 and job.state not in ("queued", "running")):
         links["parameters"] = f"{here}/parameters"
     if job.parent_id is not None:
         links["parent"] = f"{jobs}/{job.parent_id}"

@@ -1,18 +1,21 @@
-"""/v1/jobs/{id}/parameters: the weights and biases that training ended with."""
+"""/v1/jobs/{id}/parameters: the weights and biases after any step of the training."""
 
 from __future__ import annotations
 
-import json
 from http import HTTPStatus as Status
 
 from flask import Response, jsonify
 from flask_openapi3.blueprint import APIBlueprint
 from pydantic import BaseModel, Field
 
-from service.api import context
+from service.api.artifacts import Computing
 from service.api.openapi import answers
+from service.api.prefer import PreferHeader
 from service.api.resources.jobs import TAG, JobPath
-from service.store import jobs, parameters
+from service.api.steps import StepQuery, layers, parameters_answer
+from service.store import parameters
+from service.store.steps import StepParameters
+from service.store.tables import Job
 
 blueprint = APIBlueprint(
     "parameters", __name__, url_prefix="/v1/jobs/<string:id>/parameters", abp_tags=[TAG]
@@ -28,9 +31,9 @@ class LayerView(BaseModel):
 
 
 class ParametersView(BaseModel):
-    """Final parameters, written so that reading them back gives the same bits."""
+    """Parameters of a step, written so that reading them back gives the same bits."""
 
-    step: int
+    step: int = Field(description="finished updates")
     sha256: str = Field(
         description="of the numbers as little-endian float64, neuron by neuron in layer order, "
         "weights then bias"
@@ -41,23 +44,30 @@ class ParametersView(BaseModel):
 @blueprint.get(
     "",
     operation_id="get_parameters",
-    summary="Final parameters",
+    summary="Parameters",
     responses=answers(
-        {200: ParametersView}, Status.NOT_FOUND, Status.CONFLICT, Status.SERVICE_UNAVAILABLE
+        {200: ParametersView, 202: Computing},
+        Status.NOT_FOUND,
+        Status.CONFLICT,
+        Status.UNPROCESSABLE_ENTITY,
+        Status.INTERNAL_SERVER_ERROR,
+        Status.SERVICE_UNAVAILABLE,
+        Status.INSUFFICIENT_STORAGE,
     ),
 )
-def final_parameters(path: JobPath) -> Response:
-    """The weights and biases that training ended with; 409 while there are none."""
-    with context.read() as session:
-        job = jobs.get(session, path.id)
-        result = parameters.get(session, job)
-    activations = [layer["activation"] for layer in json.loads(job.spec)["model"]["layers"]]
-    layers = [
+def parameters_of_step(path: JobPath, query: StepQuery, header: PreferHeader) -> Response:
+    """The weights and biases that training ended with, or those of any step; 409 while there are
+    none. A step that was not kept is computed again, which may take a while: the answer is then
+    202, and 200 later.
+    """
+    return parameters_answer(path.id, query.step, header.prefer, _view)
+
+
+def _view(job: Job, found: StepParameters) -> Response:
+    return jsonify(
         {
-            "weights": layer.weights.tolist(),
-            "biases": layer.biases.tolist(),
-            "activation": activation,
+            "step": found.step,
+            "sha256": parameters.sha256(found.numbers),
+            "layers": layers(job, found),
         }
-        for layer, activation in zip(parameters.unpack(result.data), activations, strict=True)
-    ]
-    return jsonify({"step": result.step, "sha256": result.sha256, "layers": layers})
+    )

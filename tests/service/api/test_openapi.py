@@ -88,7 +88,7 @@ def test_parameters_are_documented_by_the_names_that_are_read(document: dict[str
         ("get", "/v1/jobs/{id}", "200 404 422 503"),
         ("post", "/v1/jobs/{id}/cancel", "200 404 409 422 503"),
         ("get", "/v1/jobs/{id}/history", "200 404 422 503"),
-        ("get", "/v1/jobs/{id}/parameters", "200 404 409 422 503"),
+        ("get", "/v1/jobs/{id}/parameters", "200 202 404 409 422 500 503 507"),
         ("get", "/healthz", "200 422"),
         ("get", "/readyz", "200 422 503"),
     ],

@@ -65,7 +65,7 @@ def refusal(role: str, environ: Mapping[str, str]) -> str:
     return str(event["message"])
 
 
-@pytest.mark.parametrize("role", ["api", "worker", "recovery", "migrate"])
+@pytest.mark.parametrize("role", ["api", "worker", "interactive", "recovery", "migrate"])
 def test_an_address_has_to_be_given(role: str) -> None:
     assert "GRADSERVE_DATABASE_URL is not set" in refusal(role, {})
 

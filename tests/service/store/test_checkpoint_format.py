@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 
 from engine.train import TrainingState
-from worker.checkpoint_format import decode, encode
+from service.store.checkpoint_format import decode, encode
 
 
 def test_a_state_is_decoded_with_the_same_bits() -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from safetensors.numpy import load, save
 
-from engine.train import TrainingState
+from engine.training.state import TrainingState
 
 STEP = "step"
 
