@@ -17,7 +17,7 @@ from engine.spec.datasets import Dataset
 from engine.spec.loss import Loss
 from engine.spec.model import ModelSpec
 from engine.spec.optimizer import OptimizerSpec
-from engine.spec.target_checks import check_targets
+from engine.spec.target_checks import check_targets, class_labels, label_name
 from engine.spec.training import TrainingSpec, validation_rows
 
 MAX_PARAMETERS = 2_000_000
@@ -66,6 +66,22 @@ class JobSpec(Model):
     def classifies(self) -> bool:
         """Whether outputs are scores of classes; otherwise they are numbers to come close to."""
         return self.loss.CLASSIFIES
+
+    def class_labels(self) -> list[float] | None:
+        """The labels of the classes in their order; None where labels are their positions."""
+        targets = self.dataset.known_targets()
+        if not self.classifies() or targets is None or self.dataset.classes() is not None:
+            return None
+        return class_labels(targets, self.loss, self.sizes()[-1])
+
+    def class_names(self) -> tuple[str, ...] | None:
+        """The names of the classes in their order; None in a regression."""
+        if not self.classifies():
+            return None
+        labels = self.class_labels()
+        if labels is None:
+            return self.dataset.class_names()
+        return tuple(map(label_name, labels))
 
     def sizes(self) -> list[int]:
         """Inputs, then the units of each layer."""

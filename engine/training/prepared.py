@@ -57,6 +57,9 @@ class PreparedTraining:
 def prepare(spec: JobSpec) -> PreparedTraining:
     """The problem of a specification, with its data made. Raises InvalidData when that fails."""
     x, y = loading.load(spec.dataset)
+    found = spec.class_labels()
+    if found is not None:
+        y = np.searchsorted(found, y).astype(np.float64)
     kept = validation_rows(len(x), spec.training.validation_fraction)
     labels = y.tolist() if spec.classifies() else None
     if labels is not None and len(set(labels)) < 2:

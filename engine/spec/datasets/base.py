@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, get_args
 from pydantic import Field
 
 from engine.spec.base import MAX_ROWS, Model
+from engine.spec.columns import Column, named, numbered
 
 if TYPE_CHECKING:
     from engine.arrays import Array
@@ -45,7 +46,9 @@ class DatasetSpec(Model):
             DATASETS[kind] = cls
 
     def make(self) -> tuple[Array, Array]:
-        """Inputs (rows × inputs) and one target per row; classes count from 0.
+        """Cells (rows × columns) and one target per row; classes count from 0.
+
+        A text is the position of its category, and a gap that is to be filled is NaN.
 
         Raises:
             ValueError: the data set cannot be made from these fields.
@@ -55,6 +58,20 @@ class DatasetSpec(Model):
     def shape(self) -> tuple[int, int]:
         """The rows, and the inputs per row."""
         raise NotImplementedError
+
+    def columns(self) -> tuple[Column, ...]:
+        """The columns of inputs, in the order in which `make` returns them."""
+        inputs = self.shape()[1]
+        return named("xy") if inputs == 2 else numbered(inputs)
+
+    def target_name(self) -> str:
+        """The name of what is predicted."""
+        return "target"
+
+    def class_names(self) -> tuple[str, ...] | None:
+        """The classes by name, where labels are their positions; None where labels are numbers."""
+        classes = self.classes()
+        return None if classes is None else tuple(map(str, range(classes)))
 
     def classes(self) -> int | None:
         """How many classes the targets name; None when they are numbers."""
@@ -71,3 +88,7 @@ class DatasetSpec(Model):
     def known_targets(self) -> list[float] | None:
         """The targets, where they are known before they are made."""
         return None
+
+    def remarks(self) -> tuple[str, ...]:
+        """Sentences about what was guessed or left out when the data were read."""
+        return ()
