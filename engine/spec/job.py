@@ -36,6 +36,7 @@ class JobSpec(Model):
 
     @model_validator(mode="after")
     def parts_fit(self) -> Self:
+        self.dataset.check_features()
         if self.parameters() > MAX_PARAMETERS:
             raise at(
                 ("model", "layers"),
@@ -116,4 +117,5 @@ class JobSpec(Model):
     def memory(self) -> cost.Memory:
         """About how many bytes of memory training takes."""
         one_hot = self.loss.COMPARISON == "largest"
-        return cost.memory(self.sizes(), self.dataset.shape()[0], one_hot=one_hot)
+        rows, columns = self.dataset.raw_shape()
+        return cost.memory(self.sizes(), rows, columns, one_hot=one_hot)

@@ -9,7 +9,7 @@ import numpy as np
 from engine.arrays import Array
 from engine.data import loading
 from engine.data.batches import Batches, split
-from engine.data.scaling import Scaling
+from engine.data.preprocessing import Preprocessing
 from engine.spec import JobSpec, validation_rows
 from engine.spec.loss import ExampleLoss
 
@@ -32,7 +32,7 @@ class PreparedTraining:
     Attributes:
         training: the rows that are trained on, standardised if the specification says so.
         validation: the rows that are kept for validation; None where there are none.
-        scaling: the shift and scale that standardisation applied to inputs and targets.
+        preprocessing: what turned the cells of a row into inputs, and turns outputs into answers.
         loss: the loss of one example, computed on Values.
         batches: the training rows that each step sees.
     """
@@ -40,7 +40,7 @@ class PreparedTraining:
     spec: JobSpec
     training: Rows
     validation: Rows | None
-    scaling: Scaling
+    preprocessing: Preprocessing
     loss: ExampleLoss
     batches: Batches
 
@@ -71,15 +71,14 @@ def prepare(spec: JobSpec) -> PreparedTraining:
         chosen, apart = split(len(x), kept, spec.training.seed, labels)
     except ValueError as error:
         raise loading.InvalidData(f"{error}; lower the validation fraction") from None
-    scaling = Scaling.of(spec.dataset, x[chosen], y[chosen])
-    rows = Rows(
-        scaling.inputs(x), spec.loss.encode(scaling.targets(y), spec.model.layers[-1].units)
-    )
+    preprocessing = Preprocessing.of(spec, x, y, chosen)
+    targets = preprocessing.scaling.targets(y)
+    rows = Rows(preprocessing.inputs(x), spec.loss.encode(targets, spec.model.layers[-1].units))
     return PreparedTraining(
         spec=spec,
         training=take(rows, chosen),
         validation=take(rows, apart) if kept else None,
-        scaling=scaling,
+        preprocessing=preprocessing,
         loss=spec.loss.example(),
         batches=Batches(len(chosen), spec.training.batch_size, spec.training.seed),
     )

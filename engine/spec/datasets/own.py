@@ -40,7 +40,7 @@ class Inline(DatasetSpec):
             raise at(("y",), f"{len(self.y)} targets for {len(self.x)} rows of x")
         return self
 
-    def shape(self) -> tuple[int, int]:
+    def raw_shape(self) -> tuple[int, int]:
         return len(self.x), len(self.x[0])
 
     def columns(self) -> tuple[Column, ...]:
@@ -55,7 +55,7 @@ class Inline(DatasetSpec):
     def distinct_labels(self) -> int:
         return len(set(self.y))
 
-    def largest_input(self) -> float:
+    def largest_cell(self) -> float:
         return largest(self.x)
 
     def known_targets(self) -> list[float]:
@@ -147,8 +147,11 @@ class Csv(DatasetSpec):
     def table(self) -> Table:
         return self._table
 
-    def shape(self) -> tuple[int, int]:
-        return len(self._table.x), sum(column.inputs for column in self._table.columns)
+    def raw_shape(self) -> tuple[int, int]:
+        return len(self._table.x), len(self._table.columns)
+
+    def encoded_inputs(self) -> int:
+        return sum(column.inputs for column in self._table.columns)
 
     def columns(self) -> tuple[Column, ...]:
         return self._table.columns
@@ -165,7 +168,7 @@ class Csv(DatasetSpec):
     def distinct_labels(self) -> int:
         return len(set(self._table.y))
 
-    def largest_input(self) -> float:
+    def largest_cell(self) -> float:
         # What a text becomes is no larger than 1, but its position may be.
         columns = self._table.columns
         numbers = [i for i, column in enumerate(columns) if column.type != "text"]
@@ -176,6 +179,16 @@ class Csv(DatasetSpec):
 
     def known_targets(self) -> list[float]:
         return self._table.y
+
+    def fills_gaps(self) -> bool:
+        return self.missing == "mean"
+
+    def ignored_columns(self) -> tuple[str, ...]:
+        return tuple(self._table.grid.names[i] for i in self._table.ignored)
+
+    def target_position(self) -> int:
+        position = self._table.target[1]
+        return position - sum(i < position for i in self._table.ignored)
 
     def remarks(self) -> tuple[str, ...]:
         return self._table.warnings

@@ -371,8 +371,10 @@ def test_standardise_uses_the_training_rows_only() -> None:
     assert prepared.validation is not None
     assert abs(prepared.validation.x.mean()) > 1e-6
     _, y = load(spec.dataset)
-    restored = prepared.training.targets * prepared.scaling.target_scale
-    assert set(np.round(restored[:, 0] + prepared.scaling.target_mean)) <= set(np.round(y))
+    restored = prepared.training.targets * prepared.preprocessing.scaling.target_scale
+    assert set(np.round(restored[:, 0] + prepared.preprocessing.scaling.target_mean)) <= set(
+        np.round(y)
+    )
 
 
 def test_a_column_that_never_changes_is_only_shifted() -> None:
@@ -413,3 +415,12 @@ def test_a_generated_set_of_one_class_is_refused(seed: int) -> None:
         return
     with pytest.raises(InvalidData, match="choose another seed or more samples"):
         prepare(spec)
+
+
+@pytest.mark.parametrize("kind", ["iris", "wine", "breast_cancer", "digits", "diabetes"])
+def test_columns_and_classes_are_called_as_scikit_learn_calls_them(kind: str) -> None:
+    bunch = getattr(sklearn_datasets, f"load_{kind}")()
+    spec = DATASETS[kind](kind=kind)
+    assert [column.name for column in spec.columns()] == list(bunch.feature_names)
+    theirs = getattr(bunch, "target_names", None)
+    assert spec.class_names() == (None if theirs is None else tuple(map(str, theirs)))
