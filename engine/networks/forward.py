@@ -7,6 +7,7 @@ w₁x₁ + …, for many rows at once. `engine.networks.predict.outputs` is the 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -42,7 +43,7 @@ def layers_of(
         ValueError: there are more or fewer parameters than the sizes need.
     """
     flat = np.asarray(parameters, dtype=np.float64)
-    count = sum((n + 1) * m for n, m in zip(sizes[:-1], sizes[1:], strict=True))
+    count = sum((n + 1) * m for n, m in itertools.pairwise(sizes))
     if flat.shape != (count,):
         raise ValueError(f"the network has {count} parameters, and {flat.size} were given")
     layers, start = [], 0

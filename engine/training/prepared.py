@@ -54,8 +54,25 @@ class PreparedTraining:
         return rate
 
 
-def prepare(spec: JobSpec) -> PreparedTraining:
-    """The problem of a specification, with its data made. Raises InvalidData when that fails."""
+@dataclass(frozen=True, slots=True)
+class LoadedRows:
+    """The rows of a job as its data set has them.
+
+    Attributes:
+        cells: rows × columns, before anything is computed from them.
+        targets: one per row, classes as positions.
+        training: the rows that are trained on.
+        validation: the rows that are kept for validation; both in ascending order.
+    """
+
+    cells: Array
+    targets: Array
+    training: list[int]
+    validation: list[int]
+
+
+def load_rows(spec: JobSpec) -> LoadedRows:
+    """The rows of a specification, made and split. Raises InvalidData when that fails."""
     x, y = loading.load(spec.dataset)
     found = spec.class_labels()
     if found is not None:
@@ -71,16 +88,24 @@ def prepare(spec: JobSpec) -> PreparedTraining:
         chosen, apart = split(len(x), kept, spec.training.seed, labels)
     except ValueError as error:
         raise loading.InvalidData(f"{error}; lower the validation fraction") from None
-    preprocessing = Preprocessing.of(spec, x, y, chosen)
-    targets = preprocessing.scaling.targets(y)
-    rows = Rows(preprocessing.inputs(x), spec.loss.encode(targets, spec.model.layers[-1].units))
+    return LoadedRows(x, y, chosen, apart)
+
+
+def prepare(spec: JobSpec) -> PreparedTraining:
+    """The problem of a specification, with its data made. Raises InvalidData when that fails."""
+    loaded = load_rows(spec)
+    preprocessing = Preprocessing.of(spec, loaded.cells, loaded.targets, loaded.training)
+    targets = preprocessing.scaling.targets(loaded.targets)
+    rows = Rows(
+        preprocessing.inputs(loaded.cells), spec.loss.encode(targets, spec.model.layers[-1].units)
+    )
     return PreparedTraining(
         spec=spec,
-        training=take(rows, chosen),
-        validation=take(rows, apart) if kept else None,
+        training=take(rows, loaded.training),
+        validation=take(rows, loaded.validation) if loaded.validation else None,
         preprocessing=preprocessing,
         loss=spec.loss.example(),
-        batches=Batches(len(chosen), spec.training.batch_size, spec.training.seed),
+        batches=Batches(len(loaded.training), spec.training.batch_size, spec.training.seed),
     )
 
 

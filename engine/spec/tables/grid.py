@@ -65,9 +65,13 @@ class Grid:
 
 
 def read_grid(
-    text: str, header: bool | None = None, delimiter: str | None = None, decimal: str | None = None
+    text: str,
+    header: bool | None = None,
+    delimiter: str | None = None,
+    decimal: str | None = None,
+    least: int = 2,
 ) -> Grid:
-    """The cells of a text; what is None is found out.
+    """The cells of a text in at least `least` columns; what is None is found out.
 
     Raises:
         TableError: the text is not a table, or holds too much.
@@ -78,7 +82,7 @@ def read_grid(
     if not rows:
         raise TableError("there are no rows of data")
     rows, warnings = without_empty_columns(with_row_names(rows))
-    check_widths(rows, dialect)
+    check_widths(rows, dialect, least)
     names, warning = names_of(rows, header, dialect, start)
     if names is None:
         data, found = rows, commented_names(start, dialect, len(rows[0].cells))
@@ -126,11 +130,11 @@ def without_empty_columns(rows: list[Record]) -> tuple[list[Record], list[str]]:
     return cut, [f"the last {left_out} {columns} empty and left out"]
 
 
-def check_widths(rows: list[Record], dialect: Dialect) -> None:
+def check_widths(rows: list[Record], dialect: Dialect, least: int) -> None:
     """Raises where there are too many cells, or a row with more or fewer than the first."""
     first, cells = rows[0]
     width = len(cells)
-    if not 2 <= width <= MAX_INPUTS + 1:
+    if not least <= width <= MAX_INPUTS + 1:
         needed = f"an input and a target: 2 to {MAX_INPUTS + 1} columns"
         advice = advice_about(cells, dialect)
         raise TableError(f"line {first} has {count_words(cells)}; a row needs {needed}{advice}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 
 import numpy as np
@@ -15,7 +16,7 @@ from engine.networks.predict import outputs
 
 def network(activation: str, sizes: list[int]) -> MLP:
     random.seed(7)
-    pairs = list(zip(sizes[:-1], sizes[1:], strict=True))
+    pairs = list(itertools.pairwise(sizes))
     layers = [Layer(n, m, activation=activation) for n, m in pairs[:-1]]
     return MLP.of([*layers, Layer(*pairs[-1], nonlin=False)])
 
