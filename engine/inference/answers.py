@@ -55,15 +55,13 @@ def answers(model: Preprocessing, outputs: Array) -> list[dict[str, Any]]:
 
     Everything in it is None for a row whose outputs are not finite numbers.
     """
-    finite = [all(map(math.isfinite, row)) for row in outputs.tolist()]
     classes = model.output.classes
     if classes is None:
         found = values(model, outputs).tolist()
         return [{"value": v if math.isfinite(v) else None} for v in found]
-    chosen = [
-        classes[int(i)] if known else None
-        for i, known in zip(positions(model, outputs).tolist(), finite, strict=True)
-    ]
+    chosen: list[str | None] = [classes[int(i)] for i in positions(model, outputs).tolist()]
+    for row in np.flatnonzero(~np.isfinite(outputs).all(axis=1)).tolist():
+        chosen[row] = None
     if model.output.kind == "score":
         scores = outputs[:, 0].tolist()
         return [

@@ -141,10 +141,16 @@ def check_count(count: int, place: str, most: int) -> None:
 
 
 def numbers_at_once(model: Preprocessing, rows: Sequence[Any]) -> Array | None:
-    """The cells, quickly, where all rows are lists of as many numbers as there are columns."""
+    """The cells, quickly, where all rows hold just one number per column."""
     width = len(model.columns)
     if any(column.type != "number" for column in model.columns):
         return None
+    if all(type(row) is dict and len(row) == width for row in rows):
+        names = [column.name for column in model.columns]
+        try:
+            rows = [[row[name] for name in names] for row in rows]
+        except KeyError:
+            return None
     if not all(type(row) is list and len(row) == width for row in rows):
         return None
     if not set(map(type, itertools.chain.from_iterable(rows))) <= {int, float}:
