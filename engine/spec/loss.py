@@ -98,7 +98,7 @@ class LossSpec(Model):
 
     def allowed_labels(self, outputs: int) -> tuple[set[float], str]:
         """The labels that a data set of one's own may have, and their description."""
-        return {-1.0, 0.0, 1.0}, f"{self.kind} reads the labels 0 and 1, or -1 and 1"
+        return {-1.0, 0.0, 1.0}, f"{self.kind} reads two labels, such as 0 and 1 or -1 and 1"
 
     def encode(self, y: Array, outputs: int) -> Array:
         """Targets (rows × 1, or rows × classes) as the formula reads them, from one per row."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from typing import NamedTuple
 
 from engine.spec.tables.errors import TableError
@@ -21,9 +22,16 @@ class Dialect(NamedTuple):
 
 
 class Score(NamedTuple):
-    """How well a dialect explains the first rows: the larger, the better."""
+    """How well a dialect explains the first rows: the larger, the better.
+
+    Attributes:
+        regular: the share of the rows with the most usual number of cells.
+        first: whether the first row has this number as well.
+        numbers: the share of the cells that are numbers.
+    """
 
     regular: float
+    first: bool
     numbers: float
 
 
@@ -36,7 +44,7 @@ def sniff(source: Source, delimiter: str | None, decimal: str | None) -> Dialect
     delimiter = delimiter or source.delimiter
     if delimiter is not None and decimal is not None:
         return Dialect(delimiter, decimal)
-    best, highest = Dialect(delimiter or ",", decimal or "."), Score(0.0, 0.0)
+    best, highest = Dialect(delimiter or ",", decimal or "."), Score(0.0, False, 0.0)
     for between in DELIMITERS if delimiter is None else (delimiter,):
         sample = first_rows(source, between)
         for sign in (".", ",") if decimal is None else (decimal,):
@@ -57,10 +65,14 @@ def first_rows(source: Source, delimiter: str) -> list[list[str]]:
 
 
 def score(rows: list[list[str]], decimal: str) -> Score:
-    width = len(rows[0]) if rows else 0
-    if width < 2:
-        return Score(0.0, 0.0)
+    widths = Counter(len(cells) for cells in rows if len(cells) > 1)
+    if not widths:
+        return Score(0.0, False, 0.0)
+    ((width, count),) = widths.most_common(1)
     # The header may lack the name of the first column.
-    regular = sum(len(cells) in (width, width + 1) for cells in rows) / len(rows)
+    named = len(rows[0]) == width - 1 > 1 and count == len(rows) - 1
     cells = list(itertools.chain.from_iterable(rows))
-    return Score(regular, sum(parse(cell, decimal) is not None for cell in cells) / len(cells))
+    numbers = sum(parse(cell, decimal) is not None for cell in cells) / len(cells)
+    if named and len(rows) > 1:
+        return Score(1.0, True, numbers)
+    return Score(count / len(rows), len(rows[0]) == width, numbers)

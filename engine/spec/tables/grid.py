@@ -108,7 +108,11 @@ def with_row_names(rows: list[Record]) -> list[Record]:
     R writes tables with the names of rows like this.
     """
     width = len(rows[0].cells) + 1
-    if len(rows) > 1 and all(len(cells) == width and cells[-1] for _, cells in rows[1:]):
+    if (
+        len(rows) > 1
+        and width > 2
+        and all(len(cells) == width and cells[-1] for _, cells in rows[1:])
+    ):
         return [Record(rows[0].line, ["", *rows[0].cells]), *rows[1:]]
     return rows
 
@@ -137,6 +141,8 @@ def check_widths(rows: list[Record], dialect: Dialect, least: int) -> None:
     if not least <= width <= MAX_INPUTS + 1:
         needed = f"an input and a target: 2 to {MAX_INPUTS + 1} columns"
         advice = advice_about(cells, dialect)
+        if len(rows) > 1 and len(rows[1].cells) > width:
+            advice = '; begin a line that is a title or a remark with "#"'
         raise TableError(f"line {first} has {count_words(cells)}; a row needs {needed}{advice}")
     if (len(rows) - 1) * width > MAX_CELLS:
         raise TableError(f"the table holds more than {MAX_CELLS} numbers")
@@ -161,6 +167,7 @@ def advice_about(cells: list[str], dialect: Dialect) -> str:
                     f"; separate all cells by {DELIMITERS[dialect.delimiter]}, not by {name}, "
                     'or name their "delimiter"'
                 )
+        return ""
     if dialect.delimiter == ",":
         return '; put a cell that holds a comma between quotation marks (")'
     return ""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from engine.spec.tables.errors import TableError, quoted, together
+from engine.spec.tables.errors import quoted, together
 from engine.spec.tables.grid import Grid
 from engine.spec.tables.numbers import ALWAYS_GAPS, GAPS, all_numbers, is_infinite, parse
 
 FEW = 3
-"""A label of fewer rows than this, beside classes of many more, may be a slip."""
+"""A label of fewer rows than this, beside classes of more than twice as many, may be a slip."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +42,6 @@ def missing_targets(grid: Grid, position: int) -> list[int]:
     some = any(parse(cell, grid.dialect.decimal) is not None for cell in set(cells))
     gaps = GAPS if some else ALWAYS_GAPS - {"+nan", "-nan"}
     return [i for i, cell in enumerate(cells) if cell.lower() in gaps]
-
-
-def refuse_missing(grid: Grid, position: int, rows: list[int]) -> None:
-    if rows:
-        found = (f"{grid.place(row, position)}: the target is missing" for row in rows)
-        remedy = 'fill it in, or set "missing" to "drop" to leave such rows out'
-        raise TableError(together(found, remedy))
 
 
 def read_targets(grid: Grid, position: int) -> Targets:
@@ -102,7 +95,7 @@ def rare_labels(grid: Grid, position: int) -> str:
     for i, cell in enumerate(cells):
         rows.setdefault(cell, []).append(i)
     usual = sorted(len(found) for found in rows.values())[len(rows) // 2]
-    rare = [found for found in rows.values() if len(found) < min(FEW, usual)]
+    rare = [found for found in rows.values() if len(found) < min(FEW, usual / 2)]
     return together(
         (
             f"{grid.place(found[0], position)}: the label {quoted(cells[found[0]])} stands in "

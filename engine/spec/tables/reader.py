@@ -17,7 +17,6 @@ from engine.spec.tables.labels import (
     missing_targets,
     rare_labels,
     read_targets,
-    refuse_missing,
 )
 from engine.spec.tables.numbers import parse
 from engine.spec.tables.statistics import describe, describe_classes
@@ -124,15 +123,11 @@ def read_table(text: str, options: Options | None = None) -> Table:
     if not inputs:
         raise TableError("the target is the only column; a row needs an input and a target")
     found = [read_cells(name_of(grid, i), grid.column(i), grid.dialect.decimal) for i in inputs]
-    check_cells(grid, inputs, found)
     gaps = missing_targets(grid, target)
+    check_cells(grid, dict(zip(inputs, found, strict=True)), target, gaps, options.missing)
     dropped: set[int] = set()
     if options.missing == "drop":
         dropped = set(gaps).union(*(cells.gaps for cells in found))
-    else:
-        refuse_missing(grid, target, gaps)
-    if options.missing == "refuse":
-        refuse_gaps(grid, inputs, found)
     if dropped:
         grid = without_rows(grid, dropped)
         found = [without_gaps(cells, dropped) for cells in found]
@@ -146,7 +141,9 @@ def read_table(text: str, options: Options | None = None) -> Table:
         ignored=tuple(sorted(ignored)),
         dropped=len(dropped),
         grid=grid,
-        warnings=tuple(grid.warnings + warnings + renamed(found, columns)),
+        warnings=tuple(
+            grid.warnings + warnings + renamed(found, columns) + many_texts(columns, grid)
+        ),
     )
 
 
@@ -181,35 +178,39 @@ def name_of(grid: Grid, position: int) -> str:
     return grid.names[position] or f"x{position}"
 
 
-def check_cells(grid: Grid, inputs: list[int], found: list[Cells]) -> None:
-    """Raises where a column of numbers holds anything else."""
-    wrong = sorted(
+def check_cells(
+    grid: Grid, inputs: dict[int, Cells], target: int, targets: list[int], missing: Missing
+) -> None:
+    """Raises where a column of numbers holds anything else, or where gaps may not be.
+
+    `inputs` are the columns by their positions, and `targets` the rows without a target.
+    """
+    wrong = [
         (grid.place(row, position), sentence)
-        for position, cells in zip(inputs, found, strict=True)
+        for position, cells in inputs.items()
         for row, sentence in cells.wrong
-    )
+    ]
+    # The other cells of such a line would be wrong as well.
+    first = not grid.header and any(place.line == grid.lines[0] for place, _ in wrong)
+    remedies = ['if line 1 holds the names of the columns, set "header" to true'] if first else []
+    if missing == "refuse":
+        gaps = [
+            (grid.place(row, position), f"{grid.rows[row][position]!r} is not a value")
+            for position, cells in inputs.items()
+            for row in cells.gaps
+        ]
+        wrong += gaps
+        if gaps:
+            remedies.append(
+                'fill the gaps, or set "missing" to "drop" to leave such rows out, or to "mean" to '
+                "fill them with the mean of their column"
+            )
+    if missing != "drop" and targets:
+        wrong += [(grid.place(row, target), "the target is missing") for row in targets]
+        remedies.append('fill in the target, or set "missing" to "drop" to leave such rows out')
     if wrong:
-        first = not grid.header and wrong[0][0].line == grid.lines[0]
-        remedy = 'if this line holds the names of the columns, set "header" to true'
-        sentences = (f"{place}: {sentence}" for place, sentence in wrong)
-        raise TableError(together(sentences, remedy if first else ""))
-
-
-def refuse_gaps(grid: Grid, inputs: list[int], found: list[Cells]) -> None:
-    gaps = sorted(
-        (grid.place(row, position), row, position)
-        for position, cells in zip(inputs, found, strict=True)
-        for row in cells.gaps
-    )
-    if gaps:
-        sentences = (
-            f"{place}: {grid.rows[row][position]!r} is not a value" for place, row, position in gaps
-        )
-        remedy = (
-            'fill the gaps, or set "missing" to "drop" to leave such rows out, or to "mean" to '
-            "fill them with the mean of their column"
-        )
-        raise TableError(together(sentences, remedy))
+        sentences = (f"{place}: {sentence}" for place, sentence in sorted(wrong))
+        raise TableError(together(sentences, "; ".join(remedies)))
 
 
 def without_rows(grid: Grid, dropped: set[int]) -> Grid:
@@ -267,4 +268,14 @@ def renamed(found: list[Cells], columns: tuple[Column, ...]) -> list[str]:
         f"more than one column is called {cells.column.name!r}; one of them is now {column.name!r}"
         for cells, column in zip(found, columns, strict=True)
         if cells.column.name != column.name
+    ]
+
+
+def many_texts(columns: tuple[Column, ...], grid: Grid) -> list[str]:
+    """Sentences about columns whose texts hardly occur twice, such as names and dates."""
+    return [
+        f"column {column.name} becomes {len(column.categories)} inputs, one per text, for "
+        f'{len(grid.rows)} rows; leave it out with "ignore" if its texts are not categories'
+        for column in columns
+        if 3 <= len(grid.rows) < 2 * len(column.categories)
     ]

@@ -275,7 +275,7 @@ def test_a_missing_target_among_numbers_is_named(gap: str) -> None:
         with pytest.raises(ValidationError) as caught:
             job(dataset={"kind": "csv", "text": text}, loss={"kind": "mse"})
         sentence = (
-            "line 4, column 2 (b): the target is missing; fill it in, or "
+            "line 4, column 2 (b): the target is missing; fill in the target, or "
             'set "missing" to "drop" to leave such rows out'
         )
         assert problems(caught.value) == [("/dataset/text", sentence)]

@@ -90,7 +90,7 @@ def test_a_first_line_that_looks_like_data_is_never_a_header_without_a_word() ->
 def test_names_that_are_read_as_data_are_said() -> None:
     with pytest.raises(TableError, match=r'line 1, column 1: .* set "header" to true'):
         read("a,y\n1,2\n3,4", header=False)
-    (sentence,) = read("a,y\nb,2\na,4", header=False).warnings
+    sentence = read("a,y\nb,2\na,4", header=False).warnings[0]
     assert "line 1 (a, y) looks like the names of the columns, but was read as data" in sentence
 
 
@@ -217,6 +217,8 @@ def test_lines_are_counted_as_an_editor_does() -> None:
     [
         ("a;b\n1.5;2\n2,5;3\n3.5;4", {}, "'2,5' is not a finite number with a decimal point"),
         ('a,y\n1,1\n"1,234.5",2\n3,4', {}, "write numbers without separators of thousands"),
+        ("A title\na;b\n1;2\n3;4", {}, 'begin a line that is a title or a remark with "#"'),
+        ("a,b\n1,\nx,2\n,3\n5,6\n7,8", {}, "line 2, column 2 (b): the target is missing; line 3"),
         ("a,y\nx,1\n", {"missing": "drop", "target": 0, "ignore": [1]}, "the only column"),
         ("a,y\n,1\n,2\n", {"missing": "drop"}, "no rows of data left"),
         ("a,y\n,1\n,2\n", {"missing": "mean"}, "column 1 (a) has no values"),
@@ -229,6 +231,11 @@ def test_tables_that_cannot_be_read_are_explained(
     with pytest.raises(TableError) as caught:
         read(text, **options)
     assert words in str(caught.value)
+
+
+def test_texts_that_hardly_occur_twice_are_said() -> None:
+    (sentence,) = read("day,y\n2020-01-01,1\n2020-01-02,2\n2020-01-03,4").warnings
+    assert "column day becomes 3 inputs, one per text, for 3 rows" in sentence
 
 
 def test_a_mistyped_label_among_many_is_named() -> None:
