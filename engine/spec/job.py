@@ -17,7 +17,8 @@ from engine.spec.datasets import Dataset
 from engine.spec.loss import Loss
 from engine.spec.model import ModelSpec
 from engine.spec.optimizer import OptimizerSpec
-from engine.spec.target_checks import check_targets, class_labels, label_name
+from engine.spec.tables.statistics import label_name
+from engine.spec.target_checks import check_targets, class_labels
 from engine.spec.training import TrainingSpec, validation_rows
 
 MAX_PARAMETERS = 2_000_000

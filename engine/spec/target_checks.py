@@ -78,11 +78,6 @@ def class_labels(labels: Sequence[float], loss: LossSpec, outputs: int) -> list[
     return found if fits else None
 
 
-def label_name(label: float) -> str:
-    """The name of the class of a label: 3 and not 3.0."""
-    return str(int(label)) if label.is_integer() and abs(label) < 1e15 else repr(label)
-
-
 def suspects(dataset: DatasetSpec) -> str:
     """The cells of a table that may be mistyped labels, after a semicolon; or nothing."""
     if not isinstance(dataset, Csv):

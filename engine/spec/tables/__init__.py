@@ -6,7 +6,16 @@ equally long rows (`grid`), and reads each column (`cells`) and the targets (`la
 """
 
 from engine.spec.tables.errors import NoSuchColumn, TableError
-from engine.spec.tables.reader import Missing, Options, Table, read_table
+from engine.spec.tables.reader import Missing, Options, Table, parse_table, read_table
 from engine.spec.tables.records import decode
 
-__all__ = ["Missing", "NoSuchColumn", "Options", "Table", "TableError", "decode", "read_table"]
+__all__ = [
+    "Missing",
+    "NoSuchColumn",
+    "Options",
+    "Table",
+    "TableError",
+    "decode",
+    "parse_table",
+    "read_table",
+]

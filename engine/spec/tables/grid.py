@@ -142,7 +142,7 @@ def check_widths(rows: list[Record], dialect: Dialect, least: int) -> None:
         needed = f"an input and a target: 2 to {MAX_INPUTS + 1} columns"
         advice = advice_about(cells, dialect)
         if len(rows) > 1 and len(rows[1].cells) > width:
-            advice = '; begin a line that is a title or a remark with "#"'
+            advice += '; begin a line that is a title or a remark with "#"'
         raise TableError(f"line {first} has {count_words(cells)}; a row needs {needed}{advice}")
     if (len(rows) - 1) * width > MAX_CELLS:
         raise TableError(f"the table holds more than {MAX_CELLS} numbers")

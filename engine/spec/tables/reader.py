@@ -19,7 +19,7 @@ from engine.spec.tables.labels import (
     read_targets,
 )
 from engine.spec.tables.numbers import parse
-from engine.spec.tables.statistics import describe, describe_classes
+from engine.spec.tables.statistics import describe, describe_target
 
 Missing = Literal["refuse", "drop", "mean"]
 
@@ -87,11 +87,7 @@ class Table:
         columns = [
             describe(column, [row[i] for row in self.x]) for i, column in enumerate(self.columns)
         ]
-        target: dict[str, Any]
-        if self.names is None:
-            target = describe(Column(self.target[0]), self.y)
-        else:
-            target = describe_classes(self.target[0], self.names, self.y)
+        target = describe_target(self.target[0], self.names, self.y)
         return {
             "rows": len(self.x),
             "columns": columns,
@@ -145,6 +141,11 @@ def read_table(text: str, options: Options | None = None) -> Table:
             grid.warnings + warnings + renamed(found, columns) + many_texts(columns, grid)
         ),
     )
+
+
+def parse_table(text: str, header: bool, target: str | int | None) -> Table:
+    """`read_table` as version 0.1 called it, which `engine.moved` still finds."""
+    return read_table(text, Options(header=header, target=target))
 
 
 def left_out(

@@ -9,6 +9,11 @@ from typing import Any
 
 from engine.spec.columns import Column
 
+MOST_LABELS = 100
+"""Whole targets of more values than this are numbers rather than labels."""
+EXACT = 1e15
+"""Up to here a whole number is written with all its digits."""
+
 
 def describe(column: Column, numbers: Sequence[float]) -> dict[str, Any]:
     """The name, the type and the count of a column; and its categories, or min, mean and max.
@@ -28,15 +33,26 @@ def describe(column: Column, numbers: Sequence[float]) -> dict[str, Any]:
     return found | {"min": min(filled), "mean": mean(filled), "max": max(filled)}
 
 
-def describe_classes(name: str, classes: Sequence[str], y: Sequence[float]) -> dict[str, Any]:
-    """The same of a target that holds the positions of classes."""
-    return {
-        "name": name,
-        "type": "class",
-        "count": len(y),
-        "missing": 0,
-        "classes": counts(classes, y),
-    }
+def describe_target(name: str, classes: Sequence[str] | None, y: Sequence[float]) -> dict[str, Any]:
+    """The same of the target: `classes` with the name and the count of each, if there are any.
+
+    Whole numbers of a few values are classes for a loss of classes, so they are counted as well.
+    """
+    if classes is not None:
+        found = {"name": name, "type": "class", "count": len(y), "missing": 0}
+        return found | {"classes": counts(classes, y)}
+    found = describe(Column(name), y)
+    labels = Counter(y)
+    if len(labels) <= MOST_LABELS and all(label.is_integer() for label in labels):
+        found["classes"] = [
+            {"name": label_name(label), "count": labels[label]} for label in sorted(labels)
+        ]
+    return found
+
+
+def label_name(label: float) -> str:
+    """The name of the class of a label: 3 and not 3.0."""
+    return str(int(label)) if label.is_integer() and abs(label) < EXACT else repr(label)
 
 
 def counts(names: Sequence[str], positions: Sequence[float]) -> list[dict[str, Any]]:

@@ -300,6 +300,6 @@ def test_bytes_are_decoded_as_their_mark_says() -> None:
 def test_a_large_table_is_read_quickly(decimal: str) -> None:
     rows = [";".join(f"{i * j % 97}{decimal}25" for j in range(10)) for i in range(10_000)]
     text = ";".join(f"c{j}" for j in range(10)) + "\n" + "\n".join(rows)
-    begun = time.perf_counter()
+    begun = time.process_time()
     assert len(read(text).x) == 10_000
-    assert time.perf_counter() - begun < 1.0
+    assert time.process_time() - begun < 1.0
