@@ -88,9 +88,8 @@ def infinite_label(grid: Grid, position: int, cells: list[str]) -> str:
     )
 
 
-def rare_labels(grid: Grid, position: int) -> str:
+def rare_labels(cells: list[str], grid: Grid, position: int) -> str:
     """A sentence about the labels of very few rows, which may be mistyped; or nothing."""
-    cells = grid.column(position)
     rows: dict[str, list[int]] = {}
     for i, cell in enumerate(cells):
         rows.setdefault(cell, []).append(i)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from engine.spec.base import MAX_INPUTS
@@ -57,7 +57,8 @@ class Table:
         target: the name of the target's column, and its position among all columns.
         ignored: the positions of the columns that were left out.
         dropped: how many rows were left out because of gaps.
-        grid: the cells as texts, with their lines.
+        labels: the cells of the target as texts.
+        grid: the names and lines, without the cells, which would take more memory than the rest.
         warnings: sentences about what was guessed or left out.
     """
 
@@ -67,6 +68,7 @@ class Table:
     target: tuple[str, int]
     ignored: tuple[int, ...]
     dropped: int
+    labels: list[str]
     grid: Grid
     warnings: tuple[str, ...]
 
@@ -80,7 +82,7 @@ class Table:
 
     def rare_labels(self) -> str:
         """A sentence about labels of very few rows, with their lines; empty if there are none."""
-        return rare_labels(self.grid, self.target[1])
+        return rare_labels(self.labels, self.grid, self.target[1])
 
     def report(self) -> dict[str, Any]:
         """What was read, as JSON: rows, columns with statistics, target, classes, dialect."""
@@ -136,7 +138,8 @@ def read_table(text: str, options: Options | None = None) -> Table:
         target=(grid.names[target] or "y", target),
         ignored=tuple(sorted(ignored)),
         dropped=len(dropped),
-        grid=grid,
+        labels=grid.column(target),
+        grid=replace(grid, rows=[]),
         warnings=tuple(
             grid.warnings + warnings + renamed(found, columns) + many_texts(columns, grid)
         ),
@@ -218,13 +221,11 @@ def without_rows(grid: Grid, dropped: set[int]) -> Grid:
     kept = [i for i in range(len(grid.rows)) if i not in dropped]
     if not kept:
         raise TableError("every row has a gap; there are no rows of data left")
-    return Grid(
-        grid.dialect,
-        grid.header,
-        grid.names,
-        [grid.rows[i] for i in kept],
-        [grid.lines[i] for i in kept],
-        [*grid.warnings, f"{len(dropped)} rows with gaps were left out"],
+    return replace(
+        grid,
+        rows=[grid.rows[i] for i in kept],
+        lines=[grid.lines[i] for i in kept],
+        warnings=[*grid.warnings, f"{len(dropped)} rows with gaps were left out"],
     )
 
 
