@@ -42,7 +42,7 @@ MOVED = {
     "scalar": ("training.scalar",),
     "schema": ("spec.base",),
     "stopping": ("training.early_stopping",),
-    "table": ("spec.csv_table",),
+    "table": ("spec.tables",),
     "value": ("autograd.value", "autograd.graphs"),
 }
 """Old module → the modules where its names are now, the most important one first."""

@@ -13,7 +13,9 @@ class InvalidData(ValueError):
 
 
 def load(dataset: DatasetSpec) -> tuple[Array, Array]:
-    """The inputs (rows × inputs) and one target per row, as float64. Classes count from 0.
+    """The cells (rows × columns) and one target per row, as float64. Classes count from 0.
+
+    A gap is NaN, where the data set says that gaps are to be filled.
 
     Raises:
         InvalidData: the data set cannot be made, or holds numbers that are not finite.
@@ -22,6 +24,7 @@ def load(dataset: DatasetSpec) -> tuple[Array, Array]:
         x, y = dataset.make()
     except ValueError as error:
         raise InvalidData(str(error)) from None
-    if not (np.isfinite(x).all() and np.isfinite(y).all()):
+    known = np.isfinite(x) | np.isnan(x) if dataset.fills_gaps() else np.isfinite(x)
+    if not (known.all() and np.isfinite(y).all()):
         raise InvalidData(f"the data set {dataset.kind} holds numbers that are not finite")
     return np.ascontiguousarray(x, dtype=np.float64), y.astype(np.float64)

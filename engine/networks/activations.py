@@ -5,6 +5,7 @@ To add one, write its operation (`engine.autograd.value` says how) and an entry 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -21,12 +22,14 @@ class Activation:
         shown: its name in the repr of a neuron.
         scalar: the operation on a Value.
         array: the same on an array of any shape. NumPy is its first argument, so that a notebook
-            that works on Values alone never loads it.
+            that works on Values alone never loads it. Its last digits may differ.
+        number: the same on a float, with the bits of `scalar`; None where `array` has them too.
     """
 
     shown: str
     scalar: Callable[[Value], Value]
     array: Callable[[Any, Any], Any]
+    number: Callable[[float], float] | None
 
 
 def gelu(np: Any, x: Any) -> Any:
@@ -35,21 +38,24 @@ def gelu(np: Any, x: Any) -> Any:
 
 
 ACTIVATIONS = {
-    "linear": Activation("Linear", lambda x: x, lambda np, x: x),
-    "relu": Activation("ReLU", Value.relu, lambda np, x: np.where(x <= 0.0, 0.0, x)),
+    "linear": Activation("Linear", lambda x: x, lambda np, x: x, None),
+    "relu": Activation("ReLU", Value.relu, lambda np, x: np.where(x <= 0.0, 0.0, x), None),
     "leaky_relu": Activation(
-        "LeakyRelu", Value.leaky_relu, lambda np, x: np.where(x > 0.0, x, 0.01 * x)
+        "LeakyRelu", Value.leaky_relu, lambda np, x: np.where(x > 0.0, x, 0.01 * x), None
     ),
-    "tanh": Activation("Tanh", Value.tanh, lambda np, x: np.tanh(x)),
+    "tanh": Activation("Tanh", Value.tanh, lambda np, x: np.tanh(x), math.tanh),
     "sigmoid": Activation(
         # By way of tanh, which does not overflow.
         "Sigmoid",
         Value.sigmoid,
         lambda np, x: 0.5 * (1.0 + np.tanh(0.5 * x)),
+        formulas.sigmoid,
     ),
-    "softplus": Activation("Softplus", Value.softplus, lambda np, x: np.logaddexp(0.0, x)),
-    "gelu": Activation("Gelu", Value.gelu, gelu),
-    "sin": Activation("Sin", Value.sin, lambda np, x: np.sin(x)),
+    "softplus": Activation(
+        "Softplus", Value.softplus, lambda np, x: np.logaddexp(0.0, x), formulas.softplus
+    ),
+    "gelu": Activation("Gelu", Value.gelu, gelu, lambda x: x * formulas.normal_cdf(x)),
+    "sin": Activation("Sin", Value.sin, lambda np, x: np.sin(x), formulas.sin),
 }
 
 

@@ -36,15 +36,16 @@ def parameter_count(sizes: Sequence[int]) -> int:
     return sum((n + 1) * m for n, m in itertools.pairwise(sizes))
 
 
-def memory(sizes: Sequence[int], rows: int, *, one_hot: bool) -> Memory:
+def memory(sizes: Sequence[int], rows: int, columns: int, *, one_hot: bool) -> Memory:
     """About how many bytes of memory a worker needs, beside those that it needs for any job.
 
+    `columns`: the numbers per row of the data set, which become the inputs.
     `one_hot`: each row has as many targets as there are output units, and not one.
     """
     outputs = sizes[-1]
     targets = rows * outputs * BYTES_PER_TARGET + 8 * outputs * outputs if one_hot else 0
     return Memory(
         parameters=parameter_count(sizes) * BYTES_PER_PARAMETER + sum(sizes) * BYTES_PER_UNIT,
-        inputs=rows * sizes[0] * BYTES_PER_INPUT,
+        inputs=rows * max(sizes[0], columns) * BYTES_PER_INPUT,
         targets=targets,
     )

@@ -17,7 +17,8 @@ from engine.spec.datasets import Dataset
 from engine.spec.loss import Loss
 from engine.spec.model import ModelSpec
 from engine.spec.optimizer import OptimizerSpec
-from engine.spec.target_checks import check_targets
+from engine.spec.tables.statistics import label_name
+from engine.spec.target_checks import check_targets, class_labels
 from engine.spec.training import TrainingSpec, validation_rows
 
 MAX_PARAMETERS = 2_000_000
@@ -36,6 +37,7 @@ class JobSpec(Model):
 
     @model_validator(mode="after")
     def parts_fit(self) -> Self:
+        self.dataset.check_features()
         if self.parameters() > MAX_PARAMETERS:
             raise at(
                 ("model", "layers"),
@@ -66,6 +68,22 @@ class JobSpec(Model):
     def classifies(self) -> bool:
         """Whether outputs are scores of classes; otherwise they are numbers to come close to."""
         return self.loss.CLASSIFIES
+
+    def class_labels(self) -> list[float] | None:
+        """The labels of the classes in their order; None where labels are their positions."""
+        targets = self.dataset.known_targets()
+        if not self.classifies() or targets is None or self.dataset.classes() is not None:
+            return None
+        return class_labels(targets, self.loss, self.sizes()[-1])
+
+    def class_names(self) -> tuple[str, ...] | None:
+        """The names of the classes in their order; None in a regression."""
+        if not self.classifies():
+            return None
+        labels = self.class_labels()
+        if labels is None:
+            return self.dataset.class_names()
+        return tuple(map(label_name, labels))
 
     def sizes(self) -> list[int]:
         """Inputs, then the units of each layer."""
@@ -100,4 +118,5 @@ class JobSpec(Model):
     def memory(self) -> cost.Memory:
         """About how many bytes of memory training takes."""
         one_hot = self.loss.COMPARISON == "largest"
-        return cost.memory(self.sizes(), self.dataset.shape()[0], one_hot=one_hot)
+        rows, columns = self.dataset.raw_shape()
+        return cost.memory(self.sizes(), rows, columns, one_hot=one_hot)

@@ -40,11 +40,16 @@ class LossSpec(Model):
         READS_LOGITS: whether a last layer that squashes its outputs makes learning impossible.
         COMPARISON: how outputs are compared with targets: by `distance` (R²), by `sign`, or by
             the `largest` output.
+        OUTPUT: what the outputs are: the `value` itself, the `score` of the second of two
+            classes, its logit for a `sigmoid`, or one logit per class for a `softmax`.
+        UNIT: the unit of the loss of one example, where `y` is that of the targets.
     """
 
     CLASSIFIES: ClassVar[bool]
     READS_LOGITS: ClassVar[bool] = False
     COMPARISON: ClassVar[Literal["distance", "sign", "largest"]]
+    OUTPUT: ClassVar[Literal["value", "score", "sigmoid", "softmax"]]
+    UNIT: ClassVar[str] = "score"
 
     kind: str
     reduction: Literal["mean", "sum"] = "mean"
@@ -93,7 +98,7 @@ class LossSpec(Model):
 
     def allowed_labels(self, outputs: int) -> tuple[set[float], str]:
         """The labels that a data set of one's own may have, and their description."""
-        return {-1.0, 0.0, 1.0}, f"{self.kind} reads the labels 0 and 1, or -1 and 1"
+        return {-1.0, 0.0, 1.0}, f"{self.kind} reads two labels, such as 0 and 1 or -1 and 1"
 
     def encode(self, y: Array, outputs: int) -> Array:
         """Targets (rows × 1, or rows × classes) as the formula reads them, from one per row."""
@@ -115,6 +120,8 @@ class Regression(LossSpec):
 
     CLASSIFIES: ClassVar[bool] = False
     COMPARISON: ClassVar[Literal["distance", "sign", "largest"]] = "distance"
+    OUTPUT: ClassVar[Literal["value", "score", "sigmoid", "softmax"]] = "value"
+    UNIT: ClassVar[str] = "y²"
 
 
 class TwoClasses(LossSpec):
@@ -122,6 +129,7 @@ class TwoClasses(LossSpec):
 
     CLASSIFIES: ClassVar[bool] = True
     COMPARISON: ClassVar[Literal["distance", "sign", "largest"]] = "sign"
+    OUTPUT: ClassVar[Literal["value", "score", "sigmoid", "softmax"]] = "score"
     READS_LOGITS: ClassVar[bool] = True
 
 
@@ -138,6 +146,8 @@ class MeanSquaredError(Regression):
 
 class MeanAbsoluteError(Regression):
     """|output - target|."""
+
+    UNIT: ClassVar[str] = "y"
 
     kind: Literal["mae"]
 
@@ -185,6 +195,9 @@ class BinaryCrossEntropy(TwoClasses):
     (`torch.nn.BCEWithLogitsLoss`).
     """
 
+    OUTPUT: ClassVar[Literal["value", "score", "sigmoid", "softmax"]] = "sigmoid"
+    UNIT: ClassVar[str] = "nats"
+
     kind: Literal["binary_cross_entropy"]
 
     @staticmethod
@@ -206,6 +219,8 @@ class CrossEntropy(LossSpec):
 
     CLASSIFIES: ClassVar[bool] = True
     COMPARISON: ClassVar[Literal["distance", "sign", "largest"]] = "largest"
+    OUTPUT: ClassVar[Literal["value", "score", "sigmoid", "softmax"]] = "softmax"
+    UNIT: ClassVar[str] = "nats"
     READS_LOGITS: ClassVar[bool] = True
 
     kind: Literal["cross_entropy"]

@@ -60,6 +60,11 @@ def warnings(spec: JobSpec) -> list[Warning]:
     ]
 
 
+def guesses(spec: JobSpec) -> Found:
+    for sentence in spec.dataset.remarks():
+        yield ("dataset", "text"), sentence
+
+
 def large_inputs(spec: JobSpec) -> Found:
     largest = spec.dataset.largest_input()
     if largest > LARGE_INPUT and not spec.dataset.standardise:
@@ -164,6 +169,7 @@ def small_validation_set(spec: JobSpec) -> Found:
 
 
 RULES: list[Callable[[JobSpec], Found]] = [
+    guesses,
     large_inputs,
     linear_layers,
     squashed_logits,

@@ -9,7 +9,7 @@ import numpy as np
 from engine.arrays import Array
 from engine.data import loading
 from engine.data.batches import Batches, split
-from engine.data.scaling import Scaling
+from engine.data.preprocessing import Preprocessing
 from engine.spec import JobSpec, validation_rows
 from engine.spec.loss import ExampleLoss
 
@@ -32,7 +32,7 @@ class PreparedTraining:
     Attributes:
         training: the rows that are trained on, standardised if the specification says so.
         validation: the rows that are kept for validation; None where there are none.
-        scaling: the shift and scale that standardisation applied to inputs and targets.
+        preprocessing: what turned the cells of a row into inputs, and turns outputs into answers.
         loss: the loss of one example, computed on Values.
         batches: the training rows that each step sees.
     """
@@ -40,7 +40,7 @@ class PreparedTraining:
     spec: JobSpec
     training: Rows
     validation: Rows | None
-    scaling: Scaling
+    preprocessing: Preprocessing
     loss: ExampleLoss
     batches: Batches
 
@@ -54,9 +54,29 @@ class PreparedTraining:
         return rate
 
 
-def prepare(spec: JobSpec) -> PreparedTraining:
-    """The problem of a specification, with its data made. Raises InvalidData when that fails."""
+@dataclass(frozen=True, slots=True)
+class LoadedRows:
+    """The rows of a job as its data set has them.
+
+    Attributes:
+        cells: rows × columns, before anything is computed from them.
+        targets: one per row, classes as positions.
+        training: the rows that are trained on.
+        validation: the rows that are kept for validation; both in ascending order.
+    """
+
+    cells: Array
+    targets: Array
+    training: list[int]
+    validation: list[int]
+
+
+def load_rows(spec: JobSpec) -> LoadedRows:
+    """The rows of a specification, made and split. Raises InvalidData when that fails."""
     x, y = loading.load(spec.dataset)
+    found = spec.class_labels()
+    if found is not None:
+        y = np.searchsorted(found, y).astype(np.float64)
     kept = validation_rows(len(x), spec.training.validation_fraction)
     labels = y.tolist() if spec.classifies() else None
     if labels is not None and len(set(labels)) < 2:
@@ -68,17 +88,24 @@ def prepare(spec: JobSpec) -> PreparedTraining:
         chosen, apart = split(len(x), kept, spec.training.seed, labels)
     except ValueError as error:
         raise loading.InvalidData(f"{error}; lower the validation fraction") from None
-    scaling = Scaling.of(spec.dataset, x[chosen], y[chosen])
+    return LoadedRows(x, y, chosen, apart)
+
+
+def prepare(spec: JobSpec) -> PreparedTraining:
+    """The problem of a specification, with its data made. Raises InvalidData when that fails."""
+    loaded = load_rows(spec)
+    preprocessing = Preprocessing.of(spec, loaded.cells, loaded.targets, loaded.training)
+    targets = preprocessing.scaling.targets(loaded.targets)
     rows = Rows(
-        scaling.inputs(x), spec.loss.encode(scaling.targets(y), spec.model.layers[-1].units)
+        preprocessing.inputs(loaded.cells), spec.loss.encode(targets, spec.model.layers[-1].units)
     )
     return PreparedTraining(
         spec=spec,
-        training=take(rows, chosen),
-        validation=take(rows, apart) if kept else None,
-        scaling=scaling,
+        training=take(rows, loaded.training),
+        validation=take(rows, loaded.validation) if loaded.validation else None,
+        preprocessing=preprocessing,
         loss=spec.loss.example(),
-        batches=Batches(len(chosen), spec.training.batch_size, spec.training.seed),
+        batches=Batches(len(loaded.training), spec.training.batch_size, spec.training.seed),
     )
 
 

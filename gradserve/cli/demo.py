@@ -21,6 +21,7 @@ from typing import NoReturn
 from rich.console import Console
 
 from engine.data import loading
+from engine.inference import preprocessing_of
 from engine.spec import JobSpec
 from gradserve.cli.formatting import failure
 from gradserve.cli.job_file import read_job
@@ -92,7 +93,8 @@ def write_result(spec: JobSpec, job: Job, history: History, parameters: Paramete
     title = f"{spec.name}: loss and {score} over {len(history)} steps"
     draw_loss_curve(history, title, loss, score)
     x, y = loading.load(spec.dataset)
-    draw_decision_boundary(parameters, x, y, f"{spec.name}: what the network learned", boundary)
+    title = f"{spec.name}: what the network learned"
+    draw_decision_boundary(parameters, x, y, title, boundary, preprocessing_of(spec))
     return [result, loss, boundary]
 
 

@@ -1,4 +1,4 @@
-"""The scores of a network over the plane of its two inputs."""
+"""The scores of a network over the plane of the two columns of its data."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
 from engine.arrays import Array
+from engine.data.preprocessing import Preprocessing
 from engine.networks.predict import outputs
 from service.plots.style import BLUE, FIGURE_SIZE, INK, STYLE, VERMILION
 
@@ -22,18 +23,26 @@ BOUNDARY_POINTS = 400
 
 
 def draw_decision_boundary(
-    parameters: Mapping[str, Any], x: Array, y: Array, title: str, path: Path
+    parameters: Mapping[str, Any],
+    x: Array,
+    y: Array,
+    title: str,
+    path: Path,
+    preprocessing: Preprocessing | None = None,
 ) -> None:
     """Draws the score over the plane, the line where it is zero, and the examples.
 
     `parameters` is the document of `/parameters`, `x` is rows × 2, `y` one label per row; a label
-    above zero belongs to the class of positive scores.
+    above zero belongs to the class of positive scores. `preprocessing` is that of the job, where
+    it computes features or standardises.
     """
     low, high = x.min(axis=0) - 0.5, x.max(axis=0) + 0.5
     across = np.linspace(low[0], high[0], BOUNDARY_POINTS)
     up = np.linspace(low[1], high[1], BOUNDARY_POINTS)
     points = np.stack(np.meshgrid(across, up), axis=-1)
-    scores = outputs(parameters, points.reshape(-1, 2))[:, 0].reshape(points.shape[:2])
+    cells = points.reshape(-1, 2)
+    inputs = cells if preprocessing is None else preprocessing.inputs(cells)
+    scores = outputs(parameters, inputs)[:, 0].reshape(points.shape[:2])
     # Without the percentile a few far corners would use up most of the colours.
     limit = max(1.0, float(np.round(np.percentile(np.abs(scores), 80))))
     with mpl.rc_context(STYLE):

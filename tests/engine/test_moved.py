@@ -26,6 +26,7 @@ OLD_NAMES = {
     "schema": "problems",
     "spec": "ConstantRate LayerSpec",
     "stopping": "Patience",
+    "table": "Table TableError parse_table",
     "train": "State",
     "value": "Value log_sum_exp softmax",
 }

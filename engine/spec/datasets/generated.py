@@ -16,12 +16,12 @@ class Generated(DatasetSpec):
     n_samples: RowCount = 100
     seed: Seed = 0
 
-    def shape(self) -> tuple[int, int]:
+    def raw_shape(self) -> tuple[int, int]:
         return self.n_samples, getattr(self, "n_features", self.INPUTS)
 
     @model_validator(mode="after")
     def not_too_large(self) -> Self:
-        rows, inputs = self.shape()
+        rows, inputs = self.raw_shape()
         if rows * inputs > MAX_CELLS:
             raise at(
                 ("n_samples",),

@@ -17,7 +17,7 @@ from engine.spec.datasets.generated import Generated
 if TYPE_CHECKING:
     from engine.arrays import Array
 
-OURS = {"kind", "seed", "standardise", "standardise_targets"}
+OURS = {"kind", "seed", "features", "standardise", "standardise_targets"}
 """The fields that are not the generator's."""
 
 FAR = 3.0
@@ -27,7 +27,7 @@ FAR = 3.0
 class ScikitGenerated(Generated):
     """The data set that scikit-learn's make_… of this kind generates from the same parameters."""
 
-    def largest_input(self) -> float:
+    def largest_cell(self) -> float:
         return max(self.LARGEST_INPUT, FAR * self.input_deviation())
 
     def input_deviation(self) -> float:

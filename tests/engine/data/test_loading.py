@@ -14,10 +14,10 @@ from engine.arrays import Array
 from engine.data.loading import InvalidData, load
 from engine.spec import problems
 from engine.spec.base import MAX_ROWS
-from engine.spec.csv_table import TableError, parse_table
 from engine.spec.datasets import DATASETS
 from engine.spec.datasets.bundled import Bundled
 from engine.spec.datasets.playground import BUMPS
+from engine.spec.tables import Options, TableError, read_table
 from engine.training.prepared import prepare
 from tests.engine.specs import job
 
@@ -183,24 +183,21 @@ def test_the_target_of_a_csv(parameters: dict[str, Any], x: Any, y: Any) -> None
         ("1\n2", "line 1 has 1 column; a row needs an input and a target"),
         ("a,b\n1,2\n3", "line 3 has 1 column instead of 2"),
         ("a,b\n1,2\n3,4,5", "line 3 has 3 columns instead of 2"),
-        ("a;b\n1;2", "2 to 4097 columns; separate the cells by commas, not by semicolons"),
-        ("\na\tb\n1\t2", "line 2 has 1 column; "),
-        ("\na\tb\n1\t2", "; separate the cells by commas, not by tabs"),
         (
             "a,b\n1;2",
-            "line 2 has 1 column instead of 2; separate the cells by commas, not by semicolons",
+            "line 2 has 1 column instead of 2; separate all cells by commas, not by semicolons",
         ),
-        ("a,b\n1,2\nx,3", "line 3, column 1: 'x' is not a finite number"),
-        ("a,b\n1,2\n,3", "line 3, column 1: ''"),
-        ("a,b\n1,2\nnan,3", "'nan' is not a finite number"),
+        ("a,b\n1,2\nx,3", "line 3, column 1 (a): 'x' is not a finite number"),
+        ("a,b\n1,2\n,3", "line 3, column 1 (a): ''"),
+        ("a,b\n1,2\nnan,3", "line 3, column 1 (a): 'nan' is not a value; fill the gaps, or set"),
         ("a,b\n1,2\n1_0,3", "'1_0' is not a finite number"),
-        ("a,b\n1,2\n\n3,", "line 4, column 2: the target is missing"),
-        ("a,b\n1,cat\n2,dog\n3,NaN", "line 4, column 2: the target is missing"),
+        ("a,b\n1,2\n\n3,", "line 4, column 2 (b): the target is missing"),
+        ("a,b\n1,cat\n2,dog\n3,NaN", "line 4, column 2 (b): the target is missing"),
         ('a,b\n1,"2', "line 2 is not CSV"),
         ('a,b\n1,"2\n3,4\n5,6\n', "line 2 is not CSV"),
-        ('a,b\n1,"cat\nA"\nx,2', "line 4, column 1: 'x' is not a finite number"),
-        ('a,b\n1,2\n"3\nx",4', "line 3, column 1: '3\\nx' is not a finite number"),
-        ("a,b\r1,2\rx,3", "line 3, column 1: 'x' is not a finite number"),
+        ('a,b\n1,"cat\nA"\nx,2', "line 4, column 1 (a): 'x' is not a finite number"),
+        ('a,b\n1,2\n"3\nx",4', "line 3, column 1 (a): '3\\nx' is not a finite number"),
+        ("a,b\r1,2\rx,3", "line 3, column 1 (a): 'x' is not a finite number"),
         ("a,b\r\n1,c\0t\r\n2,dog", "line 2 holds a NUL"),
         ("a,b\n1\0,2", "line 2 holds a NUL"),
     ],
@@ -222,7 +219,7 @@ def test_rows_of_a_csv_end_with_their_lines(end: str) -> None:
 
 @pytest.mark.parametrize("inside", ["\n", "\r", "\r\n", "\v", "\f", "\x1c", "\x85", "\u2028"])
 def test_a_quoted_cell_of_a_csv_keeps_its_line_ends(inside: str) -> None:
-    table = parse_table(f'a,b\n1,"cat{inside}A"\n2,catA\n3,dog\n', True, None)
+    table = read_table(f'a,b\n1,"cat{inside}A"\n2,catA\n3,dog\n', Options(header=True))
     assert table.names == tuple(sorted([f"cat{inside}A", "catA", "dog"]))
     assert len(table.x) == 3
 
@@ -232,26 +229,26 @@ def test_the_order_of_the_rows_does_not_decide_which_class_counts_as_which() -> 
     numbers = {"-1": 0, "9": 1, "9e0": 1, "9.0": 1, "10": 2, "a": 3, "x": 4}
     for order in itertools.permutations(labels):
         text = "a,b\n" + "".join(f"1,{label}\n" for label in order)
-        table = parse_table(text, True, None)
+        table = read_table(text, Options(header=True))
         assert table.names == ("-1", "9", "10", "a", "x")
         assert table.y == [numbers[label] for label in order]
 
 
 @pytest.mark.parametrize("inside", ["\v", "\f", "\x1c", "\x85", "\u2028"])
 def test_only_line_ends_end_a_row_of_a_csv(inside: str) -> None:
-    table = parse_table(f"a,b\n1,cat{inside}A\n2,dog\n", True, None)
+    table = read_table(f"a,b\n1,cat{inside}A\n2,dog\n", Options(header=True))
     assert table.names == (f"cat{inside}A", "dog")
 
 
 def test_empty_lines_of_a_csv_do_not_count_as_rows() -> None:
-    table = parse_table("a,b\n" + "\n" * 2 * MAX_ROWS + "1,2\n3,4\n", True, None)
+    table = read_table("a,b\n" + "\n" * 2 * MAX_ROWS + "1,2\n3,4\n", Options(header=True))
     assert (table.x, table.y) == ([[1], [3]], [2, 4])
 
 
 @pytest.mark.parametrize(("text", "line"), [("1,2\n3,4", 1), ("\n-1e3, 2.5\n3,4\n", 2)])
 def test_a_row_of_numbers_is_not_a_header(text: str, line: int) -> None:
     with pytest.raises(ValidationError) as caught:
-        job(dataset={"kind": "csv", "text": text}, loss={"kind": "mse"})
+        job(dataset={"kind": "csv", "text": text, "header": True}, loss={"kind": "mse"})
     sentence = (
         f"line {line} holds only numbers and no column names; "
         'if the table has no header, set "header" to false'
@@ -261,12 +258,12 @@ def test_a_row_of_numbers_is_not_a_header(text: str, line: int) -> None:
 
 @pytest.mark.parametrize("header", ["1,y", "2019,inf", "1_0,2", "1,", "0,1"])
 def test_a_header_may_hold_some_numbers(header: str) -> None:
-    assert parse_table(f"{header}\n3,4", True, None).x == [[3]]
+    assert read_table(f"{header}\n3,4", Options(header=True)).x == [[3]]
 
 
 def test_a_csv_of_too_many_rows_is_refused() -> None:
     with pytest.raises(TableError, match=f"more than {MAX_ROWS} rows"):
-        parse_table("a,b\n" + "1,2\n" * (MAX_ROWS + 1), True, None)
+        read_table("a,b\n" + "1,2\n" * (MAX_ROWS + 1), Options(header=True))
 
 
 GAPS = ["na", "NA", "N/A", "null", "None", "?", "-"]
@@ -277,14 +274,18 @@ def test_a_missing_target_among_numbers_is_named(gap: str) -> None:
     for text in (f"a,b\n1,2\n\n3, {gap}", f"a,b\n1,cat\n\n3,{gap}\n4,5"):
         with pytest.raises(ValidationError) as caught:
             job(dataset={"kind": "csv", "text": text}, loss={"kind": "mse"})
-        assert problems(caught.value) == [
-            ("/dataset/text", "line 4, column 2: the target is missing")
-        ]
+        sentence = (
+            "line 4, column 2 (b): the target is missing; fill in the target, or "
+            'set "missing" to "drop" to leave such rows out'
+        )
+        assert problems(caught.value) == [("/dataset/text", sentence)]
 
 
 @pytest.mark.parametrize("name", GAPS)
 def test_among_names_a_target_may_be_called_like_a_gap(name: str) -> None:
-    assert parse_table(f"a,b\n1,cat\n3,{name}", True, None).names == tuple(sorted(["cat", name]))
+    assert read_table(f"a,b\n1,cat\n3,{name}", Options(header=True)).names == tuple(
+        sorted(["cat", name])
+    )
 
 
 @pytest.mark.parametrize(
@@ -329,9 +330,9 @@ def test_a_byte_order_mark_is_not_part_of_the_first_number() -> None:
 @pytest.mark.parametrize(
     ("text", "target", "cell"),
     [
-        ("x,y\n1,2\n3,inf\n5,6\n", "y", "line 3, column 2: 'inf'"),
-        ("y,x\n1,2\n\nlow,4\nhigh,6\n", "y", "line 4, column 1: 'low'"),
-        ("x,y\n1,cat\n3,dog\n", None, "line 2, column 2: 'cat'"),
+        ("x,y\n1,2\n3,inf\n5,6\n", "y", "line 3, column 2 (y): 'inf'"),
+        ("y,x\n1,2\n\nlow,4\nhigh,6\n", "y", "line 4, column 1 (y): 'low'"),
+        ("x,y\n1,cat\n3,dog\n", None, "line 2, column 2 (y): 'cat'"),
     ],
 )
 def test_the_first_target_of_a_regression_that_is_not_a_number_is_named(
@@ -370,8 +371,10 @@ def test_standardise_uses_the_training_rows_only() -> None:
     assert prepared.validation is not None
     assert abs(prepared.validation.x.mean()) > 1e-6
     _, y = load(spec.dataset)
-    restored = prepared.training.targets * prepared.scaling.target_scale
-    assert set(np.round(restored[:, 0] + prepared.scaling.target_mean)) <= set(np.round(y))
+    restored = prepared.training.targets * prepared.preprocessing.scaling.target_scale
+    assert set(np.round(restored[:, 0] + prepared.preprocessing.scaling.target_mean)) <= set(
+        np.round(y)
+    )
 
 
 def test_a_column_that_never_changes_is_only_shifted() -> None:
@@ -412,3 +415,12 @@ def test_a_generated_set_of_one_class_is_refused(seed: int) -> None:
         return
     with pytest.raises(InvalidData, match="choose another seed or more samples"):
         prepare(spec)
+
+
+@pytest.mark.parametrize("kind", ["iris", "wine", "breast_cancer", "digits", "diabetes"])
+def test_columns_and_classes_are_called_as_scikit_learn_calls_them(kind: str) -> None:
+    bunch = getattr(sklearn_datasets, f"load_{kind}")()
+    spec = DATASETS[kind](kind=kind)
+    assert [column.name for column in spec.columns()] == list(bunch.feature_names)
+    theirs = getattr(bunch, "target_names", None)
+    assert spec.class_names() == (None if theirs is None else tuple(map(str, theirs)))

@@ -71,8 +71,8 @@ INLINE = {"kind": "inline", "x": [[0.0], [1.0]], "y": [0.0, 1.0]}
         ({"dataset": INLINE | {"x": [[1.0], [float("nan")]]}}, "/dataset/x/1/0"),
         ({"dataset": INLINE | {"y": [1.0]}}, "/dataset/y"),
         ({"dataset": INLINE | {"y": [1.0, 1.0]}}, "/dataset/y"),
-        ({"dataset": INLINE | {"y": [0.0, 2.0]}}, "/dataset/y/1"),
-        ({"dataset": {"kind": "csv", "text": "a,b\nz,1\n"}}, "/dataset/text"),
+        ({"dataset": INLINE | {"y": [0.0, 2.5]}}, "/dataset/y/1"),
+        ({"dataset": {"kind": "csv", "text": "a,b\nz,1\n1,0\n"}}, "/dataset/text"),
         ({"model": {"layers": []}}, "/model/layers"),
         ({"model": {"layers": [{"units": 0}]}}, "/model/layers/0/units"),
         ({"model": {"layers": [{"units": 2, "activation": "step"}]}}, "/model/layers/0/activation"),
@@ -141,6 +141,7 @@ LABELS: dict[str, dict[str, Any]] = {
     "mixed": {"kind": "inline", "x": [[0.0]] * 3, "y": [0.0, -1.0, 1.0]},
     "halves": {"kind": "inline", "x": [[0.0]] * 2, "y": [0.5, 1.0]},
     "three": {"kind": "inline", "x": [[0.0]] * 3, "y": [0.0, 1.0, 2.0]},
+    "whole": {"kind": "inline", "x": [[0.0]] * 2, "y": [7.0, -3.0]},
     "signs": {"kind": "inline", "x": [[0.0]] * 2, "y": [-1.0, 1.0]},
 }
 
@@ -152,7 +153,6 @@ LABELS: dict[str, dict[str, Any]] = {
         ("binary_cross_entropy", 1, LABELS["halves"], "/dataset/y/0"),
         ("max_margin", 1, LABELS["three"], "/dataset/y/2"),
         ("cross_entropy", 2, LABELS["three"], "/dataset/y/2"),
-        ("cross_entropy", 2, LABELS["signs"], "/dataset/y/0"),
         ("cross_entropy", 3, {"kind": "moons"}, "/model/layers/0/units"),
         ("cross_entropy", 1, {"kind": "iris"}, "/model/layers/0/units"),
         ("max_margin", 1, {"kind": "iris"}, "/loss/kind"),
@@ -182,6 +182,9 @@ def test_targets_loss_and_outputs_must_fit(
         ("max_margin", 1, LABELS["signs"]),
         ("binary_cross_entropy", 1, LABELS["signs"]),
         ("cross_entropy", 3, LABELS["three"]),
+        ("cross_entropy", 2, LABELS["signs"]),
+        ("cross_entropy", 2, LABELS["whole"]),
+        ("max_margin", 1, LABELS["whole"]),
         ("cross_entropy", 2, {"kind": "moons"}),
         ("cross_entropy", 10, {"kind": "digits"}),
         ("mse", 1, LABELS["halves"]),
@@ -287,7 +290,7 @@ def test_an_infinite_label_among_numbers_is_not_the_name_of_a_class(label: str) 
     dataset = {"kind": "csv", "text": f"a,y\n1,0\n2,1\n3,{label}\n4,1"}
     model = {"layers": [{"units": 3}]}
     reasons = refusals(vary(SMALL, dataset=dataset, model=model, loss={"kind": "cross_entropy"}))
-    sentence = f"line 4, column 2: the label {label!r} is not finite; give every class "
+    sentence = f"line 4, column 2 (y): the label {label!r} is not finite; give every class "
     assert reasons == {"/dataset/text": sentence + "a finite number or a name"}
 
 
@@ -295,7 +298,7 @@ def test_an_infinite_label_among_numbers_is_not_the_name_of_a_class(label: str) 
 def test_labels_that_are_all_infinite_are_not_the_names_of_classes(labels: tuple[str, str]) -> None:
     text = f"x,y\n1,{labels[0]}\n2,{labels[1]}\n3,{labels[0]}\n"
     reasons = refusals(vary(SMALL, dataset={"kind": "csv", "text": text}))
-    sentence = f"line 2, column 2: the label {labels[0]!r} is not finite; give every class "
+    sentence = f"line 2, column 2 (y): the label {labels[0]!r} is not finite; give every class "
     assert reasons == {"/dataset/text": sentence + "a finite number or a name"}
 
 

@@ -8,9 +8,11 @@ import matplotlib.image
 import numpy as np
 import pytest
 
+from engine.inference import preprocessing_of
 from gradserve.types import HistoryRow, Parameters
 from service.plots.decision_boundary import draw_decision_boundary
 from service.plots.loss_curve import draw_loss_curve
+from tests.engine.specs import job
 
 # The score of this network is x1, so the left half is blue and the right half vermilion.
 LEFT_AND_RIGHT: Parameters = {
@@ -50,6 +52,20 @@ def test_the_plane_is_coloured_as_the_network_answers(tmp_path: Path) -> None:
     cold = np.nonzero((blue > red + 0.2)[:, plane])[1]
     assert min(len(warm), len(cold)) > 20_000
     assert np.median(cold) < np.median(warm)
+
+
+def test_the_plane_is_that_of_the_columns_where_inputs_are_features(tmp_path: Path) -> None:
+    """One neuron of the feature x*y has a boundary along both axes, as XOR needs it."""
+    product = {"kind": "inline", "x": X.tolist(), "y": [1.0, 0.0, 0.0, 1.0]}
+    product["features"] = ["x0*x1"]
+    spec = job(dataset=product, model={"layers": [{"units": 1}]})
+    layer = {"weights": [[5.0]], "biases": [0.0], "activation": "linear"}
+    path = tmp_path / "boundary.png"
+    y = np.array([1.0, 0.0, 0.0, 1.0])
+    draw_decision_boundary({"layers": [layer]}, X, y, "xor", path, preprocessing_of(spec))
+    image = pixels(path)
+    warm = np.nonzero((image[:, :, 0] > image[:, :, 2] + 0.2)[100:600, 100:800])
+    assert min(np.mean(warm[1] < 350), np.mean(warm[1] > 350)) > 0.3
 
 
 def test_the_same_result_is_the_same_picture(tmp_path: Path) -> None:
