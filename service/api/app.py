@@ -18,6 +18,7 @@ from service.api import (
     problems,
     proxies,
     query_parameters,
+    rate_limits,
     request_log,
     security_headers,
 )
@@ -63,6 +64,7 @@ def create_app(settings: Settings) -> OpenAPI:
     origins.register(app, settings)
     problems.register(app)
     auth.register(app, settings)
+    rate_limits.register(app, settings, auth.sender)
     register_bodies(app)
     for blueprint in (
         submissions.blueprint,  # that of the jobs, with the route by which they are submitted

@@ -20,7 +20,7 @@ PREFLIGHT = {
     "Access-Control-Allow-Headers": "Authorization, Content-Type, Idempotency-Key, X-Request-Id",
     "Access-Control-Max-Age": "600",
 }
-READABLE = "Idempotency-Replayed, Location, Retry-After, X-Request-Id"
+READABLE = "Idempotency-Replayed, Location, RateLimit, RateLimit-Policy, Retry-After, X-Request-Id"
 
 
 def register(app: Flask, settings: Settings) -> None:

@@ -53,6 +53,8 @@ AT_LEAST_ONE = (
     "max_body_bytes", "checkpoint_bytes_per_job", "max_job_work", "max_job_memory_bytes",
     "min_free_bytes",
 )  # fmt: skip
+# 0 means that there is no limit.
+AT_LEAST_ZERO = ("max_requests_per_second",)
 
 
 def _field(default: Any, help: str, *, secret: bool = False) -> Any:
@@ -167,6 +169,12 @@ class Settings:
         "can still be cancelled and deleted.",
     )
 
+    max_requests_per_second: int = _field(
+        500,
+        "Most requests per second of one owner, or of one address in the mode `off`. More are "
+        "refused with 429; `/healthz`, `/readyz` and `/metrics` do not count. 0: no limit.",
+    )
+
     def __post_init__(self) -> None:
         if not self.data_dir:
             raise ConfigError(f"{PREFIX}DATA_DIR is empty: it must name a folder")
@@ -188,6 +196,12 @@ class Settings:
             if getattr(self, name) < 1:
                 raise ConfigError(
                     f"{env_name(name)} is {getattr(self, name)}: it must be at least 1"
+                )
+        for name in AT_LEAST_ZERO:
+            if getattr(self, name) < 0:
+                raise ConfigError(
+                    f"{env_name(name)} is {getattr(self, name)}: it must be at least 0, which "
+                    "means no limit"
                 )
         if self.auth not in AUTH_MODES:
             raise ConfigError(
