@@ -65,7 +65,7 @@ def create_app(settings: Settings) -> OpenAPI:
     problems.register(app)
     auth.register(app, settings)
     rate_limits.register(app, settings, auth.sender)
-    register_bodies(app)
+    register_bodies(app, settings)
     for blueprint in (
         submissions.blueprint,  # that of the jobs, with the route by which they are submitted
         history.blueprint,
