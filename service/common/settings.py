@@ -13,6 +13,7 @@ import re
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NamedTuple, Self
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
@@ -264,6 +265,14 @@ class Settings:
     @property
     def sqlite(self) -> bool:
         return self.database_url.startswith("sqlite")
+
+    @property
+    def sqlite_file(self) -> Path | None:
+        """The file of a SQLite database; None for Postgres, and where it is named by a URI."""
+        database = make_url(self.database_url).database
+        if not self.sqlite or not database or database.startswith("file:"):
+            return None
+        return Path(database)
 
     @property
     def host_set(self) -> frozenset[str]:
