@@ -18,18 +18,29 @@ from flask_openapi3_swagger.plugins import RegisterPlugin  # type: ignore[import
 from pydantic import BaseModel
 
 from service.api.problems import MEDIA_TYPE
+from service.api.rate_limits import EXEMPT
 
 INFO = Info(
     title="gradserve",
     version=version("gradserve"),
     description="Train small neural networks as jobs over HTTP. A request that cannot be read is "
     "refused with a Problem like any other: malformed (400), late (408), with a line (414) or "
-    "fields (431) that are too long, with an unknown expectation (417) or coding (501).",
+    "fields (431) that are too long, with an unknown expectation (417) or coding (501). The fields "
+    "`RateLimit` and `RateLimit-Policy` tell how many requests are left within this second "
+    "(draft-ietf-httpapi-ratelimit-headers-10).",
 )
+KEY = {
+    "type": "http",
+    "scheme": "bearer",
+    "description": "an API key, gs_…, where the service needs one",
+}
+RETRY_AFTER = {"description": "seconds to wait", "schema": {"type": "integer"}}
 
 
-# The host and the query parameters of every request are checked; see `origins` for 403.
+# The host and the query parameters of every request are checked, and but for the health checks who
+# sends it, what they may do (see also `origins`) and how often.
 EVERYWHERE = (HTTPStatus.MISDIRECTED_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY)
+NOT_OF_CHECKS = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS)
 
 INLINE = re.compile("<(script|style)>(.*?)</", re.DOTALL)
 
@@ -98,10 +109,16 @@ def document(app: OpenAPI) -> dict[str, Any]:
     those that are made before an operation begins.
     """
     made: dict[str, Any] = app.api_doc
-    del made["components"]["securitySchemes"]
-    for operations in made["paths"].values():
-        for method, operation in operations.items():
-            refusals = EVERYWHERE if method == "get" else (*EVERYWHERE, HTTPStatus.FORBIDDEN)
+    made["components"]["securitySchemes"] = {"key": KEY}
+    made["security"] = [{"key": []}, {}]
+    for path, operations in made["paths"].items():
+        for operation in operations.values():
+            refusals = EVERYWHERE if path in EXEMPT else EVERYWHERE + NOT_OF_CHECKS
+            if path in EXEMPT:
+                operation["security"] = []
             for status, answer in answers({}, *refusals).items():
                 operation["responses"][str(int(status))] = answer
+            for status in ("429", "503"):
+                if status in operation["responses"]:
+                    operation["responses"][status]["headers"] = {"Retry-After": RETRY_AFTER}
     return made

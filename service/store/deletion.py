@@ -6,7 +6,7 @@ from sqlalchemy import bindparam, delete, select, update
 from sqlalchemy.orm import Session
 
 from service.common.errors import InvalidTransition
-from service.store import jobs
+from service.store import jobs, quotas
 from service.store.states import TERMINAL
 from service.store.tables import Artifact, Checkpoint, Event, History, IdempotencyKey, Job, Result
 
@@ -39,6 +39,7 @@ def delete_job(session: Session, id: str) -> None:
         InvalidTransition: it has not ended.
     """
     job = _ended(session, id)
+    quotas.give_back(session, job.pk)
     for statement in _PARTS:
         session.execute(statement, {"of_job": job.pk})
     session.execute(_ORPHAN, {"of_id": id})

@@ -77,7 +77,7 @@ class Job(Base):
     and leaves out pauses. `best_…` belongs to the best logged step so far, `final_…` to the
     parameters that are delivered. `environment` lists, as JSON, the software and the kind of
     processor that computed the steps, each with the step from which it did. `request_id` is that
-    of the request which made the job.
+    of the request which made the job. `stored_bytes` is the room with which its owner is charged.
     """
 
     __tablename__ = "jobs"
@@ -113,6 +113,7 @@ class Job(Base):
     id: Mapped[str] = mapped_column(unique=True)
     owner: Mapped[str] = mapped_column(server_default=LOCAL)
     request_id: Mapped[str | None]
+    stored_bytes: Mapped[int] = mapped_column(BigInteger(), server_default=text("0"))
     parent_id: Mapped[str | None] = mapped_column(ForeignKey("jobs.id"))
     name: Mapped[str | None]
     spec: Mapped[str]
@@ -281,6 +282,18 @@ class IdempotencyKey(Base):
     request_sha256: Mapped[str]
     job: Mapped[int] = mapped_column(ForeignKey("jobs.pk"))
     created_at: Mapped[float]
+
+
+class OwnerTotals(Base):
+    """What an owner has, added up: `stored_bytes` over its jobs, and `leases_lost` over those that
+    have been deleted, so that the metric of that name never falls.
+    """
+
+    __tablename__ = "owners"
+
+    owner: Mapped[str] = mapped_column(primary_key=True)
+    stored_bytes: Mapped[int] = mapped_column(BigInteger(), server_default=text("0"))
+    leases_lost: Mapped[int] = mapped_column(BigInteger(), server_default=text("0"))
 
 
 class ApiKey(Base):

@@ -7,7 +7,7 @@ they have queued.
 
 from __future__ import annotations
 
-from sqlalchemy import text
+from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
 # The recursion walks from owner to owner along ix_jobs_queued_owner.
@@ -28,20 +28,33 @@ _WAITING = """
 # way is queued anew.
 _NEXT = text(
     f"{_WAITING} SELECT jobs.id FROM turn JOIN jobs ON jobs.pk = turn.pk "
-    "ORDER BY turn.running, jobs.updated_at, turn.pk LIMIT 1"
+    "WHERE turn.running < :most ORDER BY turn.running, jobs.updated_at, turn.pk LIMIT 1"
 )
 _OTHERS_ARE_DUE = text(
-    f"{_WAITING} SELECT 1 FROM turn WHERE turn.owner <> :owner AND turn.running < "
+    f"{_WAITING} SELECT 1 FROM turn WHERE turn.owner <> :owner AND turn.running < :most "
+    "AND turn.running < "
     "(SELECT count(*) FROM jobs WHERE state = 'running' AND jobs.owner = :owner) LIMIT 1"
 )
 
 
-def next_id(session: Session) -> str | None:
-    """The id of the job to train next; None when nothing is queued."""
-    id: str | None = session.scalar(_NEXT)
+# Held until the transaction ends: a claim takes milliseconds.
+_ONE_CLAIM_AT_A_TIME = select(func.pg_advisory_xact_lock(func.hashtextextended("claims", 0)))
+NO_LIMIT = 2**31 - 1
+
+
+def next_id(session: Session, most: int = 0) -> str | None:
+    """The id of the job to train next; None when nothing is queued, or nobody may have more.
+
+    `most` is the limit of jobs that an owner may have running; 0 is none. With a limit, claims wait
+    for each other, so that two do not exceed it together.
+    """
+    if most and session.get_bind().dialect.name == "postgresql":
+        session.execute(_ONE_CLAIM_AT_A_TIME)
+    id: str | None = session.scalar(_NEXT, {"most": most or NO_LIMIT})
     return id
 
 
-def others_are_due(session: Session, owner: str) -> bool:
-    """Whether somebody waits who has fewer running jobs than this owner."""
-    return session.scalar(_OTHERS_ARE_DUE, {"owner": owner}) is not None
+def others_are_due(session: Session, owner: str, most: int = 0) -> bool:
+    """Whether somebody waits who has fewer running jobs than this owner, and may have more."""
+    values = {"owner": owner, "most": most or NO_LIMIT}
+    return session.scalar(_OTHERS_ARE_DUE, values) is not None
