@@ -17,6 +17,7 @@ from flask_openapi3.types import ResponseDict
 from flask_openapi3_swagger.plugins import RegisterPlugin  # type: ignore[import-untyped]
 from pydantic import BaseModel
 
+from service.api.auth import OPEN
 from service.api.problems import MEDIA_TYPE
 
 INFO = Info(
@@ -30,6 +31,16 @@ INFO = Info(
 
 # The host and the query parameters of every request are checked; see `origins` for 403.
 EVERYWHERE = (HTTPStatus.MISDIRECTED_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY)
+# Where requests need a key, by `auth`.
+WITH_KEYS = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS)
+KEY = {"type": "http", "scheme": "bearer", "description": "`gradserve keys create` makes a key."}
+
+# By status, the headers that every answer of this status has.
+HEADERS = {
+    HTTPStatus.CREATED: ("Location", "the address of what was made"),
+    HTTPStatus.UNAUTHORIZED: ("WWW-Authenticate", "how to send a key, and what is wrong with it"),
+    HTTPStatus.TOO_MANY_REQUESTS: ("Retry-After", "seconds to wait"),
+}
 
 INLINE = re.compile("<(script|style)>(.*?)</", re.DOTALL)
 
@@ -43,10 +54,10 @@ def answers(models: Mapping[int, type[BaseModel]], *problems: HTTPStatus) -> Res
     return made
 
 
-def register(app: OpenAPI) -> dict[str, Any]:
+def register(app: OpenAPI, *, keys: bool) -> dict[str, Any]:
     """Adds the document and the page; returns the document.
 
-    Call it when every resource is registered.
+    Call it when every resource is registered. `keys`: requests need one.
     """
     # The plugin's page is at /swagger and finds its files relative to the folder of its
     # address, so the same page works at /docs.
@@ -68,7 +79,7 @@ def register(app: OpenAPI) -> dict[str, Any]:
         "defaultModelsExpandDepth": 0,
         "layout": "BaseLayout",
     }
-    made = document(app)
+    made = document(app, keys=keys)
 
     @app.route("/openapi.json")
     def openapi() -> Response:
@@ -90,7 +101,7 @@ def content_security_policy(html: str) -> str:
     )
 
 
-def document(app: OpenAPI) -> dict[str, Any]:
+def document(app: OpenAPI, *, keys: bool) -> dict[str, Any]:
     """flask-openapi3's document, corrected.
 
     It has a null where security schemes would be, and a 422 of its own where none was declared.
@@ -99,9 +110,23 @@ def document(app: OpenAPI) -> dict[str, Any]:
     """
     made: dict[str, Any] = app.api_doc
     del made["components"]["securitySchemes"]
-    for operations in made["paths"].values():
+    if keys:
+        made["components"]["securitySchemes"] = {"key": KEY}
+    for path, operations in made["paths"].items():
         for method, operation in operations.items():
             refusals = EVERYWHERE if method == "get" else (*EVERYWHERE, HTTPStatus.FORBIDDEN)
+            if keys and path not in OPEN:
+                operation["security"] = [{"key": []}]
+                refusals = (*refusals, *WITH_KEYS)
             for status, answer in answers({}, *refusals).items():
                 operation["responses"][str(int(status))] = answer
+            _add_headers(operation["responses"])
     return made
+
+
+def _add_headers(responses: dict[str, Any]) -> None:
+    for status, (name, description) in HEADERS.items():
+        if str(int(status)) in responses:
+            responses[str(int(status))]["headers"] = {
+                name: {"description": description, "required": True, "schema": {"type": "string"}}
+            }
