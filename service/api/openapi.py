@@ -29,8 +29,18 @@ INFO = Info(
 )
 
 
-# The host and the query parameters of every request are checked; see `origins` for 403.
-EVERYWHERE = (HTTPStatus.MISDIRECTED_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY)
+# The host and the query parameters of every request are checked; see `origins` for 403, and
+# `service.run.refusals` for what is refused before a request can be read.
+EVERYWHERE = (
+    HTTPStatus.BAD_REQUEST,
+    HTTPStatus.REQUEST_TIMEOUT,
+    HTTPStatus.REQUEST_URI_TOO_LONG,
+    HTTPStatus.EXPECTATION_FAILED,
+    HTTPStatus.MISDIRECTED_REQUEST,
+    HTTPStatus.UNPROCESSABLE_ENTITY,
+    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+    HTTPStatus.NOT_IMPLEMENTED,
+)
 # Where requests need a key, by `auth`.
 WITH_KEYS = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS)
 KEY = {"type": "http", "scheme": "bearer", "description": "`gradserve keys create` makes a key."}

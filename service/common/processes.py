@@ -38,7 +38,7 @@ def spawn(
     The calling thread has to live as long as the child: its end counts as the parent's death.
     """
     with log.open("ab") as output:
-        return subprocess.Popen(
+        return subprocess.Popen(  # nosec B603 - command lines of service.run.programs, no shell
             argv,
             env=env,
             cwd=cwd,

@@ -27,11 +27,13 @@ _WAITING = """
 # Of owners with equally many, the one whose job has been queued for longest: a job that has given
 # way is queued anew.
 _NEXT = text(
-    f"{_WAITING} SELECT jobs.id FROM turn JOIN jobs ON jobs.pk = turn.pk "
+    f"{_WAITING} SELECT jobs.id FROM turn "  # nosec B608 - no value of a request
+    "JOIN jobs ON jobs.pk = turn.pk "
     "ORDER BY turn.running, jobs.updated_at, turn.pk LIMIT 1"
 )
 _OTHERS_ARE_DUE = text(
-    f"{_WAITING} SELECT 1 FROM turn WHERE turn.owner <> :owner AND turn.running < "
+    f"{_WAITING} SELECT 1 FROM turn "  # nosec B608 - no value of a request
+    "WHERE turn.owner <> :owner AND turn.running < "
     "(SELECT count(*) FROM jobs WHERE state = 'running' AND jobs.owner = :owner) LIMIT 1"
 )
 

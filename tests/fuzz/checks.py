@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import random
 import re
+import secrets
+from ipaddress import IPv6Address
 from typing import Any
 
 import schemathesis
@@ -21,8 +22,11 @@ WITHOUT_PLACES = "urn:gradserve:problem:idempotency-conflict"
 
 @schemathesis.hook
 def before_call(context: HookContext, case: Case, kwargs: dict[str, Any]) -> None:
-    """Each request comes from an address of its own: one that tries many wrong keys is told 429."""
-    case.headers["X-Forwarded-For"] = f"10.{'.'.join(str(random.randrange(256)) for _ in range(3))}"
+    """Each request comes from an address of its own: one that tries many wrong keys is told 429.
+
+    Hypothesis makes `random` begin anew with every example.
+    """
+    case.headers["X-Forwarded-For"] = str(IPv6Address(secrets.randbits(128)))
 
 
 @schemathesis.check

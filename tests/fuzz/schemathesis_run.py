@@ -24,6 +24,8 @@ REFUSED = {
     "submit_job": ["2xx", "401", "403", "422", "429", "507"],
     "list_jobs": ["2xx", "401", "403", "422", "429"],
 }
+# What does not fit the document; 414 and 431 where it is very long besides.
+WRONG = ["400", "401", "403", "404", "405", "409", "413", "414", "415", "422", "429", "431"]
 
 
 @dataclass(frozen=True)
@@ -40,9 +42,10 @@ def run(live: Live, folder: Path, *, examples: int, seed: int, phases: str = "al
     before = _requests(live)
     config = folder / "schemathesis.toml"
     config.write_text(_config(live, folder))
-    command = [ST, "--no-color", "--config-file", config, "run", f"{live.url}/openapi.json"]
+    document = folder / "openapi.json"
+    document.write_text(live.people["ada"].get("/openapi.json").raise_for_status().text)
+    command = [ST, "--no-color", "--config-file", config, "run", document, "--url", live.url]
     command += ["--checks", "all", "--max-examples", str(examples), "--seed", str(seed)]
-    command += ["--header", f"Authorization: Bearer {live.keys['ada']}"]
     command += [] if phases == "all" else ["--phases", phases]
     done = subprocess.run(
         command,
@@ -80,6 +83,8 @@ def _config(live: Live, folder: Path) -> str:
     text = f"""
         hooks = "tests.fuzz.checks"
         continue-on-failure = true
+        [checks.negative_data_rejection]
+        expected-statuses = {json.dumps(WRONG)}
         [dictionaries.ids]
         values = {json.dumps(ids)}
         [parameters."path.id"]
