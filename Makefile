@@ -2,9 +2,9 @@
 #
 # Needs only Python 3.11 or newer: the packages of uv.lock go into .venv.
 # PYTHON=/path/to/python3.12 chooses the interpreter for .venv. ARGS="…" adds arguments to
-# `make up`, `make test`, `make test-torch`, `make fuzz`, `make faults` and `make bench-engine`. TORCH_INDEX is
-# the package index from which `make bench-engine` and `make test-torch` install PyTorch without
-# CUDA, if the index that pip is configured for does not have it.
+# `make up`, `make test`, `make test-torch`, `make fuzz`, `make faults` and `make bench-engine`.
+# TORCH_INDEX is the package index from which `make bench-engine` and `make test-torch` install
+# PyTorch without CUDA, if the index that pip is configured for does not have it.
 
 export TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 
@@ -45,7 +45,7 @@ test-torch: setup ## compare operations, losses and steps with those of PyTorch
 	@.venv/bin/python benchmarks/environment.py
 	@.venv-bench/bin/python -m pytest tests/engine/test_torch.py $(ARGS)
 
-fuzz: setup ## search the API, tables, cursors and specifications for mistakes; EXAMPLES=2000 SEEDS="1 2 3"
+fuzz: setup ## search API, tables and specifications for mistakes; EXAMPLES=2000 SEEDS="1 2 3"
 	@for seed in $(or $(SEEDS),1 2 3); do \
 	  GRADSERVE_TEST_EXAMPLES=$(or $(EXAMPLES),2000) .venv/bin/python -m pytest -n 2 tests/fuzz \
 	    --hypothesis-seed=$$seed $(ARGS) || exit 1; \
