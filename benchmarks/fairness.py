@@ -2,8 +2,8 @@
 
     .venv/bin/python -m benchmarks.fairness [--jobs 10000] [--tries 10] [--database-url URL]
 
-`gradserve up` with one worker process and keys. ada submits the jobs over HTTP, each of about half
-a second, and while the worker trains them bob submits one at a time. Printed is the time from
+`gradserve up` with one worker process and keys. ada's jobs are stored as POST /v1/jobs stores them,
+and while the worker trains them bob submits one at a time over HTTP. Printed is the time from
 bob's request to the start of his job, as the service stores it: the rest of the job that just
 runs, and the way of a message.
 """
@@ -21,7 +21,6 @@ import sysconfig
 import tempfile
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -29,8 +28,12 @@ from typing import Any
 
 import httpx
 
+from engine.spec import JobSpec
 from service.common.settings import Settings
 from service.run import keys
+from service.store import jobs
+from service.store.database import Database
+from service.store.owners import Owner
 
 JOB: dict[str, Any] = {
     "dataset": {"kind": "xor"},
@@ -40,15 +43,12 @@ JOB: dict[str, Any] = {
     "training": {"steps": 1000},
     "executor": "scalar",
 }
-SENDERS = 4
+BATCH = 500
 
 
-def measure(url: str, ada: str, bob: str, jobs: int, tries: int) -> tuple[list[float], list[float]]:
+def measure(url: str, ada: str, bob: str, tries: int) -> tuple[list[float], list[float]]:
     """Seconds that each of bob's jobs waited, and that ada's jobs took."""
-    limits = httpx.Limits(max_connections=SENDERS)
-    with client(url, ada, limits) as busy, client(url, bob, limits) as other:
-        with ThreadPoolExecutor(SENDERS) as pool:
-            list(pool.map(lambda _: submit(busy), range(jobs)))
+    with client(url, ada) as busy, client(url, bob) as other:
         waits = [wait(other, submit(other)) for _ in range(tries)]
         left = busy.get("/v1/jobs?state=queued&limit=1").json()["items"]
         assert left, "ada's jobs had ended before bob's last one began"
@@ -56,15 +56,24 @@ def measure(url: str, ada: str, bob: str, jobs: int, tries: int) -> tuple[list[f
         return waits, [seconds(job["started_at"], job["finished_at"]) for job in done]
 
 
-def client(url: str, key: str, limits: httpx.Limits) -> httpx.Client:
+def store(settings: Settings, owner: str, count: int) -> None:
+    """Stores queued jobs, in transactions between which others have their turn."""
+    database = Database(settings, "api", lambda id: None)
+    spec = JobSpec.model_validate(JOB)
+    for start in range(0, count, BATCH):
+        with database.write(Owner(owner)) as session:
+            for _ in range(min(BATCH, count - start)):
+                jobs.create(session, spec)
+    database.engine.dispose()
+
+
+def client(url: str, key: str) -> httpx.Client:
     headers = {"Authorization": f"Bearer {key}"}
-    return httpx.Client(base_url=url, headers=headers, limits=limits, timeout=60)
+    return httpx.Client(base_url=url, headers=headers, timeout=60)
 
 
 def submit(sender: httpx.Client) -> str:
-    while (answer := sender.post("/v1/jobs", json=JOB)).status_code == 429:
-        time.sleep(float(answer.headers.get("Retry-After", 1)))
-    id: str = answer.raise_for_status().json()["id"]
+    id: str = sender.post("/v1/jobs", json=JOB).raise_for_status().json()["id"]
     return id
 
 
@@ -82,8 +91,8 @@ def seconds(start: str, end: str) -> float:
 
 
 @contextmanager
-def service(folder: Path, database_url: str) -> Iterator[tuple[str, str, str]]:
-    """The address of a `gradserve up` with one worker process, and two keys."""
+def service(folder: Path, database_url: str, waiting: int) -> Iterator[tuple[str, str, str]]:
+    """The address of a `gradserve up` in which jobs of ada's wait, and the keys of two people."""
     data = folder / "var"
     data.mkdir()
     settings = Settings(database_url=database_url or f"sqlite:///{data}/gradserve.db")
@@ -93,6 +102,7 @@ def service(folder: Path, database_url: str) -> Iterator[tuple[str, str, str]]:
         )
         for name in ("ada", "bob")
     ]
+    store(settings, "ada", waiting)
     command = [Path(sysconfig.get_path("scripts")) / "gradserve", "up", "--port", "0"]
     environ = {"GRADSERVE_AUTH": "keys", "GRADSERVE_DATABASE_URL": settings.database_url}
     process = subprocess.Popen(
@@ -119,9 +129,9 @@ def main() -> int:
     arguments = parser.parse_args()
     with (
         tempfile.TemporaryDirectory(prefix="gradserve-") as folder,
-        service(Path(folder), arguments.database_url) as (url, ada, bob),
+        service(Path(folder), arguments.database_url, arguments.jobs) as (url, ada, bob),
     ):
-        waits, lengths = measure(url, ada, bob, arguments.jobs, arguments.tries)
+        waits, lengths = measure(url, ada, bob, arguments.tries)
     print(
         f"beside {arguments.jobs:,} queued jobs of {statistics.median(lengths):.2f} s each "
         f"(the longest {max(lengths):.2f} s), somebody else's job began after "
