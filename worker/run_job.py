@@ -10,7 +10,7 @@ import logging
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 from sqlalchemy.orm import Session, sessionmaker
@@ -24,6 +24,7 @@ from service.common.settings import Settings
 from service.store import checkpoints, claims, disk, parameters
 from service.store.claims import Claim, StepScores
 from service.store.states import DesiredState, JobState
+from service.store.turns import Served
 from worker import checkpoint_format, memory
 from worker.job_writer import JobWriter
 from worker.lease_keeper import LeaseKeeper
@@ -49,12 +50,15 @@ INTERNAL_ERROR = "an unexpected error in the worker; its log says more"
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """The tools of a worker process. `worker` is its name in the audit trail."""
+    """The tools of a worker process. `worker` is its name in the audit trail, `served` its memory
+    of whose jobs it took.
+    """
 
     settings: Settings
     sessions: sessionmaker[Session]
     worker: str
     draining: Callable[[], bool]
+    served: Served = field(default_factory=Served)
 
 
 def train_next(context: Context) -> None:
@@ -62,7 +66,7 @@ def train_next(context: Context) -> None:
 
     Does nothing when nothing is queued: the worker of another message was faster.
     """
-    _train(context, claims.claim_next)
+    _train(context, partial(claims.claim_next, served=context.served))
 
 
 def train_job(context: Context, job_id: str) -> None:

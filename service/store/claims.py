@@ -98,10 +98,11 @@ def claim_next(
     worker: str,
     lease_seconds: float,
     environment: Mapping[str, str] | None = None,
+    served: turns.Served | None = None,
     now: ColumnElement[float] = DATABASE_TIME,
 ) -> Claim | None:
     """Claims the job whose turn it is (`service.store.turns`); None when nothing is queued."""
-    while (id := turns.next_id(session)) is not None:
+    while (id := turns.next_id(session, served)) is not None:
         made = claim(
             session,
             id,
@@ -111,6 +112,8 @@ def claim_next(
             now=now,
         )
         if made is not None:  # else another worker was faster
+            if served is not None:
+                served.note(made.owner)
             return made
     return None
 
