@@ -49,6 +49,8 @@ BATCH = 500
 def measure(url: str, ada: str, bob: str, tries: int) -> tuple[list[float], list[float]]:
     """Seconds that each of bob's jobs waited, and that ada's jobs took."""
     with client(url, ada) as busy, client(url, bob) as other:
+        while not busy.get("/v1/jobs?state=succeeded&limit=1").json()["items"]:
+            time.sleep(0.1)  # until the worker has warmed up
         waits = [wait(other, submit(other)) for _ in range(tries)]
         left = busy.get("/v1/jobs?state=queued&limit=1").json()["items"]
         assert left, "ada's jobs had ended before bob's last one began"
