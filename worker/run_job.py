@@ -10,7 +10,7 @@ import logging
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 from sqlalchemy.orm import Session, sessionmaker
@@ -24,6 +24,7 @@ from service.common.settings import Settings
 from service.store import checkpoint_format, checkpoints, claims, disk, parameters
 from service.store.claims import Claim, StepScores
 from service.store.states import DesiredState, JobState
+from service.store.turns import Served
 from worker import memory
 from worker.job_writer import JobWriter
 from worker.lease_keeper import LeaseKeeper
@@ -49,12 +50,15 @@ INTERNAL_ERROR = "an unexpected error in the worker; its log says more"
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """The tools of a worker process. `worker` is its name in the audit trail."""
+    """The tools of a worker process. `worker` is its name in the audit trail, `served` its memory
+    of whose jobs it took.
+    """
 
     settings: Settings
     sessions: sessionmaker[Session]
     worker: str
     draining: Callable[[], bool]
+    served: Served = field(default_factory=Served)
 
 
 def train_next(context: Context) -> None:
@@ -64,8 +68,12 @@ def train_next(context: Context) -> None:
     may have only some jobs running, the messages of further ones find nothing to do, so whoever has
     ended a job also takes the next.
     """
-    most = context.settings.max_running_jobs_per_owner
-    while _train(context, partial(claims.claim_next, max_running=most)) and most:
+    next_turn = partial(
+        claims.claim_next,
+        served=context.served,
+        max_running=context.settings.max_running_jobs_per_owner,
+    )
+    while _train(context, next_turn) and context.settings.max_running_jobs_per_owner:
         pass
 
 

@@ -76,5 +76,5 @@ def create_app(settings: Settings) -> OpenAPI:
         health.blueprint,
     ):
         app.register_api(blueprint)
-    query_parameters.register(app, openapi.register(app))
+    query_parameters.register(app, openapi.register(app, keys=settings.auth != "off"))
     return app

@@ -17,6 +17,7 @@ from flask_openapi3.types import ResponseDict
 from flask_openapi3_swagger.plugins import RegisterPlugin  # type: ignore[import-untyped]
 from pydantic import BaseModel
 
+from service.api.auth import OPEN
 from service.api.problems import MEDIA_TYPE
 from service.api.rate_limits import EXEMPT
 
@@ -32,15 +33,36 @@ INFO = Info(
 KEY = {
     "type": "http",
     "scheme": "bearer",
-    "description": "an API key, gs_…, where the service needs one",
+    "description": "an API key, gs_…; `gradserve keys create` makes one",
 }
-RETRY_AFTER = {"description": "seconds to wait", "schema": {"type": "integer"}}
 
 
-# The host and the query parameters of every request are checked, and but for the health checks who
-# sends it, what they may do (see also `origins`) and how often.
-EVERYWHERE = (HTTPStatus.MISDIRECTED_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY)
-NOT_OF_CHECKS = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS)
+# The host and the query parameters of every request are checked; see `origins` for 403, and
+# `service.run.refusals` for what is refused before a request can be read.
+EVERYWHERE = (
+    HTTPStatus.BAD_REQUEST,
+    HTTPStatus.REQUEST_TIMEOUT,
+    HTTPStatus.REQUEST_URI_TOO_LONG,
+    HTTPStatus.EXPECTATION_FAILED,
+    HTTPStatus.MISDIRECTED_REQUEST,
+    HTTPStatus.UNPROCESSABLE_ENTITY,
+    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+    HTTPStatus.NOT_IMPLEMENTED,
+)
+# Where requests need a key, by `auth`.
+WITH_KEYS = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
+
+# By status, a header of such answers, and whether every one has it.
+HEADERS = {
+    HTTPStatus.CREATED: ("Location", "the address of what was made", True),
+    HTTPStatus.UNAUTHORIZED: (
+        "WWW-Authenticate",
+        "how to send a key, and what is wrong with it",
+        True,
+    ),
+    HTTPStatus.TOO_MANY_REQUESTS: ("Retry-After", "seconds to wait", True),
+    HTTPStatus.SERVICE_UNAVAILABLE: ("Retry-After", "seconds to wait", False),
+}
 
 INLINE = re.compile("<(script|style)>(.*?)</", re.DOTALL)
 
@@ -54,10 +76,10 @@ def answers(models: Mapping[int, type[BaseModel]], *problems: HTTPStatus) -> Res
     return made
 
 
-def register(app: OpenAPI) -> dict[str, Any]:
+def register(app: OpenAPI, *, keys: bool) -> dict[str, Any]:
     """Adds the document and the page; returns the document.
 
-    Call it when every resource is registered.
+    Call it when every resource is registered. `keys`: requests need one.
     """
     # The plugin's page is at /swagger and finds its files relative to the folder of its
     # address, so the same page works at /docs.
@@ -79,7 +101,7 @@ def register(app: OpenAPI) -> dict[str, Any]:
         "defaultModelsExpandDepth": 0,
         "layout": "BaseLayout",
     }
-    made = document(app)
+    made = document(app, keys=keys)
 
     @app.route("/openapi.json")
     def openapi() -> Response:
@@ -101,7 +123,7 @@ def content_security_policy(html: str) -> str:
     )
 
 
-def document(app: OpenAPI) -> dict[str, Any]:
+def document(app: OpenAPI, *, keys: bool) -> dict[str, Any]:
     """flask-openapi3's document, corrected.
 
     It has a null where security schemes would be, and a 422 of its own where none was declared.
@@ -109,16 +131,30 @@ def document(app: OpenAPI) -> dict[str, Any]:
     those that are made before an operation begins.
     """
     made: dict[str, Any] = app.api_doc
-    made["components"]["securitySchemes"] = {"key": KEY}
-    made["security"] = [{"key": []}, {}]
+    del made["components"]["securitySchemes"]
+    if keys:
+        made["components"]["securitySchemes"] = {"key": KEY}
     for path, operations in made["paths"].items():
-        for operation in operations.values():
-            refusals = EVERYWHERE if path in EXEMPT else EVERYWHERE + NOT_OF_CHECKS
-            if path in EXEMPT:
-                operation["security"] = []
+        for method, operation in operations.items():
+            refusals = EVERYWHERE if method == "get" else (*EVERYWHERE, HTTPStatus.FORBIDDEN)
+            if path not in EXEMPT:
+                refusals = (*refusals, HTTPStatus.TOO_MANY_REQUESTS)
+            if keys and path not in OPEN:
+                operation["security"] = [{"key": []}]
+                refusals = (*refusals, *WITH_KEYS)
             for status, answer in answers({}, *refusals).items():
                 operation["responses"][str(int(status))] = answer
-            for status in ("429", "503"):
-                if status in operation["responses"]:
-                    operation["responses"][status]["headers"] = {"Retry-After": RETRY_AFTER}
+            _add_headers(operation["responses"])
     return made
+
+
+def _add_headers(responses: dict[str, Any]) -> None:
+    for status, (name, description, required) in HEADERS.items():
+        if str(int(status)) in responses:
+            responses[str(int(status))]["headers"] = {
+                name: {
+                    "description": description,
+                    "required": required,
+                    "schema": {"type": "string"},
+                }
+            }

@@ -123,8 +123,8 @@ class Settings:
         "its numbers have all their digits, up to fifty times when they have one.",
     )
     max_large_bodies: int = _field(
-        2,
-        "Bodies above 1 MiB that are read and stored at the same time; others wait for up to 20 "
+        1,
+        "Bodies above 16 KiB that are read and stored at the same time; others wait for up to 20 "
         "seconds. Each takes the memory that `GRADSERVE_MAX_BODY_BYTES` tells of.",
     )
     allowed_hosts: str = _field(

@@ -19,6 +19,7 @@ from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, TConn, ThreadWorker
 from werkzeug.exceptions import HTTPException, RequestTimeout, ServiceUnavailable
 
 from service.common import stopping
+from service.common.processes import share_heaps
 from service.common.settings import Settings
 from service.run import gunicorn_response, refusals
 from service.run.request_buffer import RequestBuffer
@@ -74,6 +75,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no types
         self.closing_conns: deque[Connection] = deque()
         self.late_answers = 0
         gunicorn_response.install(self.settings.request_seconds)
+        share_heaps()
         super().init_process()
 
     def handle_exit(self, sig: int, frame: Any) -> None:

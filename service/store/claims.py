@@ -98,6 +98,7 @@ def claim_next(
     worker: str,
     lease_seconds: float,
     environment: Mapping[str, str] | None = None,
+    served: turns.Served | None = None,
     max_running: int = 0,
     now: ColumnElement[float] = DATABASE_TIME,
 ) -> Claim | None:
@@ -105,7 +106,7 @@ def claim_next(
 
     No owner gets more than `max_running` running jobs; 0 is no limit.
     """
-    while (id := turns.next_id(session, max_running)) is not None:
+    while (id := turns.next_id(session, served, max_running)) is not None:
         made = claim(
             session,
             id,
@@ -115,6 +116,8 @@ def claim_next(
             now=now,
         )
         if made is not None:  # else another worker was faster
+            if served is not None:
+                served.note(made.owner)
             return made
     return None
 

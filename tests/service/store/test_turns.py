@@ -13,6 +13,7 @@ from engine.spec import JobSpec
 from service.store import claims, jobs, owners, turns
 from service.store.claims import Claim
 from service.store.owners import Owner
+from tests.service import lifecycle
 
 Sessions = sessionmaker[Session]
 LEASE = 20.0
@@ -102,6 +103,25 @@ def test_parallel_claims_do_not_exceed_the_limit_together(
     for thread in threads:
         thread.join()
     assert len(made) == 3
+
+
+def test_one_process_serves_everybody_in_turn(sessions: Sessions, spec: JobSpec) -> None:
+    """Nobody has a running job when a process that trains one at a time is free."""
+    submit(sessions, spec, "ada", 6)
+    submit(sessions, spec, "bob", 2)
+    served, made = turns.Served(), []
+
+    def take() -> str:
+        with sessions.begin() as session:
+            claim = claims.claim_next(session, worker="w", lease_seconds=LEASE, served=served)
+            assert claim is not None
+        lifecycle.finish(sessions, claim, spec)
+        return claim.owner
+
+    made = [take(), take()]
+    submit(sessions, spec, "cem")
+    made += [take() for _ in range(7)]
+    assert made == ["ada", "bob", "cem", "ada", "bob", "ada", "ada", "ada", "ada"]
 
 
 def test_others_are_due_while_they_have_less(sessions: Sessions, spec: JobSpec) -> None:
