@@ -15,13 +15,20 @@ from alembic import op
 revision = "0005"
 down_revision = "0004"
 
+KEY = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+
 
 def zero(name: str) -> sa.Column[int]:
     return sa.Column(name, sa.BigInteger(), server_default=sa.text("0"), nullable=False)
 
 
 def upgrade() -> None:
-    op.add_column("jobs", zero("stored_bytes"))
+    op.create_table(
+        "charges",
+        sa.Column("job", KEY, sa.ForeignKey("jobs.pk", name="fk_charges_job_jobs"), nullable=False),
+        sa.Column("stored_bytes", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("job", name="pk_charges"),
+    )
     op.create_table(
         "owners",
         sa.Column("owner", sa.Text(), nullable=False),
@@ -30,15 +37,15 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("owner", name="pk_owners"),
     )
     op.execute(
-        "UPDATE jobs SET stored_bytes = length(spec) + (SELECT coalesce(sum(length(data)), 0) "
-        "FROM checkpoints WHERE checkpoints.job = jobs.pk)"
+        "INSERT INTO charges (job, stored_bytes) SELECT pk, length(spec) + "
+        "(SELECT coalesce(sum(length(data)), 0) FROM checkpoints WHERE job = jobs.pk) FROM jobs"
     )
     op.execute(
         "INSERT INTO owners (owner, stored_bytes) "
-        "SELECT owner, sum(stored_bytes) FROM jobs GROUP BY owner"
+        "SELECT owner, sum(stored_bytes) FROM jobs JOIN charges ON job = pk GROUP BY owner"
     )
 
 
 def downgrade() -> None:
     op.drop_table("owners")
-    op.drop_column("jobs", "stored_bytes")
+    op.drop_table("charges")

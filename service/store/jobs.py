@@ -41,14 +41,12 @@ def create(
     actor: str = "api",
     parent_id: str | None = None,
     request_id: str | None = None,
-    stored_bytes: int = 0,
     now: ColumnElement[float] = DATABASE_TIME,
 ) -> Job:
     """Stores a queued job and its first event.
 
     Its message is published after the commit. `text` is the specification as JSON, from a caller
     that has serialised it already. `request_id` names the request in every log line about the job.
-    `stored_bytes` is the room with which `service.store.quotas` charges its owner.
 
     Raises:
         JobNotFound: there is no job `parent_id`.
@@ -66,7 +64,6 @@ def create(
             "name": spec.name,
             "spec": spec.model_dump_json() if text is None else text,
             "steps": spec.training.steps,
-            "stored_bytes": stored_bytes,
         },
     ).one()
     events.record(session, NewEvent(job.pk, "created", None, "queued", actor), now=now)

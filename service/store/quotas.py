@@ -15,7 +15,7 @@ from engine.spec import JobSpec
 from service.common.errors import QueueFull, StorageUsedUp
 from service.common.settings import Settings
 from service.store import checkpoints
-from service.store.owners import owner_of
+from service.store.owners import OwnedKey, owner_of
 
 # Measured on Postgres, the larger of the two.
 HISTORY_ROW_BYTES = 100
@@ -44,21 +44,29 @@ def room_of(spec: JobSpec, text: str, bytes_per_job: int) -> int:
     )
 
 
-def take(session: Session, settings: Settings, room: int = 0) -> None:
-    """Charges the session's owner with the room of a job that is queued in this transaction.
+def charge(session: Session, settings: Settings, job_key: OwnedKey, room: int) -> None:
+    """Charges the session's owner with the room of a job that is made in this transaction.
 
     The row of the owner stays locked until the transaction ends, so that parallel requests do not
     exceed a limit together.
 
     Raises:
         StorageUsedUp: its jobs would take more room than the settings allow.
-        QueueFull: more of its jobs would wait than the settings allow.
     """
-    owner = owner_of(session)
-    total = session.execute(_CHARGE, {"of": owner, "room": room}).scalar_one()
-    if room and total > settings.max_stored_bytes_per_owner:
+    total = _add(session, owner_of(session), room)
+    if total > settings.max_stored_bytes_per_owner:
         raise StorageUsedUp(total - room, room, settings.max_stored_bytes_per_owner)
-    most = settings.max_queued_jobs_per_owner
+    session.execute(_SET, {"of_job": job_key, "room": room})
+
+
+def check_queue(session: Session, settings: Settings) -> None:
+    """Counts the queued jobs of the session's owner, with the one of this transaction.
+
+    Raises:
+        QueueFull: they are more than the settings allow.
+    """
+    owner, most = owner_of(session), settings.max_queued_jobs_per_owner
+    _add(session, owner, 0)  # locked, as in `charge`
     if session.execute(_QUEUED, {"of": owner, "at_most": most + 1}).scalar_one() > most:
         raise QueueFull(most)
 
@@ -72,8 +80,9 @@ def settle(session: Session, *job_keys: int) -> None:
     for owner, job_key in sorted(
         (session.execute(_OWNER, {"of_job": key}).scalar_one(), key) for key in job_keys
     ):
-        old, new = session.execute(_MEASURE, {"of_job": job_key, "row": ROW_BYTES}).one()
-        session.execute(_CHARGE, {"of": owner, "room": new - old})
+        old = session.execute(_ROOM, {"of_job": job_key}).scalar() or 0
+        new = session.execute(_MEASURE, {"of_job": job_key, "row": ROW_BYTES}).scalar_one()
+        _add(session, owner, new - old)
         session.execute(_SET, {"of_job": job_key, "room": new})
 
 
@@ -82,13 +91,18 @@ def give_back(session: Session, job_key: int) -> None:
 
     The leases that it has lost are still counted after that.
     """
-    owner, room, lost = session.execute(_DELETED, {"of_job": job_key}).one()
-    session.execute(_CHARGE, {"of": owner, "room": -room})
-    if lost:
-        session.execute(_KEEP_LOST, {"of": owner, "lost": lost})
+    owner = session.execute(_OWNER, {"of_job": job_key}).scalar_one()
+    _add(session, owner, -(session.execute(_ROOM, {"of_job": job_key}).scalar() or 0))
+    session.execute(_KEEP_LOST, {"of": owner, "of_job": job_key})
 
 
-_CHARGE = text(
+def _add(session: Session, owner: str, room: int) -> int:
+    """Changes the total of an owner, and returns it."""
+    total: int = session.execute(_ADD, {"of": owner, "room": room}).scalar_one()
+    return total
+
+
+_ADD = text(
     "INSERT INTO owners (owner, stored_bytes) VALUES (:of, :room) ON CONFLICT (owner) "
     "DO UPDATE SET stored_bytes = owners.stored_bytes + excluded.stored_bytes "
     "RETURNING stored_bytes"
@@ -99,16 +113,18 @@ _QUEUED = text(
     "LIMIT :at_most) AS waiting"
 )
 _OWNER = text("SELECT owner FROM jobs WHERE pk = :of_job")
+_ROOM = text("SELECT stored_bytes FROM charges WHERE job = :of_job")
 _MEASURE = text(
-    "SELECT stored_bytes, length(spec) "
-    f"+ {HISTORY_ROW_BYTES} * (SELECT count(*) FROM history WHERE job = jobs.pk) "
+    f"SELECT length(spec) + {HISTORY_ROW_BYTES} * "
+    "(SELECT count(*) FROM history WHERE job = jobs.pk) "
     "+ (SELECT coalesce(sum(length(data) + :row), 0) FROM checkpoints WHERE job = jobs.pk) "
     "FROM jobs WHERE pk = :of_job"
 )
-_SET = text("UPDATE jobs SET stored_bytes = :room WHERE pk = :of_job")
-_DELETED = text(
-    "SELECT owner, stored_bytes, "
-    "(SELECT count(*) FROM events WHERE job = jobs.pk AND kind = 'lease_lost') "
-    "FROM jobs WHERE pk = :of_job"
+_SET = text(
+    "INSERT INTO charges (job, stored_bytes) VALUES (:of_job, :room) ON CONFLICT (job) "
+    "DO UPDATE SET stored_bytes = excluded.stored_bytes"
 )
-_KEEP_LOST = text("UPDATE owners SET leases_lost = leases_lost + :lost WHERE owner = :of")
+_KEEP_LOST = text(
+    "UPDATE owners SET leases_lost = leases_lost + "
+    "(SELECT count(*) FROM events WHERE job = :of_job AND kind = 'lease_lost') WHERE owner = :of"
+)

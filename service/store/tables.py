@@ -77,7 +77,7 @@ class Job(Base):
     and leaves out pauses. `best_…` belongs to the best logged step so far, `final_…` to the
     parameters that are delivered. `environment` lists, as JSON, the software and the kind of
     processor that computed the steps, each with the step from which it did. `request_id` is that
-    of the request which made the job. `stored_bytes` is the room with which its owner is charged.
+    of the request which made the job.
     """
 
     __tablename__ = "jobs"
@@ -113,7 +113,6 @@ class Job(Base):
     id: Mapped[str] = mapped_column(unique=True)
     owner: Mapped[str] = mapped_column(server_default=LOCAL)
     request_id: Mapped[str | None]
-    stored_bytes: Mapped[int] = mapped_column(BigInteger(), server_default=text("0"))
     parent_id: Mapped[str | None] = mapped_column(ForeignKey("jobs.id"))
     name: Mapped[str | None]
     spec: Mapped[str]
@@ -284,8 +283,19 @@ class IdempotencyKey(Base):
     created_at: Mapped[float]
 
 
+class Charge(Base):
+    """The room with which the owner of a job is charged. Not in the job's own row, which does not
+    change any more once the job has ended.
+    """
+
+    __tablename__ = "charges"
+
+    job: Mapped[int] = mapped_column(ForeignKey("jobs.pk"), primary_key=True, autoincrement=False)
+    stored_bytes: Mapped[int] = mapped_column(BigInteger())
+
+
 class OwnerTotals(Base):
-    """What an owner has, added up: `stored_bytes` over its jobs, and `leases_lost` over those that
+    """Sums of an owner: `stored_bytes` of its jobs' charges, and `leases_lost` of the jobs that
     have been deleted, so that the metric of that name never falls.
     """
 

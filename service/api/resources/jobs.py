@@ -199,7 +199,7 @@ def resume(path: JobPath) -> Response:
     with context.write() as session:
         answer = controls.request_resume(session, path.id)
         if answer.changed and answer.job.state == "queued":
-            quotas.take(session, context.current().settings)
+            quotas.check_queue(session, context.current().settings)
     return _answer(answer.job)
 
 

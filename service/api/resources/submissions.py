@@ -213,9 +213,9 @@ def _create(session: Session, body: NewJob, spec: JobSpec, text: str) -> Job:
             text=text,
             parent_id=body.parent_id,
             request_id=g.request_id,
-            stored_bytes=room,
         )
-    quotas.take(session, settings, room)
+    quotas.charge(session, settings, job.pk, room)
+    quotas.check_queue(session, settings)
     return job
 
 
