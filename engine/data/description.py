@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+import math
+from typing import Any, NamedTuple
 
 from engine.data.loading import load
-from engine.spec.datasets import Csv, DatasetSpec
+from engine.spec.columns import Column
+from engine.spec.datasets import DatasetSpec
 from engine.spec.tables.statistics import describe, describe_target
 
 
@@ -20,7 +22,7 @@ def describe_dataset(dataset: DatasetSpec) -> dict[str, Any]:
     Raises:
         InvalidData: the data set cannot be made.
     """
-    if isinstance(dataset, Csv):
+    if dataset.table:
         return dataset.table.report()
     cells, y = load(dataset)
     return {
@@ -30,3 +32,43 @@ def describe_dataset(dataset: DatasetSpec) -> dict[str, Any]:
         ],
         "target": describe_target(dataset.target_name(), dataset.class_names(), y.tolist()),
     }
+
+
+class NamedRow(NamedTuple):
+    """A row: its number from 0, its values by the names of the columns, and its target."""
+
+    row: int
+    values: dict[str, float | bool | str | None]
+    target: float | str
+
+
+def named_rows(dataset: DatasetSpec, start: int, stop: int) -> list[NamedRow]:
+    """The rows from `start` up to but not including `stop`, as people know them.
+
+    Texts and classes have their names, booleans are booleans, and a gap that is to be filled is
+    None.
+
+    Raises:
+        InvalidData: the data set cannot be made.
+    """
+    cells, y = load(dataset)
+    columns, classes = dataset.columns(), dataset.class_names()
+    return [
+        NamedRow(
+            start + i,
+            {column.name: named(column, cell) for column, cell in zip(columns, row, strict=True)},
+            target if classes is None else classes[int(target)],
+        )
+        for i, (row, target) in enumerate(
+            zip(cells[start:stop].tolist(), y[start:stop].tolist(), strict=True)
+        )
+    ]
+
+
+def named(column: Column, cell: float) -> float | bool | str | None:
+    """A cell as people know it."""
+    if math.isnan(cell):
+        return None
+    if column.type == "text":
+        return column.categories[int(cell)]
+    return bool(cell) if column.type == "boolean" else cell

@@ -48,6 +48,23 @@ class JobNotFound(GradserveError):
         super().__init__(f"there is no job {id!r}")
 
 
+class DatasetNotFound(GradserveError):
+    """No data set has this id."""
+
+    def __init__(self, id: str) -> None:
+        super().__init__(f"there is no data set {id!r}")
+
+
+class DatasetInUse(GradserveError):
+    """A job that has not ended needs the data set."""
+
+    def __init__(self, id: str, job_id: str) -> None:
+        super().__init__(
+            f"job {job_id} is trained with data set {id} and has not ended; wait for it or cancel "
+            "it first"
+        )
+
+
 class ParametersNotFound(GradserveError):
     """The job has no such parameters, or none yet."""
 
