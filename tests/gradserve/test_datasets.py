@@ -68,7 +68,7 @@ def test_what_is_said_about_a_table_reaches_the_service(service: Gradserve) -> N
 
 
 def test_mistakes_are_told_with_their_places(service: Gradserve, file: Path) -> None:
-    with pytest.raises(ClientError, match="Cannot read nothing.csv"):
+    with pytest.raises(ClientError, match=r"Cannot read nothing\.csv"):
         service.datasets.create("nothing.csv")
     with pytest.raises(ClientError) as caught:
         service.datasets.create(file, target="height")
