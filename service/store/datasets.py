@@ -21,6 +21,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session, defer
 
 from service.common.errors import DatasetInUse, DatasetNotFound, InvalidCursor
+from service.store import quotas
 from service.store.clock import DATABASE_TIME
 from service.store.owners import owner_of
 from service.store.states import TERMINAL
@@ -44,6 +45,7 @@ def create(
     rows: int,
     content: bytes,
     report: str,
+    size: int,
     now: ColumnElement[float] = DATABASE_TIME,
 ) -> Dataset:
     """Stores a data set.
@@ -51,6 +53,7 @@ def create(
     Args:
         content: its specification as JSON, rows included.
         report: what was read, as JSON, so that nobody has to read it again to know.
+        size: the bytes with which `service.store.quotas` has charged its owner.
     """
     sha256 = hashlib.sha256(content).hexdigest()
     added = _INSERTS[session.get_bind().dialect.name](Blob.__table__).values(
@@ -68,8 +71,7 @@ def create(
             "kind": kind,
             "rows": rows,
             "blob": sha256,
-            # The whole size also where others share the bytes: nobody is to learn of that.
-            "size": len(content) + len(report),
+            "size": size,
             "report": report,
         },
     ).one()
@@ -157,19 +159,24 @@ def delete_dataset(session: Session, id: str, *, now: ColumnElement[float] = DAT
     release(session, found.pk)
 
 
+def lock(session: Session, dataset_key: int | None) -> None:
+    """Keeps other transactions from the data set of a job that is to be deleted.
+
+    Of two that delete its last jobs, the second waits here, and then removes it.
+    """
+    session.execute(_LOCK, {"of_pk": dataset_key})
+
+
 def release(session: Session, dataset_key: int | None) -> None:
     """Removes a data set that was deleted, once no job names it, and its bytes if nobody else has
-    them. To be called after a job that named it is gone.
+    them. To be called after a job that named it is gone, with the data set locked.
     """
-    if dataset_key is None:
-        return
-    # Of two transactions that take the last jobs, the second waits here and removes it.
-    session.execute(_LOCK, {"of_pk": dataset_key})
-    sha256 = session.scalars(_REMOVE, {"of_pk": dataset_key}).one_or_none()
-    if sha256 is not None:
+    removed = session.execute(_REMOVE, {"of_pk": dataset_key}).one_or_none()
+    if removed is not None:
+        quotas.give_back_dataset(session, removed.owner, removed.size)
         # In two statements, because the second one has to see what the first has waited for.
-        session.execute(_LOCK_BLOB, {"of_sha256": sha256})
-        session.execute(_REMOVE_BLOB, {"of_sha256": sha256})
+        session.execute(_LOCK_BLOB, {"of_sha256": removed.blob})
+        session.execute(_REMOVE_BLOB, {"of_sha256": removed.blob})
 
 
 def _found(session: Session, id: str, lock: dict[str, Any] | None = None) -> Dataset:
@@ -224,7 +231,7 @@ _REMOVE = (
         _datasets.deleted_at.is_not(None),
         ~exists().where(Job.__table__.c.dataset == _datasets.pk),
     )
-    .returning(_datasets.blob)
+    .returning(_datasets.owner, _datasets.size, _datasets.blob)
 )
 _LOCK_BLOB = select(_blobs.sha256).where(_blobs.sha256 == bindparam("of_sha256")).with_for_update()
 _REMOVE_BLOB = delete(Blob.__table__).where(

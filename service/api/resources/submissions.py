@@ -29,7 +29,7 @@ from service.api.resources.jobs import JobView, view
 from service.api.resources.jobs import blueprint as blueprint
 from service.api.stored_datasets import find_content
 from service.common.errors import DatasetNotFound, InvalidRequest, JobNotFound
-from service.store import datasets, disk, idempotency, jobs
+from service.store import datasets, disk, idempotency, jobs, quotas
 from service.store.tables import Job
 
 # What the page at /docs offers to be sent.
@@ -222,12 +222,21 @@ def _request_of(session: Session, job: Job) -> NewJob:
 
 def _create(session: Session, body: NewJob, spec: JobSpec, text: str) -> Job:
     # Only here: a request that is repeated gets the job that it made under earlier limits.
-    limits.check(spec, context.current().settings)
-    disk.check(context.current().settings)
+    settings = context.current().settings
+    limits.check(spec, settings)
+    disk.check(settings)
+    room = quotas.room_of(spec, text, settings.checkpoint_bytes_per_job)
     with _blaming_place():
-        return jobs.create(
-            session, spec, text=text, parent_id=body.parent_id, request_id=g.request_id
+        job = jobs.create(
+            session,
+            spec,
+            text=text,
+            parent_id=body.parent_id,
+            request_id=g.request_id,
         )
+    quotas.charge(session, settings, job.pk, room)
+    quotas.check_queue(session, settings)
+    return job
 
 
 def _check_parent(body: NewJob) -> None:

@@ -26,7 +26,7 @@ from service.api.query_parameters import Query
 from service.api.resources.datasets import CSV, NO_NUL, DatasetView, view
 from service.api.resources.datasets import blueprint as blueprint
 from service.common.errors import InvalidRequest
-from service.store import datasets, disk
+from service.store import datasets, disk, quotas
 
 EXAMPLE = "size,colour,price\n1.5,red,10\n2,blue,20\n"
 BODY = {
@@ -111,8 +111,12 @@ def create(query: UploadQuery) -> Response:
     except InvalidData as error:
         raise InvalidRequest([("", str(error))]) from None
     content = dataset.model_dump_json().encode()
-    disk.check(context.current().settings)
+    # The whole size also where somebody else has the same bytes, so that nobody learns of that.
+    size = len(content) + len(report)
+    settings = context.current().settings
+    disk.check(settings)
     with context.write() as session:
+        quotas.charge_dataset(session, settings, size)
         made = datasets.create(
             session,
             name=query.name,
@@ -120,6 +124,7 @@ def create(query: UploadQuery) -> Response:
             rows=dataset.raw_shape()[0],
             content=content,
             report=report,
+            size=size,
         )
     answer = jsonify(view(made))
     answer.status_code = 201

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Iterator
 from dataclasses import replace
@@ -11,11 +12,12 @@ import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session, sessionmaker
+from typing_extensions import Buffer
 from werkzeug.test import TestResponse
 
 from service.api.app import create_app
 from service.common.settings import Settings
-from service.store.tables import Blob, Dataset
+from service.store.tables import Blob, Dataset, OwnerTotals
 from tests.service.api.test_owners import Person
 
 SHOP = "size;colour;new;price\n1,5;red;yes;10\n2,5;blue;no;20\n3,5;red;no;30\n"
@@ -214,6 +216,53 @@ def test_a_body_that_is_too_large_is_refused(settings: Settings) -> None:
     app.extensions["gradserve"].close()
 
 
+def test_data_sets_count_for_what_one_stores(
+    settings: Settings, sessions: sessionmaker[Session]
+) -> None:
+    app = create_app(replace(settings, max_stored_bytes_per_owner=2_500))
+    client = app.test_client()
+
+    def total() -> int:
+        with sessions() as session:
+            return session.scalar(select(OwnerTotals.stored_bytes)) or 0
+
+    first = made(upload(client, SHOP))
+    assert total() == first["size"] > 1000
+    second = made(upload(client, SHOP))
+    refused = upload(client, SHOP)
+    assert (refused.status_code, refused.json["title"]) == (507, "No room for more")
+    assert "DELETE /v1/datasets/{id}" in refused.json["detail"]
+    assert stored_rows(sessions) == (2, 1)
+    assert total() == first["size"] + second["size"]
+    for dataset in (first, second):
+        assert client.delete(f"/v1/datasets/{dataset['id']}").status_code == 204
+    assert total() == 0
+    app.extensions["gradserve"].close()
+
+
+def test_an_upload_that_breaks_off_stores_nothing(
+    client: FlaskClient, sessions: sessionmaker[Session]
+) -> None:
+    class Broken(io.BytesIO):
+        def readinto(self, buffer: Buffer) -> int:
+            if self.tell() > 0:
+                raise ConnectionResetError
+            self.seek(1)
+            buffer[: len(FLOWERS)] = FLOWERS.encode()  # type: ignore[index]
+            return len(FLOWERS)
+
+    answer = client.post(
+        "/v1/datasets",
+        input_stream=io.BufferedReader(Broken()),  # type: ignore[arg-type]
+        content_type="text/csv",
+        headers={"Transfer-Encoding": "chunked"},
+        environ_overrides={"wsgi.input_terminated": True},
+    )
+    assert answer.status_code == 400, answer.text
+    assert "whole" in answer.json["detail"]
+    assert stored_rows(sessions) == (0, 0)
+
+
 def test_a_job_names_a_data_set_and_what_it_changes_of_it(client: FlaskClient) -> None:
     id = made(upload(client, SHOP))["id"]
     answer = client.post("/v1/jobs?validate_only=true", json=job(id, standardise=True))
@@ -343,7 +392,7 @@ def test_the_data_set_of_another_answers_as_an_unknown_one_does(
     ada, bob = people
     csv = {"Content-Type": "text/csv"}
     id = ada.send("POST", "/v1/datasets", data=SHOP, headers=csv).json["id"]
-    differ = {"X-Request-Id", "Date", "Content-Length"}
+    differ = {"X-Request-Id", "Date", "Content-Length", "RateLimit"}
     ways = ways_to_a_dataset()
     assert len(ways) >= 3
     for method, path in ways:
