@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
+import numpy as np
+
+from engine.arrays import Array
 from engine.data.loading import load
 from engine.spec.columns import Column
 from engine.spec.datasets import DatasetSpec
@@ -42,27 +46,45 @@ class NamedRow(NamedTuple):
     target: float | str
 
 
-def named_rows(dataset: DatasetSpec, start: int, stop: int) -> list[NamedRow]:
-    """The rows from `start` up to but not including `stop`, as people know them.
-
-    Texts and classes have their names, booleans are booleans, and a gap that is to be filled is
-    None.
+def matrix(dataset: DatasetSpec) -> Array:
+    """The rows as `load` returns them, with the target as the last column.
 
     Raises:
         InvalidData: the data set cannot be made.
     """
     cells, y = load(dataset)
-    columns, classes = dataset.columns(), dataset.class_names()
+    return np.column_stack([cells, y])
+
+
+def named_rows(report: Mapping[str, Any], rows: Array, first: int) -> list[NamedRow]:
+    """Rows as people know them.
+
+    Texts and classes have their names, booleans are booleans, and a gap that is to be filled is
+    None.
+
+    Args:
+        report: what `describe_dataset` returns.
+        rows: some rows of the `matrix`, from the row `first` on.
+    """
+    columns = [
+        Column(found["name"], found["type"], names(found.get("categories", ())))
+        for found in report["columns"]
+    ]
+    target = report["target"]
+    classes = names(target["classes"]) if target["type"] == "class" else None
     return [
         NamedRow(
-            start + i,
+            number,
             {column.name: named(column, cell) for column, cell in zip(columns, row, strict=True)},
-            target if classes is None else classes[int(target)],
+            last if classes is None else classes[int(last)],
         )
-        for i, (row, target) in enumerate(
-            zip(cells[start:stop].tolist(), y[start:stop].tolist(), strict=True)
-        )
+        for number, (*row, last) in enumerate(rows.tolist(), start=first)
     ]
+
+
+def names(counted: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
+    """The names in a list of names and counts."""
+    return tuple(one["name"] for one in counted)
 
 
 def named(column: Column, cell: float) -> float | bool | str | None:

@@ -16,7 +16,17 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple, NewType
 
-from sqlalchemy import ColumnElement, bindparam, delete, exists, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    LargeBinary,
+    bindparam,
+    delete,
+    exists,
+    func,
+    insert,
+    select,
+    update,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session, defer
 
@@ -44,6 +54,7 @@ def create(
     kind: str,
     rows: int,
     content: bytes,
+    cells: bytes | None,
     report: str,
     size: int,
     now: ColumnElement[float] = DATABASE_TIME,
@@ -52,12 +63,14 @@ def create(
 
     Args:
         content: its specification as JSON, rows included.
+        cells: the rows as float64, one after the other, the target last, so that a page of them is
+            read at once; None where a generator makes them.
         report: what was read, as JSON, so that nobody has to read it again to know.
         size: the bytes with which `service.store.quotas` has charged its owner.
     """
     sha256 = hashlib.sha256(content).hexdigest()
     added = _INSERTS[session.get_bind().dialect.name](Blob.__table__).values(
-        sha256=sha256, data=content
+        sha256=sha256, data=content, cells=cells
     )
     # Written also where it is there already: the row is locked, so that it does not go with the
     # last other data set that has it before this one is stored.
@@ -94,6 +107,14 @@ def content(session: Session, id: str) -> bytes:
         DatasetNotFound: no data set has this id, which may be any text.
     """
     return session.scalars(_CONTENT, {"of_pk": _found(session, id).pk}).one()
+
+
+def cells(session: Session, dataset: Dataset, start: int, length: int) -> bytes | None:
+    """`length` bytes of the rows from the byte `start` on; None where a generator makes them."""
+    part: bytes | None = session.execute(
+        _CELLS, {"of_pk": dataset.pk, "start": start + 1, "length": length}
+    ).scalar_one()
+    return part
 
 
 def content_of_job(session: Session, dataset_key: int | None) -> bytes | None:
@@ -212,6 +233,11 @@ def _after(cursor: str) -> ColumnElement[bool]:
 _GET = select(Dataset).where(Dataset.id == bindparam("of_id"), Dataset.deleted_at.is_(None))
 _CONTENT = (
     select(Blob.data)
+    .join(Dataset, Dataset.blob == Blob.sha256)
+    .where(Dataset.pk == bindparam("of_pk"))
+)
+_CELLS = (
+    select(func.substr(Blob.cells, bindparam("start"), bindparam("length"), type_=LargeBinary()))
     .join(Dataset, Dataset.blob == Blob.sha256)
     .where(Dataset.pk == bindparam("of_pk"))
 )

@@ -155,12 +155,17 @@ class Job(Base):
 
 
 class Blob(Base):
-    """Bytes by their SHA-256, stored once however many data sets consist of them."""
+    """The specification of a data set by the SHA-256 of its JSON, stored once however many have it.
+
+    `cells` are the rows that were read from it: float64, row by row, the target last; null where
+    a generator makes them.
+    """
 
     __tablename__ = "blobs"
 
     sha256: Mapped[str] = mapped_column(primary_key=True)
     data: Mapped[bytes]
+    cells: Mapped[bytes | None]
 
 
 class Dataset(Base):

@@ -9,13 +9,13 @@ from http import HTTPStatus as Status
 from typing import Annotated, Any, Literal
 from urllib.parse import urlencode
 
+import numpy as np
 from flask import Response, jsonify, request
 from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.models.tag import Tag
 from pydantic import BaseModel, Field, StringConstraints
 
-from engine.data.description import NamedRow, named_rows
-from engine.spec.datasets import DatasetSpec
+from engine.data.description import NamedRow, matrix, named_rows
 from service.api import context
 from service.api.openapi import answers
 from service.api.query_parameters import Query
@@ -184,14 +184,21 @@ def rows(path: DatasetPath, query: RowsQuery) -> Response:
 
     As CSV the target is the last column, and the header `Link` leads to the next page.
     """
-    dataset = stored_dataset(path.id)
-    count, columns = dataset.raw_shape()
-    start = query.after_row + 1
-    stop = min(count, start + min(query.limit, max(1, MAX_CELLS_PAGE // columns)))
-    found = named_rows(dataset, start, stop)
-    following = stop - 1 if found and stop < count else None
+    with context.read() as session:
+        dataset = datasets.get(session, path.id)
+        report = json.loads(dataset.report)
+        width = len(report["columns"]) + 1
+        start = min(query.after_row + 1, dataset.rows)
+        stop = min(dataset.rows, start + min(query.limit, max(1, MAX_CELLS_PAGE // width)))
+        stored = datasets.cells(session, dataset, 8 * width * start, 8 * width * (stop - start))
+    if stored is None:
+        part = matrix(stored_dataset(path.id))[start:stop]
+    else:
+        part = np.frombuffer(stored, "<f8").reshape(-1, width)
+    found = named_rows(report, part, start)
+    following = stop - 1 if found and stop < dataset.rows else None
     if query.format == "csv":
-        answer = Response(as_csv(dataset, found), mimetype=CSV)
+        answer = Response(as_csv(report, found), mimetype=CSV)
     else:
         items = [row._asdict() for row in found]
         answer = jsonify({"items": items, "next_after_row": following})
@@ -218,10 +225,10 @@ def delete(path: DatasetPath) -> Response:
     return Response(status=Status.NO_CONTENT)
 
 
-def as_csv(dataset: DatasetSpec, found: list[NamedRow]) -> str:
+def as_csv(report: dict[str, Any], found: list[NamedRow]) -> str:
     text = io.StringIO()
     writer = csv.writer(text)
-    writer.writerow([*(column.name for column in dataset.columns()), dataset.target_name()])
+    writer.writerow([*(column["name"] for column in report["columns"]), report["target"]["name"]])
     writer.writerows([*row.values.values(), row.target] for row in found)
     return text.getvalue()
 

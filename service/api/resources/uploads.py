@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, Self, cast
 from flask import Response, jsonify, request, url_for
 from pydantic import Field, StringConstraints, ValidationError, model_validator
 
-from engine.data.description import describe_dataset
+from engine.data.description import describe_dataset, matrix
 from engine.data.loading import InvalidData
 from engine.spec.base import Model, problems
 from engine.spec.datasets import Dataset, DatasetSpec
@@ -111,8 +111,10 @@ def create(query: UploadQuery) -> Response:
     except InvalidData as error:
         raise InvalidRequest([("", str(error))]) from None
     content = dataset.model_dump_json().encode()
+    own = dataset.known_targets() is not None
+    cells = matrix(dataset).astype("<f8").tobytes() if own else None
     # The whole size also where somebody else has the same bytes, so that nobody learns of that.
-    size = len(content) + len(report)
+    size = len(content) + len(cells or b"") + len(report)
     settings = context.current().settings
     disk.check(settings)
     with context.write() as session:
@@ -123,6 +125,7 @@ def create(query: UploadQuery) -> Response:
             kind=dataset.kind,
             rows=dataset.raw_shape()[0],
             content=content,
+            cells=cells,
             report=report,
             size=size,
         )
