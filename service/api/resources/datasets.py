@@ -26,8 +26,8 @@ from service.store.tables import Dataset
 
 MAX_PAGE = 100
 MAX_ROWS_PAGE = 10_000
-# A page of long rows has fewer of them, so that it stays small.
-MAX_CELLS_PAGE = 500_000
+# A page of long rows has fewer of them: so many cells take about 0.2 s.
+MAX_CELLS_PAGE = 50_000
 MAX_INTEGER = 2**31 - 1
 NO_NUL = r"^[^\x00]*$"
 CSV = "text/csv"
@@ -50,7 +50,7 @@ class RowsQuery(Query):
         default=100,
         ge=1,
         le=MAX_ROWS_PAGE,
-        description="at most so many rows; fewer where they have very many columns",
+        description="at most so many rows; fewer where they have many columns",
     )
     after_row: int = Field(default=-1, ge=-1, le=MAX_INTEGER, description="rows count from 0")
     format: Literal["json", "csv"] = "json"

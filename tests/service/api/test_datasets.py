@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -356,6 +357,44 @@ def test_equal_bytes_are_stored_once_and_go_with_the_last_that_has_them(
     assert client.get(f"/v1/datasets/{second['id']}/rows").status_code == 200
     assert client.delete(f"/v1/datasets/{second['id']}").status_code == 204
     assert stored_rows(sessions) == (0, 0)
+
+
+def test_the_same_bytes_come_and_go_at_the_same_time(
+    client: FlaskClient, sessions: sessionmaker[Session]
+) -> None:
+    app = client.application
+
+    def come_and_go(number: int) -> set[int]:
+        sender = app.test_client()
+        statuses = set()
+        for _ in range(5):
+            id = made(upload(sender, SHOP))["id"]
+            job_id = sender.post("/v1/jobs", json=job(id)).json["id"]
+            statuses.add(sender.post(f"/v1/jobs/{job_id}/cancel").status_code)
+            ends = [f"/v1/datasets/{id}", f"/v1/jobs/{job_id}"]
+            for path in ends if number % 2 else ends[::-1]:
+                statuses.add(sender.delete(path).status_code)
+        return statuses
+
+    with ThreadPoolExecutor(4) as threads:
+        assert set().union(*threads.map(come_and_go, range(4))) == {200, 204}
+    assert stored_rows(sessions) == (0, 0)
+
+
+def test_the_last_job_and_its_data_set_are_deleted_at_the_same_time(
+    client: FlaskClient, sessions: sessionmaker[Session]
+) -> None:
+    app = client.application
+    for _ in range(5):
+        id = made(upload(client, SHOP))["id"]
+        jobs = [client.post("/v1/jobs", json=job(id)).json["id"] for _ in range(2)]
+        for job_id in jobs:
+            client.post(f"/v1/jobs/{job_id}/cancel")
+        paths = [f"/v1/datasets/{id}", *(f"/v1/jobs/{job_id}" for job_id in jobs)]
+        with ThreadPoolExecutor(3) as threads:
+            answers = threads.map(lambda path: app.test_client().delete(path), paths)
+            assert {answer.status_code for answer in answers} == {204}
+        assert stored_rows(sessions) == (0, 0)
 
 
 def test_deleting_a_job_leaves_a_data_set_that_was_not_deleted(
