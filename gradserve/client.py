@@ -22,6 +22,7 @@ from urllib.parse import quote
 import httpx
 
 from gradserve import credentials
+from gradserve.datasets import DatasetsClient
 from gradserve.defaults import DEFAULT_URL
 from gradserve.errors import ClientError
 from gradserve.http import Transport, document, location, retry_after
@@ -40,6 +41,8 @@ ANSWER_SECONDS = 600.0
 
 class Gradserve:
     """One service. Safe to use from several threads; close it, or use it in a `with` block.
+
+    `datasets` has the data sets that it stores.
 
     Every method raises `gradserve.ClientError` when the service cannot be reached, refuses the
     request or fails; its text is meant for a person.
@@ -65,6 +68,7 @@ class Gradserve:
         key = api_key or credentials.find(url)
         self._http = Transport(url, timeout, key, insecure_http=insecure_http)
         self.url = self._http.url
+        self.datasets = DatasetsClient(self._http)
 
     def __enter__(self) -> Self:
         return self

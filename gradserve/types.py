@@ -113,5 +113,72 @@ class Parameters(TypedDict):
     layers: list[LayerParameters]
 
 
+class Count(TypedDict):
+    """How many rows have a text or a class."""
+
+    name: str
+    count: int
+
+
+class Column(TypedDict):
+    """A column of inputs in figures: `min`, `mean` and `max`, or `categories` if it holds texts."""
+
+    name: str
+    type: str
+    count: int
+    missing: int
+    min: NotRequired[float | None]
+    mean: NotRequired[float | None]
+    max: NotRequired[float | None]
+    categories: NotRequired[list[Count] | None]
+
+
+class Target(TypedDict):
+    """The column to predict in figures. `classes` are names, or whole numbers of few values."""
+
+    name: str
+    type: str
+    count: int
+    missing: int
+    min: NotRequired[float | None]
+    mean: NotRequired[float | None]
+    max: NotRequired[float | None]
+    classes: NotRequired[list[Count] | None]
+
+
+class DatasetSummary(TypedDict):
+    """A stored data set as it stands in a list; `size` are the bytes that count for its owner."""
+
+    id: str
+    name: str | None
+    kind: str
+    rows: int
+    size: int
+    created_at: str
+    links: dict[str, str]
+
+
+class Dataset(DatasetSummary):
+    """A stored data set and what was read of it. Only tables have the fields from `header` on."""
+
+    columns: list[Column]
+    target: Target
+    header: NotRequired[bool | None]
+    delimiter: NotRequired[str | None]
+    decimal: NotRequired[str | None]
+    ignored: NotRequired[list[str] | None]
+    dropped: NotRequired[int | None]
+    warnings: NotRequired[list[str] | None]
+
+
+class DatasetRow(TypedDict):
+    """A row: its number from 0, its values by the names of the columns, and its target."""
+
+    row: int
+    values: dict[str, float | bool | str | None]
+    target: float | str
+
+
+Datasets = list[DatasetSummary]
 Jobs = list[JobSummary]
 History = list[HistoryRow]

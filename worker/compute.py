@@ -19,12 +19,13 @@ from service.common.errors import LeaseLost
 from service.common.logs import facts
 from service.store import artifact_claims, checkpoints
 from service.store.artifact_claims import ArtifactClaim, Problem
+from service.store.specifications import read_spec
 from worker import memory
 from worker.artifacts.kinds import KINDS
 from worker.artifacts.work import CannotCompute, Content, Work
 from worker.lease_keeper import LeaseKeeper
 from worker.retries import UNREACHABLE, persist, reason
-from worker.run_job import RENEWALS_PER_LEASE, Context, read_spec
+from worker.run_job import RENEWALS_PER_LEASE, Context
 
 log = logging.getLogger(__name__)
 
@@ -134,7 +135,7 @@ class Computation:
                 f"this worker knows no answers of the kind {claim.kind!r}: upgrade it"
             )
         with self._keeper as keeper:
-            spec = keeper.during(lambda: read_spec(claim.spec))
+            spec = keeper.during(lambda: read_spec(claim.spec, claim.content))
             work = Work(
                 spec=spec,
                 arguments=claim.arguments,

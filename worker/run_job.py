@@ -23,6 +23,7 @@ from service.common.logs import facts
 from service.common.settings import Settings
 from service.store import checkpoint_format, checkpoints, claims, disk, parameters
 from service.store.claims import Claim, StepScores
+from service.store.specifications import read_spec
 from service.store.states import DesiredState, JobState
 from service.store.turns import Served
 from worker import memory
@@ -176,7 +177,7 @@ class Run:
 
     def _train(self) -> JobState:
         with self._keeper as keeper:
-            spec = keeper.during(lambda: read_spec(self.claim.spec))
+            spec = keeper.during(lambda: read_spec(self.claim.spec, self.claim.content))
             training = spec.training
             keep_every = checkpoints.retained_every(
                 training.steps,
@@ -295,17 +296,6 @@ class Run:
         self.rows, self.kept = [], {}
         self._commit_at = time.monotonic() + stretched(self._interval, len(data))
         return desired
-
-
-def read_spec(text: str) -> JobSpec:
-    """The specification of a stored job, as the version that stored it meant it."""
-    spec = JobSpec.model_validate_json(text)
-    if "keep" in spec.training.model_fields_set:
-        return spec
-    # Version 0.1 stored no `keep` and always delivered the last parameters; today the best ones
-    # are the default with early stopping.
-    training = spec.training.model_copy(update={"keep": "last"})
-    return spec.model_copy(update={"training": training})
 
 
 def better(best: StepScores | None, row: HistoryRow) -> StepScores | None:

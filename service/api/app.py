@@ -25,7 +25,7 @@ from service.api import (
 )
 from service.api.json_bodies import StrictRequest
 from service.api.json_bodies import register as register_bodies
-from service.api.resources import events, health, history, parameters, submissions
+from service.api.resources import events, health, history, parameters, submissions, uploads
 from service.common.settings import Settings
 
 
@@ -73,6 +73,7 @@ def create_app(settings: Settings) -> OpenAPI:
         history.blueprint,
         parameters.blueprint,
         events.blueprint,
+        uploads.blueprint,  # that of the data sets, with the route by which they are uploaded
         health.blueprint,
     ):
         app.register_api(blueprint)

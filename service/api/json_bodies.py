@@ -81,22 +81,37 @@ class StrictRequest(Request):
             InvalidRequest: it is JSON but not an object, or holds text that cannot be stored.
         """
         if not self.is_json:
-            raise UnsupportedMediaType("send the job as JSON with Content-Type: application/json")
+            raise UnsupportedMediaType(
+                "send JSON with Content-Type: application/json; a CSV file goes to POST "
+                "/v1/datasets as text/csv"
+            )
+        return parse_object(self.read_body())
+
+    def read_body(self) -> bytes:
+        """The bytes of the body.
+
+        Raises:
+            UnsupportedMediaType: it is compressed.
+            BadRequest: it did not arrive whole.
+            RequestEntityTooLarge: it is longer than the app allows.
+            TooBusy: it is large, and others that are read just now take too long.
+        """
         if self.content_encoding not in (None, "identity"):
             raise UnsupportedMediaType(
                 f"{self.content_encoding} bodies are not read: send it uncompressed"
             )
-        if (self.content_length or LARGE_BYTES) < LARGE_BYTES:
-            return parse_object(self._body())
-        self._take_turn()
-        return parse_object(self._body())
+        if (self.content_length or LARGE_BYTES) >= LARGE_BYTES:
+            self.take_turn()
+        return self._body()
 
-    def _take_turn(self) -> None:
+    def take_turn(self) -> None:
         """Waits for a turn among the large bodies, which lasts until the request has ended.
 
         Raises:
             TooBusy: others take too long.
         """
+        if self._turn is not None:
+            return
         turns: threading.BoundedSemaphore = current_app.extensions[TURNS]
         if not turns.acquire(timeout=TURN_SECONDS):
             raise TooBusy("other large requests are being read; send it again")
@@ -137,7 +152,7 @@ def parse_object(body: bytes) -> dict[str, Any]:
             ]
         )
     try:
-        text = body.decode("utf-8")
+        text = body.decode("utf-8-sig")  # Windows begins files with a byte-order mark
         parsed = json.loads(text, object_pairs_hook=_object, parse_int=_integer)
     except UnicodeDecodeError as error:
         raise BadRequest(f"the body is not UTF-8: byte {error.start} is wrong") from None

@@ -15,8 +15,9 @@ from sqlalchemy.orm import Session, defer
 from sqlalchemy.sql.dml import ReturningInsert
 
 from engine.spec import JobSpec
+from engine.spec.datasets import Stored
 from service.common.errors import InvalidCursor, JobNotFound
-from service.store import events
+from service.store import datasets, events
 from service.store.clock import DATABASE_TIME
 from service.store.events import NewEvent
 from service.store.owners import owner_of
@@ -50,7 +51,9 @@ def create(
 
     Raises:
         JobNotFound: there is no job `parent_id`.
+        DatasetNotFound: there is no such stored data set any more.
     """
+    dataset = spec.dataset
     if parent_id is not None:
         # Its deletion waits until the child is stored, and then finds it.
         hold(session, parent_id)
@@ -61,6 +64,7 @@ def create(
             "owner": owner_of(session),
             "request_id": request_id,
             "parent_id": parent_id,
+            "dataset": datasets.hold(session, dataset.id) if isinstance(dataset, Stored) else None,
             "name": spec.name,
             "spec": spec.model_dump_json() if text is None else text,
             "steps": spec.training.steps,

@@ -77,7 +77,7 @@ class Job(Base):
     and leaves out pauses. `best_…` belongs to the best logged step so far, `final_…` to the
     parameters that are delivered. `environment` lists, as JSON, the software and the kind of
     processor that computed the steps, each with the step from which it did. `request_id` is that
-    of the request which made the job.
+    of the request which made the job. `dataset` is the stored data set that `spec` names.
     """
 
     __tablename__ = "jobs"
@@ -106,6 +106,7 @@ class Job(Base):
         Index("ix_jobs_owner_state", "owner", "state", "created_at", "pk"),
         Index("ix_jobs_owner_name", "owner", "name", "created_at", "pk"),
         Index("ix_jobs_parent_id", "parent_id", **_where("parent_id IS NOT NULL")),
+        Index("ix_jobs_dataset", "dataset", **_where("dataset IS NOT NULL")),
         {"postgresql_with": {"fillfactor": 80}},  # room for those updates on the same page
     )
 
@@ -114,6 +115,7 @@ class Job(Base):
     owner: Mapped[str] = mapped_column(server_default=LOCAL)
     request_id: Mapped[str | None]
     parent_id: Mapped[str | None] = mapped_column(ForeignKey("jobs.id"))
+    dataset: Mapped[int | None] = mapped_column(ForeignKey("datasets.pk"))
     name: Mapped[str | None]
     spec: Mapped[str]
     state: Mapped[JobState] = mapped_column(Text(), server_default="queued")
@@ -150,6 +152,47 @@ class Job(Base):
     updated_at: Mapped[float]
     started_at: Mapped[float | None]
     finished_at: Mapped[float | None]
+
+
+class Blob(Base):
+    """The specification of a data set by the SHA-256 of its JSON, stored once however many have it.
+
+    `cells` are the rows that were read from it: float64, row by row, the target last; null where
+    a generator makes them.
+    """
+
+    __tablename__ = "blobs"
+
+    sha256: Mapped[str] = mapped_column(primary_key=True)
+    data: Mapped[bytes]
+    cells: Mapped[bytes | None]
+
+
+class Dataset(Base):
+    """A data set of somebody.
+
+    `blob` holds its specification as JSON, and `report` what was read, as JSON. `size` are the
+    bytes that count for the owner. One that is deleted while jobs were trained with it only gets
+    a `deleted_at`, and goes with the last of these jobs.
+    """
+
+    __tablename__ = "datasets"
+    __table_args__ = (
+        Index("ix_datasets_owner_created_at", "owner", "created_at", "pk"),
+        Index("ix_datasets_blob", "blob"),
+    )
+
+    pk: Mapped[int] = mapped_column(Key, primary_key=True)
+    id: Mapped[str] = mapped_column(unique=True)
+    owner: Mapped[str] = mapped_column(server_default=LOCAL)
+    name: Mapped[str | None]
+    kind: Mapped[str]
+    rows: Mapped[int]
+    blob: Mapped[str] = mapped_column(ForeignKey("blobs.sha256"))
+    size: Mapped[int] = mapped_column(BigInteger())
+    report: Mapped[str]
+    created_at: Mapped[float]
+    deleted_at: Mapped[float | None]
 
 
 class History(Base):

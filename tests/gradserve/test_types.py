@@ -20,6 +20,12 @@ PLACES = {
     types.SubmittedJob: "POST /v1/jobs 201",
     types.HistoryRow: "schemas HistoryItem",
     types.LayerParameters: "schemas LayerView",
+    types.DatasetSummary: "schemas DatasetSummary",
+    types.Dataset: "GET /v1/datasets/{id} 200",
+    types.Column: "schemas ColumnView",
+    types.Target: "schemas TargetView",
+    types.DatasetRow: "schemas RowView",
+    types.Count: "schemas Count",
     types.Parameters: "GET /v1/jobs/{id}/parameters 200",
 }
 # Types of a field of another type.

@@ -308,6 +308,7 @@ def test_a_job_can_be_checked_without_being_stored(
         "parameters": spec.parameters(),
         "work": spec.work(),
         "memory": spec.memory().total,
+        "dataset": None,
         "warnings": [],
     }
     wrong = moons | {"training": {"steps": -1}}
