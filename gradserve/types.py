@@ -14,7 +14,10 @@ class JobError(TypedDict):
 
 
 class Scores(TypedDict):
-    """Loss and accuracy (R² in a regression) of the parameters after `step` updates."""
+    """Loss and score of the parameters after `step` updates.
+
+    `accuracy` is what the job's `score_name` says.
+    """
 
     step: int
     loss: float | None
@@ -56,6 +59,7 @@ class JobSummary(TypedDict):
     steps: int
     progress: float
     loss: float | None
+    score_name: NotRequired[str | None]
     accuracy: float | None
     validation_loss: float | None
     validation_accuracy: float | None
@@ -106,11 +110,16 @@ class LayerParameters(TypedDict):
 
 
 class Parameters(TypedDict):
-    """The parameters of a job after `step` updates."""
+    """The parameters of a job after `step` updates, and what the model remembers of its data.
+
+    `engine.data.preprocessing.Preprocessing` describes `preprocessing`, which is missing where an
+    older service does not know it.
+    """
 
     step: int
     sha256: str
     layers: list[LayerParameters]
+    preprocessing: NotRequired[dict[str, Any]]
 
 
 Jobs = list[JobSummary]

@@ -8,7 +8,16 @@ from sqlalchemy.orm import Session
 from service.common.errors import InvalidTransition
 from service.store import jobs
 from service.store.states import TERMINAL
-from service.store.tables import Artifact, Checkpoint, Event, History, IdempotencyKey, Job, Result
+from service.store.tables import (
+    Artifact,
+    Checkpoint,
+    Event,
+    History,
+    IdempotencyKey,
+    Job,
+    ModelPreprocessing,
+    Result,
+)
 
 # Rows of history deleted per transaction: a million at once would keep others from writing for a
 # second, and take as much room in SQLite's log as in its file, on a disk that may be full.
@@ -70,6 +79,7 @@ _PARTS = tuple(
         History.__table__,
         Checkpoint.__table__,
         Result.__table__,
+        ModelPreprocessing.__table__,
         Artifact.__table__,
         Event.__table__,
         IdempotencyKey.__table__,

@@ -64,6 +64,7 @@ def create(
             "name": spec.name,
             "spec": spec.model_dump_json() if text is None else text,
             "steps": spec.training.steps,
+            "score_name": spec.loss.score_name,
         },
     ).one()
     events.record(session, NewEvent(job.pk, "created", None, "queued", actor), now=now)
