@@ -25,11 +25,13 @@ from service.api import (
 from service.api.json_bodies import StrictRequest
 from service.api.json_bodies import register as register_bodies
 from service.api.resources import (
+    evaluation,
     events,
     health,
     history,
     parameters,
     predictions,
+    rows,
     submissions,
 )
 from service.common.settings import Settings
@@ -78,6 +80,8 @@ def create_app(settings: Settings) -> OpenAPI:
         history.blueprint,
         parameters.blueprint,
         predictions.blueprint,
+        evaluation.blueprint,
+        rows.blueprint,
         events.blueprint,
         health.blueprint,
     ):

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,7 +13,6 @@ from engine.inference import predict, preprocessing_of
 from engine.networks.forward import layers_of
 from engine.spec import JobSpec
 from engine.train import train
-from service.api.app import create_app
 from service.api.resources import predictions
 from service.store import preprocessing
 from tests.worker.conftest import Bench
@@ -202,10 +199,8 @@ def test_wrong_rows_are_refused_with_their_place(
 
 
 @pytest.fixture
-def sqlite_asked(sqlite_bench: Bench) -> Iterator[Asked]:
-    app = create_app(replace(sqlite_bench.settings, auth="off"))
-    yield Asked(app.test_client(), sqlite_bench, named())
-    app.extensions["gradserve"].close()
+def sqlite_asked(sqlite_client: FlaskClient, sqlite_bench: Bench) -> Asked:
+    return Asked(sqlite_client, sqlite_bench, named())
 
 
 def test_wrong_requests_are_refused(sqlite_asked: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
