@@ -25,7 +25,7 @@ class ClientError(Exception):
     def __init__(
         self, message: str, *, status: int | None = None, errors: tuple[FieldError, ...] = ()
     ) -> None:
-        lines = [message, *(f"  {e.pointer}: {e.detail}" for e in errors)]
+        lines = [message, *(f"  {': '.join(filter(None, e))}" for e in errors)]
         super().__init__("\n".join(map(printable, lines)))
         self.status = status
         self.errors = errors

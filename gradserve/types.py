@@ -122,5 +122,93 @@ class Parameters(TypedDict):
     preprocessing: NotRequired[dict[str, Any]]
 
 
+class Event(TypedDict):
+    """Something that happened to a job; `id` counts from 1."""
+
+    id: int
+    at: str
+    kind: str
+    from_state: str | None
+    to_state: str
+    actor: str
+    detail: str | None
+
+
+# In this form, because one of its fields is called as a word of Python is.
+Prediction = TypedDict(
+    "Prediction",
+    {
+        "value": float | None,
+        "class": str | None,
+        "score": float | None,
+        "probabilities": dict[str, float] | None,
+    },
+    total=False,
+)
+"""The answer for a row: `value` in a regression; else `class`, with `score` or `probabilities`."""
+
+
+class Predictions(TypedDict):
+    """An answer per row, by the parameters after `step` updates."""
+
+    step: int
+    items: list[Prediction]
+
+
+class ClassScores(TypedDict):
+    """How well one class is told from the others; None where nothing is to be divided."""
+
+    name: str
+    precision: float | None
+    recall: float | None
+    f1: float | None
+    rows: int
+
+
+class Residuals(TypedDict):
+    """Target minus prediction, in the target's unit."""
+
+    mean: float | None
+    standard_deviation: float | None
+    mean_absolute: float | None
+    min: float | None
+    median: float | None
+    max: float | None
+
+
+class Evaluation(TypedDict):
+    """A network judged on rows whose targets are known.
+
+    `score` is what `score_name` says: accuracy or R². `confusion[i][j]` rows of class i were
+    predicted as class j, in the order of `classes`; both are None in a regression, and `residuals`
+    in a classification.
+    """
+
+    step: int
+    of: str
+    rows: int
+    loss: float | None
+    loss_unit: str
+    score_name: str
+    score: float | None
+    classes: list[ClassScores] | None
+    confusion: list[list[int]] | None
+    residuals: Residuals | None
+    links: dict[str, str]
+
+
+class JudgedRow(TypedDict):
+    """A row of a data set, and what the network says of it; `row` is its place there, from 0."""
+
+    row: int
+    inputs: dict[str, float | bool | str | None]
+    target: float | str
+    prediction: Prediction
+    residual: float | None
+    loss: float | None
+
+
+Events = list[Event]
+JudgedRows = list[JudgedRow]
 Jobs = list[JobSummary]
 History = list[HistoryRow]

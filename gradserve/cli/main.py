@@ -12,8 +12,10 @@ from typing import Any
 
 import click
 
+from gradserve.cli.history import history
 from gradserve.cli.jobs import cancel, delete, list_jobs, pause, resume, show, submit
 from gradserve.cli.keys import keys, login
+from gradserve.cli.predictions import evaluate, predict
 from gradserve.cli.up import up
 from gradserve.errors import ClientError
 from gradserve.shadowing import hidden
@@ -42,5 +44,19 @@ def main() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
-for command in (up, submit, list_jobs, show, cancel, pause, resume, delete, login, keys):
+for command in (
+    up,
+    submit,
+    list_jobs,
+    show,
+    history,
+    predict,
+    evaluate,
+    cancel,
+    pause,
+    resume,
+    delete,
+    login,
+    keys,
+):
     main.add_command(command)

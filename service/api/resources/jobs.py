@@ -46,6 +46,9 @@ class PageQuery(Query):
     name: Annotated[str, StringConstraints(pattern=NO_NUL)] | None = Field(
         default=None, description="jobs of exactly this name"
     )
+    id_prefix: Annotated[str, StringConstraints(pattern=r"^job_[0-9a-f]{0,24}$")] | None = Field(
+        default=None, description="jobs whose ids begin with this"
+    )
 
 
 class JobError(BaseModel):
@@ -153,6 +156,7 @@ def page(query: PageQuery) -> Response:
             cursor=query.cursor,
             state=query.state,
             name=query.name,
+            id_prefix=query.id_prefix,
         )
     items = [summary(job) for job in found.items]
     return jsonify({"items": items, "next_cursor": found.next_cursor})
