@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import csv
+import io
+
 import numpy as np
 import pytest
 
 import gradserve.jobs
 from engine import Value
+from gradserve.cli.job_file import read_job
 from gradserve.client import Gradserve
 from gradserve.errors import ClientError
 from gradserve.types import Job
 from tests.gradserve.test_client import xor
+from tests.gradserve.test_examples import EXAMPLES, table
 
 POINTS = [[0.0, 1.0], [1.0, 1.0], [0.25, 0.5]]
 
@@ -85,3 +90,21 @@ def test_a_network_is_judged(service: Gradserve, job: Job, monkeypatch: pytest.M
     assert len(service.jobs.rows(job["id"])) == found["rows"]
     with pytest.raises(ClientError, match="/of: the job keeps no rows"):
         service.jobs.evaluate(job["id"], of="validation")
+
+
+def test_a_file_with_names_is_learned_and_asked_by_name(service: Gradserve) -> None:
+    header, *rows = table("iris")
+    text = io.StringIO()
+    csv.writer(text).writerows([header, *rows])
+    example = read_job(str(EXAMPLES / "iris.json"))
+    example["dataset"] |= {"kind": "csv", "text": text.getvalue()}
+    id = service.jobs.wait(service.jobs.create(example)["id"], timeout=60)["id"]
+    held_out = service.jobs.rows(id, of="validation")
+    asked = service.jobs.predict(id, [row["inputs"] for row in held_out])
+    right = [
+        answer["class"] == rows[row["row"]][-1]
+        for answer, row in zip(asked["items"], held_out, strict=True)
+    ]
+    assert len(right) == 30
+    assert sum(right) / len(right) >= 0.95
+    assert service.jobs.evaluate(id)["score"] == sum(right) / len(right)

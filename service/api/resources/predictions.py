@@ -18,7 +18,7 @@ from engine.inference import Cells, InvalidRows, read
 from engine.inference.answers import answers as answer_rows
 from engine.inference.predict import outputs
 from engine.networks.activations import activation
-from engine.networks.forward import layers_from
+from engine.networks.forward import layers_of
 from engine.spec.base import MAX_ROWS
 from service.api import context
 from service.api.artifacts import Computing
@@ -27,9 +27,9 @@ from service.api.openapi import answers
 from service.api.prefer import PreferHeader
 from service.api.preprocessing import preprocessing_answer
 from service.api.resources.jobs import TAG, JobPath
-from service.api.steps import Step, StepQuery, layers, parameters_answer
+from service.api.steps import Step, StepQuery, parameters_answer
 from service.common.errors import InvalidRequest
-from service.store import jobs, steps
+from service.store import jobs, parameters, steps
 from service.store.steps import StepParameters
 from service.store.tables import Job
 
@@ -37,7 +37,7 @@ from service.store.tables import Job
 # are nanoseconds per row on one core: for reading and writing it, per cell, per parameter, per
 # unit whose activation is computed number by number, and per probability.
 MOST_NANOSECONDS = 200_000_000
-ROW, CELL, PARAMETER, NUMBER, PROBABILITY = 5_000, 300, 3, 150, 1_500
+ROW, CELL, PARAMETER, NUMBER, PROBABILITY = 5_000, 300, 3, 250, 1_500
 
 CSV = "text/csv"
 
@@ -191,6 +191,8 @@ def too_many(count: int, most: int) -> str:
 
 
 def _view(job: Job, model: Preprocessing, cells: Cells, found: StepParameters) -> Response:
-    network = layers_from({"layers": layers(job, found)})
+    specified = json.loads(job.spec)["model"]["layers"]
+    sizes = parameters.sizes([layer["units"] for layer in specified], found.numbers.size)
+    network = layers_of(found.numbers, sizes, [layer["activation"] for layer in specified])
     items = answer_rows(model, outputs(model, network, cells.cells))
     return jsonify({"step": found.step, "items": items})
