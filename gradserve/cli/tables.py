@@ -18,10 +18,10 @@ COLUMNS = {
     "STATE": 0,
     "STEP": 55,
     "LOSS": 80,
-    "ACCURACY": 95,
+    "SCORE": 95,
     "CREATED": 115,
 }
-NUMBERS = ("STEP", "LOSS", "ACCURACY")
+NUMBERS = ("STEP", "LOSS", "SCORE")
 KEYS: tuple[Literal["name", "rows", "precision", "recall", "f1"], ...] = (
     "name",
     "rows",
@@ -53,7 +53,7 @@ def jobs_table(jobs: Jobs, width: int) -> Table:
             "STATE": state(job),
             "STEP": f"{job['step']:,}/{job['steps']:,}",
             "LOSS": formatting.number(job["loss"]),
-            "ACCURACY": formatting.number(job["accuracy"], digits=3),
+            "SCORE": formatting.listed_score(job),
             "CREATED": formatting.when(job["created_at"]),
         }
         table.add_row(*(literal(cells[title]) for title in shown))

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 
 import numpy as np
 import pytest
 
 import gradserve.jobs
 from engine import Value
+from engine.inference import Preprocessing, predict
+from engine.networks.forward import layers_from
 from gradserve.cli.job_file import read_job
 from gradserve.client import Gradserve
 from gradserve.errors import ClientError
@@ -63,6 +66,9 @@ def test_a_network_is_asked_in_any_form_and_by_parts(
     monkeypatch.setattr(gradserve.jobs, "PREDICTED_AT_ONCE", 2)
     assert ask(job["id"], POINTS) == found
     assert ask(job["id"], POINTS, step=7)["step"] == 7
+    parameters = service.jobs.parameters(job["id"])
+    memory = Preprocessing.from_json(json.dumps(parameters["preprocessing"]))
+    assert predict(memory, layers_from(parameters), POINTS) == found["items"]
     model = service.jobs.model(job["id"])
     for row, item in zip(POINTS, found["items"], strict=True):
         output = model(row)
