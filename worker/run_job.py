@@ -141,6 +141,7 @@ class Run:
         self._started = time.monotonic()
         self._interval = context.settings.progress_seconds
         self._settings = context.settings
+        self._has_begun = False
         self._look_at = self._commit_at = time.monotonic() + self._interval
 
     def result(self) -> JobState:
@@ -227,6 +228,9 @@ class Run:
         return state() if state else None
 
     def _collect(self, progress: Progress, keep_every: int | None) -> None:
+        if not self._has_begun:
+            self._writer.remember(progress.preprocessing.to_json())
+            self._has_begun = True
         rows, written = progress.rows, self.claim.step
         if rows and rows[0].step < written:
             # Computed again after a damaged checkpoint; they were written the first time.

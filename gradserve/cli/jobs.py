@@ -9,7 +9,7 @@ import click
 
 from gradserve.cli import output
 from gradserve.cli.datasets import target_option
-from gradserve.cli.options import connect, service_options
+from gradserve.cli.options import connect, job_id, service_options
 from gradserve.printable import printable
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def list_jobs(state: str | None, name: str | None, limit: int, url: str, as_json
 def show(id: str, url: str, as_json: bool) -> None:
     """Show one job."""
     with connect(url) as service:
-        output.print_job(service.get(id), as_json)
+        output.print_job(service.get(job_id(service, id)), as_json)
 
 
 @click.command()
@@ -97,7 +97,7 @@ def show(id: str, url: str, as_json: bool) -> None:
 def cancel(id: str, url: str, as_json: bool) -> None:
     """End a job before it is finished."""
     with connect(url) as service:
-        output.print_state(service.cancel(id), as_json)
+        output.print_state(service.cancel(job_id(service, id)), as_json)
 
 
 @click.command()
@@ -106,7 +106,7 @@ def cancel(id: str, url: str, as_json: bool) -> None:
 def pause(id: str, url: str, as_json: bool) -> None:
     """Pause a job; its progress is kept."""
     with connect(url) as service:
-        output.print_state(service.pause(id), as_json)
+        output.print_state(service.pause(job_id(service, id)), as_json)
 
 
 @click.command()
@@ -115,7 +115,7 @@ def pause(id: str, url: str, as_json: bool) -> None:
 def resume(id: str, url: str, as_json: bool) -> None:
     """Resume a paused job."""
     with connect(url) as service:
-        output.print_state(service.resume(id), as_json)
+        output.print_state(service.resume(job_id(service, id)), as_json)
 
 
 @click.command()
@@ -124,6 +124,7 @@ def resume(id: str, url: str, as_json: bool) -> None:
 def delete(id: str, url: str, as_json: bool) -> None:
     """Delete a job that has ended, with all its results."""
     with connect(url) as service:
+        id = job_id(service, id)
         service.delete(id)
     if as_json:
         output.print_json({"id": id, "state": "deleted"})

@@ -13,8 +13,10 @@ from typing import Any
 import click
 
 from gradserve.cli.datasets import datasets
+from gradserve.cli.history import history
 from gradserve.cli.jobs import cancel, delete, list_jobs, pause, resume, show, submit
 from gradserve.cli.keys import keys, login
+from gradserve.cli.predictions import evaluate, predict
 from gradserve.cli.up import up
 from gradserve.errors import ClientError
 from gradserve.shadowing import hidden
@@ -43,5 +45,20 @@ def main() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
-for command in (up, submit, list_jobs, show, cancel, pause, resume, delete, datasets, login, keys):
+for command in (
+    up,
+    submit,
+    list_jobs,
+    show,
+    history,
+    predict,
+    evaluate,
+    cancel,
+    pause,
+    resume,
+    delete,
+    datasets,
+    login,
+    keys,
+):
     main.add_command(command)

@@ -25,7 +25,17 @@ from service.api import (
 )
 from service.api.json_bodies import StrictRequest
 from service.api.json_bodies import register as register_bodies
-from service.api.resources import events, health, history, parameters, submissions, uploads
+from service.api.resources import (
+    evaluation,
+    events,
+    health,
+    history,
+    parameters,
+    predictions,
+    rows,
+    submissions,
+    uploads,
+)
 from service.common.settings import Settings
 
 
@@ -72,6 +82,9 @@ def create_app(settings: Settings) -> OpenAPI:
         submissions.blueprint,  # that of the jobs, with the route by which they are submitted
         history.blueprint,
         parameters.blueprint,
+        predictions.blueprint,
+        evaluation.blueprint,
+        rows.blueprint,
         events.blueprint,
         uploads.blueprint,  # that of the data sets, with the route by which they are uploaded
         health.blueprint,

@@ -87,6 +87,17 @@ class StrictRequest(Request):
             )
         return parse_object(self.read_body())
 
+    def text(self) -> str:
+        """The body as text, without a byte-order mark.
+
+        Raises:
+            BadRequest, RequestEntityTooLarge, UnsupportedMediaType: as `get_json`.
+        """
+        try:
+            return self.read_body().decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            raise BadRequest(f"the body is not UTF-8: byte {error.start} is wrong") from None
+
     def read_body(self) -> bytes:
         """The bytes of the body.
 
@@ -147,12 +158,13 @@ def parse_object(body: bytes) -> dict[str, Any]:
             [
                 (
                     "",
-                    f"holds more than {MAX_PARTS:,} lists, objects and strings; no job has as many",
+                    f"holds more than {MAX_PARTS:,} lists, objects and strings; no job has as "
+                    "many, and rows to predict are sent a part at a time",
                 )
             ]
         )
     try:
-        text = body.decode("utf-8-sig")  # Windows begins files with a byte-order mark
+        text = body.decode("utf-8-sig")  # editors on Windows write a byte-order mark
         parsed = json.loads(text, object_pairs_hook=_object, parse_int=_integer)
     except UnicodeDecodeError as error:
         raise BadRequest(f"the body is not UTF-8: byte {error.start} is wrong") from None
@@ -180,10 +192,10 @@ def _has_too_many_parts(body: bytes) -> bool:
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     made = dict(pairs)
     if len(made) > MAX_KEYS:
-        raise BadRequest(f"an object has {len(made):,} keys; no part of a job has that many")
+        raise BadRequest(f"an object has {len(made):,} keys; nothing that is read has that many")
     longest = max(map(len, made), default=0)
     if longest > MAX_KEY_LENGTH:
-        raise BadRequest(f"a key has {longest:,} characters; no part of a job has a name that long")
+        raise BadRequest(f"a key has {longest:,} characters; no name is that long")
     if len(made) != len(pairs):
         twice, _ = Counter(key for key, _ in pairs).most_common(1)[0]
         raise BadRequest(f"the key {twice!r} stands twice in one object")

@@ -16,6 +16,7 @@ from service.store.tables import (
     History,
     IdempotencyKey,
     Job,
+    ModelPreprocessing,
     Result,
 )
 
@@ -85,6 +86,7 @@ _PARTS = tuple(
         Charge.__table__,
         Checkpoint.__table__,
         Result.__table__,
+        ModelPreprocessing.__table__,
         Artifact.__table__,
         Event.__table__,
         IdempotencyKey.__table__,

@@ -68,6 +68,7 @@ def create(
             "name": spec.name,
             "spec": spec.model_dump_json() if text is None else text,
             "steps": spec.training.steps,
+            "score_name": spec.loss.score_name,
         },
     ).one()
     events.record(session, NewEvent(job.pk, "created", None, "queued", actor), now=now)
@@ -116,8 +117,9 @@ def page(
     cursor: str | None = None,
     state: ShownState | None = None,
     name: str | None = None,
+    id_prefix: str | None = None,
 ) -> Page:
-    """A page of the jobs with this shown state and this name, newest first.
+    """A page of the jobs with this shown state, name and beginning of the id, newest first.
 
     Raises:
         InvalidCursor: `cursor` is not one that a page gave.
@@ -134,6 +136,8 @@ def page(
         query = query.where(*_shown_in(state))
     if name is not None:
         query = query.where(Job.name == name)
+    if id_prefix is not None:
+        query = query.where(Job.id.startswith(id_prefix, autoescape=True))
     # One more than asked for tells whether there is a next page.
     items = session.scalars(query.limit(limit + 1)).all()
     next_cursor = _cursor(items[limit - 1]) if len(items) > limit else None

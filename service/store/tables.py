@@ -76,8 +76,9 @@ class Job(Base):
     that did not end in a release, by a drain or on request. `trained_seconds` adds up over attempts
     and leaves out pauses. `best_…` belongs to the best logged step so far, `final_…` to the
     parameters that are delivered. `environment` lists, as JSON, the software and the kind of
-    processor that computed the steps, each with the step from which it did. `request_id` is that
-    of the request which made the job. `dataset` is the stored data set that `spec` names.
+    processor that computed the steps, each with the step from which it did. `score_name` says what
+    `accuracy` is; older jobs have none. `request_id` is that of the request which made the job.
+    `dataset` is the stored data set that `spec` names.
     """
 
     __tablename__ = "jobs"
@@ -118,6 +119,7 @@ class Job(Base):
     dataset: Mapped[int | None] = mapped_column(ForeignKey("datasets.pk"))
     name: Mapped[str | None]
     spec: Mapped[str]
+    score_name: Mapped[str | None]
     state: Mapped[JobState] = mapped_column(Text(), server_default="queued")
     desired_state: Mapped[DesiredState | None] = mapped_column(Text())
     fence: Mapped[int] = mapped_column(server_default=text("0"))
@@ -240,6 +242,18 @@ class Result(Base):
     step: Mapped[int]
     sha256: Mapped[str]
     data: Mapped[bytes]
+
+
+class ModelPreprocessing(Base):
+    """What a model remembers of its data, as `engine.data.preprocessing` writes it.
+
+    A table of its own, because it may be megabytes and a job's row is written twice a second.
+    """
+
+    __tablename__ = "preprocessing"
+
+    job: Mapped[int] = mapped_column(ForeignKey("jobs.pk"), primary_key=True, autoincrement=False)
+    document: Mapped[str]
 
 
 class Artifact(Base):

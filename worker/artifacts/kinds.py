@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from worker.artifacts import parameters
+from worker.artifacts import evaluation, parameters, preprocessing
 from worker.artifacts.work import Content, Work
 
 KINDS: Mapping[str, Callable[[Work], Content]] = {
+    "evaluation": evaluation.compute,
     "parameters": parameters.compute,
+    "preprocessing": preprocessing.compute,
 }

@@ -131,7 +131,7 @@ def test_a_file_with_a_mistake_is_not_sent(
 def test_the_list_shows_a_line_for_each_job(gradserve: Command, tmp_path: Path) -> None:
     id = gradserve("submit", job_file(tmp_path, name="[a] name"), "--watch").stdout.split()[0]
     header, line = gradserve("list", "--name", "[a] name").stdout.splitlines()
-    assert header.split() == ["ID", "NAME", "STATE", "STEP", "LOSS", "ACCURACY", "CREATED"]
+    assert header.split() == ["ID", "NAME", "STATE", "STEP", "LOSS", "SCORE", "CREATED"]
     assert line.split()[:6] == [id, "[a]", "name", "succeeded", "200/200", "0"]
 
 
@@ -141,7 +141,7 @@ def test_the_list_shows_a_line_for_each_job(gradserve: Command, tmp_path: Path) 
         (40, ["ID", "STATE"]),
         (60, ["ID", "STATE", "STEP"]),
         (80, ["ID", "NAME", "STATE", "STEP", "LOSS"]),
-        (120, ["ID", "NAME", "STATE", "STEP", "LOSS", "ACCURACY", "CREATED"]),
+        (120, ["ID", "NAME", "STATE", "STEP", "LOSS", "SCORE", "CREATED"]),
     ],
 )
 def test_a_narrow_list_has_fewer_columns_but_whole_ones(
