@@ -13,6 +13,7 @@ from engine.inference import predict, preprocessing_of
 from engine.networks.forward import layers_of
 from engine.spec import JobSpec
 from engine.train import train
+from service.api import preprocessing as made_again
 from service.api.resources import predictions
 from service.store import preprocessing
 from tests.worker.conftest import Bench
@@ -125,7 +126,7 @@ def test_each_kind_of_output(
 
 
 def test_what_the_model_remembers_is_stored_once_shown_and_made_again(
-    asked: Asked, ask: Answers
+    asked: Asked, ask: Answers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     known = preprocessing_of(asked.spec)
     shown = ask.get(asked.id).json
@@ -143,6 +144,8 @@ def test_what_the_model_remembers_is_stored_once_shown_and_made_again(
 
     before = asked.predict({"rows": ROWS}).json
     bench.change("DELETE FROM preprocessing")  # as before this was stored
+    assert ask.get(asked.id).json == shown  # small enough to be made at once
+    monkeypatch.setattr(made_again, "SMALL_SPEC", 0)
     first = asked.predict({"rows": ROWS}, headers={"Prefer": "wait=0"})
     assert first.status_code == 202
     assert first.headers["Location"] == f"/v1/jobs/{asked.id}/predict"
