@@ -47,7 +47,8 @@ test-long: setup ## run the tests that `make test` has only a short form of
 
 test-torch: setup ## compare operations, losses and steps with those of PyTorch
 	@.venv/bin/python benchmarks/environment.py
-	@.venv-bench/bin/python -m pytest tests/engine/test_torch.py $(ARGS)
+	@.venv-bench/bin/python -m pytest tests/engine/test_torch.py \
+	  tests/engine/export/test_torch.py $(ARGS)
 
 faults: setup ## inject faults for an hour on both databases, write docs/reliability.md; KILLS=500
 	@GRADSERVE_TEST_EXAMPLES=2000 GRADSERVE_TEST_RACES=1000 .venv/bin/python -m pytest -n 2 \
