@@ -17,8 +17,9 @@ from sqlalchemy.orm import Session
 from engine.train import Diverged, InvalidData
 from service.common.errors import LeaseLost
 from service.common.logs import facts
-from service.store import artifact_claims, checkpoints
+from service.store import artifact_claims, checkpoints, steps
 from service.store.artifact_claims import ArtifactClaim, Problem
+from service.store.parameters import Floats
 from worker import memory
 from worker.artifacts.kinds import KINDS
 from worker.artifacts.work import CannotCompute, Content, Work
@@ -136,14 +137,23 @@ class Computation:
         with self._keeper as keeper:
             spec = keeper.during(lambda: read_spec(claim.spec))
             work = Work(
+                job_id=claim.job_id,
                 spec=spec,
                 arguments=claim.arguments,
                 nearest_state=lambda step: self._store(
                     lambda session: checkpoints.newest_state(session, claim.job_key, step)
                 ),
+                kept_parameters=self._kept_parameters,
+                loss_at=lambda step: self._store(
+                    lambda session: steps.loss(session, claim.job_key, step)
+                ),
                 watch=self._watch,
             )
             return keeper.during(lambda: KINDS[claim.kind](work))
+
+    def _kept_parameters(self, step: int) -> Floats | None:
+        kept = self._store(lambda session: steps.kept(session, self._claim.job_key, step))
+        return None if kept is None else kept.numbers
 
     def _watch(self, slices: Iterator[T]) -> Iterator[T]:
         for slice in self._keeper.watch(slices):

@@ -24,7 +24,7 @@ from service.api import (
 )
 from service.api.json_bodies import StrictRequest
 from service.api.json_bodies import register as register_bodies
-from service.api.resources import events, health, history, parameters, submissions
+from service.api.resources import events, health, history, models, parameters, submissions
 from service.common.settings import Settings
 
 
@@ -70,6 +70,7 @@ def create_app(settings: Settings) -> OpenAPI:
         submissions.blueprint,  # that of the jobs, with the route by which they are submitted
         history.blueprint,
         parameters.blueprint,
+        models.blueprint,
         events.blueprint,
         health.blueprint,
     ):

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
+from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
 from service.common.errors import ParametersNotFound, StepNotFound
 from service.store import checkpoints, history, jobs, parameters
 from service.store.parameters import Floats
-from service.store.tables import Job, OwnedKey
+from service.store.tables import History, Job, OwnedKey
 
 StepName = Literal["best", "latest"]
 Wanted = int | StepName | None
@@ -86,3 +87,21 @@ def kept(session: Session, job_key: OwnedKey, step: int) -> StepParameters | Non
         return StepParameters(step, parameters.flat(parameters.unpack(result.data)))
     state = checkpoints.newest_state(session, job_key, step, at_least=step)
     return None if state is None else StepParameters(step, state.parameters)
+
+
+def loss(session: Session, job_key: OwnedKey, step: int) -> float | None:
+    """The loss of the parameters of a step: as the job ended, or as its history has it.
+
+    None where that step was not logged, or its loss is not a finite number.
+    """
+    final = session.execute(_FINAL, {"of_job": job_key}).one_or_none()
+    if final is not None and final.final_step == step:
+        return history.finite(final.final_loss)
+    row = session.execute(_LOGGED, {"of_job": job_key, "at": step}).one_or_none()
+    return None if row is None else history.finite(row.loss)
+
+
+_FINAL = select(Job.final_step, Job.final_loss).where(Job.pk == bindparam("of_job"))
+_LOGGED = select(History.loss).where(
+    History.job == bindparam("of_job"), History.step == bindparam("at")
+)

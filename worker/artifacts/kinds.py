@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from worker.artifacts import parameters
+from worker.artifacts import model, parameters
 from worker.artifacts.work import Content, Work
 
 KINDS: Mapping[str, Callable[[Work], Content]] = {
+    "model": model.compute,
     "parameters": parameters.compute,
 }
