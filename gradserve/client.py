@@ -15,13 +15,14 @@ import time
 import uuid
 import warnings
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, cast
 from urllib.parse import quote
 
 import httpx
 
-from gradserve import credentials
+from gradserve import credentials, files
 from gradserve.defaults import DEFAULT_URL
 from gradserve.errors import ClientError
 from gradserve.http import Transport, document, location, retry_after
@@ -158,6 +159,25 @@ class Gradserve:
             Parameters, self._computed(_path(id, "parameters"), _present(step=step) or None)
         )
 
+    def download(
+        self, id: str, format: str, path: str | Path, *, step: int | str | None = None
+    ) -> Path:
+        """Writes the trained network to a file: safetensors, onnx, json or python.
+
+        `step` is as in `parameters`. An onnx file takes raw rows and a python file defines
+        `predict(row)`; docs/exports.md says what each of them holds.
+        """
+        query = _present(format=format, step=step)
+        return files.write(Path(path), self._answer(_path(id, "model"), query).content)
+
+    def plot(self, id: str, kind: str, path: str | Path, **query: Any) -> Path:
+        """Writes a picture of a job to an SVG file; docs/pictures.md names the kinds.
+
+        `query` are those of the picture, such as `step=40`, `theme="dark"` or `x="petal width"`.
+        """
+        answer = self._answer(_path(id, "plots", f"{quote(kind, safe='')}.svg"), query or None)
+        return files.write(Path(path), answer.content)
+
     def watch(self, id: str) -> Iterator[Job]:
         """Yields the job now and whenever the service suggests to ask again, until it has ended.
 
@@ -175,6 +195,9 @@ class Gradserve:
         return cast(Job, document(self._http.send("POST", _path(id, action))))
 
     def _computed(self, path: str, query: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        return document(self._answer(path, query))
+
+    def _answer(self, path: str, query: Mapping[str, Any] | None = None) -> httpx.Response:
         """The answer to a question that takes time: asked again until it has been computed."""
         until = time.monotonic() + ANSWER_SECONDS
         headers = {"Prefer": f"wait={WAIT_SECONDS}"}
@@ -182,7 +205,7 @@ class Gradserve:
         while True:
             response = self._http.send("GET", path, params=query, headers=headers, timeout=timeout)
             if response.status_code != httpx.codes.ACCEPTED:
-                return document(response)
+                return response
             pause = retry_after(response, default=POLL_SECONDS)
             if time.monotonic() + pause > until:
                 raise ClientError(

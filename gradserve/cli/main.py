@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+from gradserve.cli.files import export, plot
 from gradserve.cli.jobs import cancel, delete, list_jobs, pause, resume, show, submit
 from gradserve.cli.keys import keys, login
 from gradserve.cli.up import up
@@ -42,5 +43,18 @@ def main() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
-for command in (up, submit, list_jobs, show, cancel, pause, resume, delete, login, keys):
+for command in (
+    up,
+    submit,
+    list_jobs,
+    show,
+    cancel,
+    pause,
+    resume,
+    delete,
+    export,
+    plot,
+    login,
+    keys,
+):
     main.add_command(command)
