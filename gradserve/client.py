@@ -174,8 +174,10 @@ class Gradserve:
         """Writes a picture of a job to an SVG file; docs/pictures.md names the kinds.
 
         `query` are those of the picture, such as `step=40`, `theme="dark"` or `x="petal width"`.
+        A graph may also be had as text, with `format="dot"` or `"json"`.
         """
-        answer = self._answer(_path(id, "plots", f"{quote(kind, safe='')}.svg"), query or None)
+        rest = ["graph"] if kind == "graph" else ["plots", f"{quote(kind, safe='')}.svg"]
+        answer = self._answer(_path(id, *rest), query or None)
         return files.write(Path(path), answer.content)
 
     def watch(self, id: str) -> Iterator[Job]:

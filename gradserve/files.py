@@ -19,6 +19,20 @@ def format_of(path: Path) -> str:
     return found
 
 
+def picture_format(kind: str, path: Path) -> str | None:
+    """The format of a picture by the ending of its file; None where it is SVG.
+
+    Raises ClientError where there is no such picture.
+    """
+    ending = path.suffix.lower()
+    if ending == ".svg":
+        return None
+    if kind == "graph" and ending in (".dot", ".json"):
+        return ending[1:]
+    allowed = ".svg, .dot or .json" if kind == "graph" else ".svg"
+    raise ClientError(f"the name {path.name!r} must end with {allowed}")
+
+
 def write(path: Path, data: bytes) -> Path:
     """Writes a file, as a whole or not at all. ClientError where that fails."""
     part = path.with_name(path.name + ".part")

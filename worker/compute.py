@@ -22,7 +22,7 @@ from service.store.artifact_claims import ArtifactClaim, Problem
 from service.store.parameters import Floats
 from worker import memory
 from worker.artifacts.kinds import KINDS
-from worker.artifacts.work import CannotCompute, Content, Work
+from worker.artifacts.work import CannotCompute, Content, Work, WrongQuestion
 from worker.lease_keeper import LeaseKeeper
 from worker.retries import UNREACHABLE, persist, reason
 from worker.run_job import RENEWALS_PER_LEASE, Context, read_spec
@@ -108,6 +108,8 @@ class Computation:
             return "released"
         except Diverged as error:
             return self._fail("diverged", f"{error}; ask for an earlier step")
+        except WrongQuestion as error:
+            return self._fail("wrong-question", str(error), status=422)
         except (CannotCompute, InvalidData) as error:
             return self._fail("not-computed", str(error))
         except MemoryError:

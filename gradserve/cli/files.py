@@ -43,6 +43,11 @@ def export(id: str, file: Path, step: str | None, url: str, as_json: bool) -> No
 @click.option("--theme", type=click.Choice(["auto", "light", "dark"]), help="By default auto.")
 @click.option("--x", help="Of boundary: the column across.")
 @click.option("--y", help="Of boundary: the column upwards.")
+@click.option(
+    "--of",
+    type=click.Choice(["training", "validation"]),
+    help="Of confusion and predicted: the rows that are judged.",
+)
 @click.option("--row", type=click.IntRange(min=0), help="Of graph: the number of the row.")
 @service_options
 def plot(
@@ -50,11 +55,16 @@ def plot(
 ) -> None:
     """Write a picture of a job to FILE, an SVG; by default KIND.svg.
 
+    A graph is written as text where FILE ends with .dot or .json.
+
     loss: loss and score over the steps. boundary: what the network answers over two columns.
     predicted: predictions against the true values. confusion: the classes that are mistaken for
     each other. weights: the weights of each layer. graph: how the loss of one row is computed.
     """
+    from gradserve.files import picture_format
+
     path = file or Path(f"{kind}.svg")
+    query["format"] = picture_format(kind, path)
     asked = {name: value for name, value in query.items() if value is not None}
     with connect(url) as service:
         service.plot(id, kind, path, **asked)

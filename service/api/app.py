@@ -24,7 +24,7 @@ from service.api import (
 )
 from service.api.json_bodies import StrictRequest
 from service.api.json_bodies import register as register_bodies
-from service.api.resources import events, health, history, models, parameters, submissions
+from service.api.resources import events, health, history, models, parameters, plots, submissions
 from service.common.settings import Settings
 
 
@@ -71,6 +71,7 @@ def create_app(settings: Settings) -> OpenAPI:
         history.blueprint,
         parameters.blueprint,
         models.blueprint,
+        plots.blueprint,
         events.blueprint,
         health.blueprint,
     ):

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from service.common.errors import ParametersNotFound, StepNotFound
 from service.store import checkpoints, history, jobs, parameters
 from service.store.parameters import Floats
-from service.store.tables import History, Job, OwnedKey
+from service.store.tables import Job, OwnedKey
 
 StepName = Literal["best", "latest"]
 Wanted = int | StepName | None
@@ -97,11 +97,8 @@ def loss(session: Session, job_key: OwnedKey, step: int) -> float | None:
     final = session.execute(_FINAL, {"of_job": job_key}).one_or_none()
     if final is not None and final.final_step == step:
         return history.finite(final.final_loss)
-    row = session.execute(_LOGGED, {"of_job": job_key, "at": step}).one_or_none()
+    row = history.at(session, job_key, step)
     return None if row is None else history.finite(row.loss)
 
 
 _FINAL = select(Job.final_step, Job.final_loss).where(Job.pk == bindparam("of_job"))
-_LOGGED = select(History.loss).where(
-    History.job == bindparam("of_job"), History.step == bindparam("at")
-)

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from worker.artifacts import model, parameters
+from worker.artifacts import graph, model, parameters, plot
 from worker.artifacts.work import Content, Work
 
 KINDS: Mapping[str, Callable[[Work], Content]] = {
+    "graph": graph.compute,
     "model": model.compute,
     "parameters": parameters.compute,
+    "plot": plot.compute,
 }

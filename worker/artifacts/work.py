@@ -27,6 +27,10 @@ class CannotCompute(Exception):
     """There is no answer; the text is a sentence for the person who asked, with the remedy."""
 
 
+class WrongQuestion(CannotCompute):
+    """What was asked does not fit the job; it is the mistake of whoever asked."""
+
+
 @dataclass(frozen=True)
 class Work:
     """One computation: the job's specification, the arguments, and the tools.
