@@ -55,11 +55,10 @@ def plot(
 ) -> None:
     """Write a picture of a job to FILE, an SVG; by default KIND.svg.
 
-    A graph is written as text where FILE ends with .dot or .json.
-
     loss: loss and score over the steps. boundary: what the network answers over two columns.
     predicted: predictions against the true values. confusion: the classes that are mistaken for
-    each other. weights: the weights of each layer. graph: how the loss of one row is computed.
+    each other. weights: the weights of each layer. graph: how the loss of one row is computed,
+    also as text, where FILE ends with .dot or .json.
     """
     from gradserve.files import picture_format
 

@@ -10,6 +10,10 @@ from service.plots.svg import Picture
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
+LARGEST = 1e300
+"""Beyond it the differences of numbers may be infinite."""
+
+
 @dataclass(frozen=True, slots=True)
 class Scale:
     """An axis from `low` to `high`, drawn from the place `begin` to the place `end`."""
@@ -49,6 +53,7 @@ def linear_ticks(low: float, high: float, most: int) -> list[float]:
 
 def widened(low: float, high: float, part: float = 0.05) -> tuple[float, float]:
     """A range with some air at both ends, also where all numbers are the same."""
+    low, high = max(low, -LARGEST), min(high, LARGEST)
     air = (high - low) * part or abs(low) * 0.1 or 1.0
     return low - air, high + air
 

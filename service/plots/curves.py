@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from service.plots.axes import Scale, four, horizontal, shown, vertical, widened
+from service.plots.axes import LARGEST, Scale, four, horizontal, shown, vertical, widened
 from service.plots.svg import MARGIN, WIDTH, Picture, Point, polyline
 
 LEFT, RIGHT = 66, WIDTH - MARGIN
@@ -70,7 +70,7 @@ def loss_scale(losses: list[float]) -> Scale:
     end, begin = LOSS
     low, high = (min(losses), max(losses)) if losses else (0.0, 1.0)
     if low > 0.0 and high > 2.0 * low:
-        return Scale(low / 1.15, high * 1.15, begin, end, log=True)
+        return Scale(low / 1.15, min(high, LARGEST) * 1.15, begin, end, log=True)
     return Scale(*widened(low, high), begin, end)
 
 

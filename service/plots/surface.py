@@ -32,6 +32,8 @@ LEFT, RIGHT = 66, WIDTH - MARGIN
 TOP, BOTTOM = 72, 462
 GRID = 120
 """Points along each side of the plane that are asked."""
+BLOCK = 1_024
+"""Points that are asked at once, so that wide layers need little memory."""
 MOST_POINTS = 600
 """Rows that are drawn; of more, evenly spread ones are taken."""
 
@@ -111,12 +113,15 @@ def asking(preprocessing: Preprocessing, layers: Sequence[LayerParameters], row:
     }
 
     def ask(columns: dict[int, Array]) -> Array:
-        count = len(next(iter(columns.values())))
-        cells = np.tile(row, (count, 1))
-        for i, numbers in columns.items():
-            cells[:, i] = numbers
-        with np.errstate(over="ignore", invalid="ignore"):
-            return outputs(document, preprocessing.inputs(cells))
+        blocks = []
+        for start in range(0, len(next(iter(columns.values()))), BLOCK):
+            some = {i: numbers[start : start + BLOCK] for i, numbers in columns.items()}
+            cells = np.tile(row, (len(next(iter(some.values()))), 1))
+            for i, numbers in some.items():
+                cells[:, i] = numbers
+            with np.errstate(over="ignore", invalid="ignore"):
+                blocks.append(outputs(document, preprocessing.inputs(cells)))
+        return np.vstack(blocks)
 
     return ask
 

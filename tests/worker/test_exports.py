@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import onnxruntime
 import pytest
-from flask.testing import FlaskClient
 from safetensors.numpy import load
 from werkzeug.test import TestResponse
 
 from engine.inference import predict, preprocessing_of
 from engine.networks.forward import layers_from
+from service.api.app import create_app
 from tests.worker.conftest import Bench
 from tests.worker.test_compute import STEPS, Answers, momentum_spec
 
@@ -20,8 +22,11 @@ SPEC = momentum_spec("scalar")
 
 
 @pytest.fixture
-def ask(client: FlaskClient, bench: Bench) -> Answers:
-    return Answers(client, bench)
+def ask(sqlite_bench: Bench) -> Iterator[Answers]:
+    app = create_app(replace(sqlite_bench.settings, auth="off"))
+    with app.test_client() as client:
+        yield Answers(client, sqlite_bench)
+    app.extensions["gradserve"].close()
 
 
 def get(ask: Answers, id: str, **query: Any) -> TestResponse:
