@@ -54,16 +54,20 @@ def note(history: Rows, best: Mapping[str, Any] | None, steps: int) -> str:
         return "no step is logged yet"
     last = history[-1]
     parts = [f"step {last['step'] + 1:,} of {steps:,}"]
-    if last["loss"] is not None:
+    if is_number(last["loss"]):
         parts.append(f"loss {four(last['loss'])}")
-    if best is not None:
+    if best is not None and is_number(best["loss"]):
         which = "loss" if best["validation_loss"] is None else "validation_loss"
         parts.append(f"best {four(best[which])} at {best['step']:,}")
     return " · ".join(parts)
 
 
 def numbers(history: Rows, name: str) -> list[float]:
-    return [row[name] for row in history if row[name] is not None and math.isfinite(row[name])]
+    return [row[name] for row in history if is_number(row[name])]
+
+
+def is_number(x: float | None) -> bool:
+    return x is not None and math.isfinite(x)
 
 
 def loss_scale(losses: list[float]) -> Scale:
@@ -116,7 +120,7 @@ def panel(
         picture.line(
             (across(best["step"]), edges[0]), (across(best["step"]), edges[1]), "axis", dash="2 3"
         )
-        if y is not None and math.isfinite(y):
+        if is_number(y):
             at = across(best["step"]), up(min(max(y, up.low), up.high))
             picture.circle(*at, 5, "neg-ring" if validated else "pos-ring", 2)
 
@@ -126,7 +130,7 @@ def runs(history: Rows, field: str, across: Scale, up: Scale) -> list[list[Point
     found: list[list[Point]] = [[]]
     for row in history:
         y = row[field]
-        if y is None or not math.isfinite(y):
+        if not is_number(y):
             found.append([])
         else:
             found[-1].append((across(row["step"]), up(min(max(y, up.low), up.high))))

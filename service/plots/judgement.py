@@ -9,7 +9,7 @@ import numpy as np
 from engine.inference import Evaluation
 from service.plots.axes import Scale, four, horizontal, vertical, widened
 from service.plots.surface import spread
-from service.plots.svg import BANDS, MARGIN, WIDTH, Picture, band, clipped, length
+from service.plots.svg import MARGIN, WIDTH, Picture, band, clipped, length
 
 MOST_NUMBERS = 20
 """Of more classes the cells are too small for numbers."""
@@ -59,14 +59,13 @@ def cell(
     if classes <= MOST_NUMBERS:
         text = f"{count:,}" if count < 100_000 else four(count)
         font = min(17.0, size / 2.2, (size - 4) / (0.62 * len(text)))
-        strong = "on-strong" if shade > BANDS * 0.5 else ""
         picture.text(
             x + size / 2,
             y + size / 2 + font * 0.36,
             text,
             size=font,
             anchor="middle",
-            name=strong,
+            name=f"on-s{shade}" if count else "",
             soft=count == 0,
         )
 

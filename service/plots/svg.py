@@ -75,7 +75,6 @@ def rules(theme: Literal["light", "dark"]) -> str:
         f".grid{{stroke:{token['line']};fill:none}}.axis{{stroke:{token['soft']};fill:none}}",
         f".ink{{stroke:{token['ink']};fill:none}}.halo{{stroke:{token['paper']}}}",
         f".box{{fill:{token['paper']};stroke:{token['soft']}}}",
-        f"text.on-strong{{fill:{token['paper']}}}",
     ]
     for name in ("pos", "neg"):
         found.append(f".{name}{{stroke:{token[name]};fill:none}}.{name}-fill{{fill:{token[name]}}}")
@@ -85,11 +84,29 @@ def rules(theme: Literal["light", "dark"]) -> str:
         part = i / (BANDS - 1)
         end = token["pos"] if part >= 0.5 else token["neg"]
         found.append(f".d{i}{{fill:{mixed(token['neutral'], end, abs(2 * part - 1))}}}")
-        found.append(f".s{i}{{fill:{mixed(token['neutral'], token['pos'], part)}}}")
+        shade = mixed(token["neutral"], token["pos"], part)
+        found.append(f".s{i}{{fill:{shade}}}text.on-s{i}{{fill:{readable_on(shade)}}}")
     for i, colour in enumerate(CLASSES[theme].split()):
         found.append(f".c{i}{{fill:{colour}}}.c{i}-dot{{fill:{colour};stroke:{token['paper']}}}")
         found.append(f".c{i}-ring{{fill:{token['paper']};stroke:{colour}}}")
     return "".join(found)
+
+
+def readable_on(shade: str) -> str:
+    """Black or white, whichever stands out more; the contrast is at least 4.58 to 1."""
+    return max("#000000", "#ffffff", key=lambda ink: contrast(ink, shade))
+
+
+def contrast(one: str, other: str) -> float:
+    """The contrast ratio of two colours, from 1 to 21 (WCAG 2.2)."""
+    dark, bright = sorted([luminance(one), luminance(other)])
+    return (bright + 0.05) / (dark + 0.05)
+
+
+def luminance(colour: str) -> float:
+    parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    red, green, blue = (p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 
 def mixed(one: str, other: str, part: float) -> str:
