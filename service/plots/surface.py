@@ -64,7 +64,7 @@ def draw(
     Every other column stands at its mean over the training rows, or if it holds texts or booleans
     at the commonest value.
     """
-    picture = Picture(title, note(preprocessing, x, y), BOTTOM + 86)
+    picture = Picture(title, note(preprocessing, rows, y), BOTTOM + 86)
     cells = np.vstack([rows.training.cells, rows.validation.cells])
     across = axis(cells[:, x], LEFT, RIGHT)
     ask = asking(preprocessing, layers, typical(preprocessing, rows.training.cells))
@@ -75,10 +75,13 @@ def draw(
     return picture
 
 
-def note(preprocessing: Preprocessing, x: int, y: int | None) -> str:
-    if len(preprocessing.columns) == (1 if y is None else 2):
-        return ""
-    return "every other column at its mean or commonest value"
+def note(preprocessing: Preprocessing, rows: Rows, y: int | None) -> str:
+    parts = []
+    if len(rows.validation.cells) and preprocessing.output.classes is not None:
+        parts.append("rings are validation rows")
+    if len(preprocessing.columns) > (1 if y is None else 2):
+        parts.append("other columns at their mean or commonest value")
+    return " · ".join(parts)
 
 
 def axis(numbers: Array, begin: float, end: float) -> Scale:
