@@ -78,9 +78,9 @@ def draw(
 def note(preprocessing: Preprocessing, rows: Rows, y: int | None) -> str:
     parts = []
     if len(rows.validation.cells) and preprocessing.output.classes is not None:
-        parts.append("rings are validation rows")
+        parts.append("rings: validation rows")
     if len(preprocessing.columns) > (1 if y is None else 2):
-        parts.append("other columns at their mean or commonest value")
+        parts.append("others at mean or commonest value")
     return " · ".join(parts)
 
 
