@@ -2,7 +2,7 @@
 #
 # Needs only Python 3.11 or newer: the packages of uv.lock go into .venv.
 # PYTHON=/path/to/python3.12 chooses the interpreter for .venv. ARGS="…" adds arguments to
-# `make up`, `make test`, `make test-long`, `make test-torch`, `make faults` and
+# `make up`, `make test`, `make test-long`, `make test-torch`, `make fuzz`, `make faults` and
 # `make bench-engine`. TORCH_INDEX is the package index from which `make bench-engine` and
 # `make test-torch` install PyTorch without CUDA, if the index that pip is configured for does
 # not have it.
@@ -12,7 +12,7 @@ export TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 RECENT := import sys; sys.exit(sys.version_info < (3, 11))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up env test test-long test-torch faults bench-engine compose-test lint format docs clean
+.PHONY: help setup demo up env test test-long test-torch fuzz audit faults bench-engine compose-test lint format docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -49,6 +49,15 @@ test-torch: setup ## compare operations, losses and steps with those of PyTorch
 	@.venv/bin/python benchmarks/environment.py
 	@.venv-bench/bin/python -m pytest tests/engine/test_torch.py \
 	  tests/engine/export/test_torch.py $(ARGS)
+
+fuzz: setup ## search API, tables and specifications for mistakes; EXAMPLES=2000 SEEDS="1 2 3"
+	@for seed in $(or $(SEEDS),1 2 3); do \
+	  GRADSERVE_TEST_EXAMPLES=$(or $(EXAMPLES),2000) .venv/bin/python -m pytest -n 2 tests/fuzz \
+	    --hypothesis-seed=$$seed $(ARGS) || exit 1; \
+	done
+
+audit: setup ## look for unsafe code and packages with known holes, write dist/sbom.json
+	@.venv/bin/python .ci/audit.py
 
 faults: setup ## inject faults for an hour on both databases, write docs/reliability.md; KILLS=500
 	@GRADSERVE_TEST_EXAMPLES=2000 GRADSERVE_TEST_RACES=1000 .venv/bin/python -m pytest -n 2 \

@@ -20,15 +20,23 @@ class ClientError(Exception):
     Attributes:
         status: the HTTP status; None when there was no response.
         errors: the places of the request that were refused.
+        retry_after: seconds after which the service wants to be asked again; 0 where it does not
+            say.
     """
 
     def __init__(
-        self, message: str, *, status: int | None = None, errors: tuple[FieldError, ...] = ()
+        self,
+        message: str,
+        *,
+        status: int | None = None,
+        errors: tuple[FieldError, ...] = (),
+        retry_after: float = 0.0,
     ) -> None:
         lines = [message, *(f"  {e.pointer}: {e.detail}" for e in errors)]
         super().__init__("\n".join(map(printable, lines)))
         self.status = status
         self.errors = errors
+        self.retry_after = retry_after
 
 
 class JobFileError(ClientError):

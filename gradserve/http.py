@@ -1,7 +1,8 @@
 """Requests to the service: repeated while it is unavailable, refused with a `ClientError`.
 
-A request is repeated for a moment when the service cannot be reached or responds with 503. That
-is safe for a submission too: it carries an Idempotency-Key, so a job is never made twice.
+A request is repeated for a moment when the service cannot be reached, responds with 503, or with
+429 and a time within that moment. That is safe for a submission too: it carries an
+Idempotency-Key, so a job is never made twice.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ INSECURE_VARIABLE = "GRADSERVE_INSECURE_HTTP"
 RETRY_SECONDS = 2.0
 FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 2.0
+TOO_MANY = httpx.codes.TOO_MANY_REQUESTS
+TEMPORARY = (None, httpx.codes.SERVICE_UNAVAILABLE, TOO_MANY)
 
 
 class Transport:
@@ -62,10 +65,12 @@ class Transport:
             try:
                 return self._send_once(method, path, **request)
             except ClientError as error:
-                temporary = error.status is None or error.status == httpx.codes.SERVICE_UNAVAILABLE
-                if not temporary or time.monotonic() + pause > deadline:
+                if error.status not in TEMPORARY:
                     raise
-            time.sleep(pause)
+                wait = max(pause, error.retry_after) if error.status == TOO_MANY else pause
+                if time.monotonic() + wait > deadline:
+                    raise
+            time.sleep(wait)
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
 
     def _send_once(self, method: str, path: str, **request: Any) -> httpx.Response:
@@ -109,11 +114,16 @@ def location(response: httpx.Response) -> str:
 
 
 def retry_after(response: httpx.Response, *, default: float) -> float:
-    """Seconds until the service wants to be asked again."""
+    """Seconds until the service wants to be asked again, at most 10."""
+    seconds = _seconds(response)
+    return default if seconds is None else min(max(seconds, 0.1), 10.0)
+
+
+def _seconds(response: httpx.Response) -> float | None:
     try:
-        return min(max(float(response.headers["Retry-After"]), 0.1), 10.0)
+        return float(response.headers["Retry-After"])
     except (KeyError, ValueError):
-        return default
+        return None
 
 
 def _authorization(url: httpx.URL, api_key: str | None, insecure_http: bool) -> dict[str, str]:
@@ -149,4 +159,9 @@ def _refusal(response: httpx.Response) -> ClientError:
         sentence = f"{response.request.url} answered {response.status_code} "
         sentence += response.reason_phrase
         errors = ()
-    return ClientError(sentence, status=response.status_code, errors=errors)
+    return ClientError(
+        sentence,
+        status=response.status_code,
+        errors=errors,
+        retry_after=_seconds(response) or 0.0,
+    )

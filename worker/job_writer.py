@@ -41,12 +41,14 @@ class JobWriter:
         *,
         lease_seconds: float,
         draining: Callable[[], bool],
+        max_running: int = 0,
     ) -> None:
         self.claim = claim
         self.step = claim.step
         self._sessions = sessions
         self._lease_seconds = lease_seconds
         self._draining = draining
+        self._max_running = max_running
         self._trained_seconds = claim.trained_seconds
         self._lease_until = time.monotonic() + lease_seconds
         self._progress_at = time.monotonic()
@@ -109,7 +111,8 @@ class JobWriter:
 
     def has_to_give_way(self) -> bool:
         """Whether somebody waits who has fewer running jobs than this job's owner."""
-        return self._persist(lambda session, _: turns.others_are_due(session, self.claim.owner))
+        owner, most = self.claim.owner, self._max_running
+        return self._persist(lambda session, _: turns.others_are_due(session, owner, most))
 
     def succeed(
         self,

@@ -10,7 +10,7 @@ import logging
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 from sqlalchemy.orm import Session, sessionmaker
@@ -24,6 +24,7 @@ from service.common.settings import Settings
 from service.store import checkpoint_format, checkpoints, claims, disk, parameters
 from service.store.claims import Claim, StepScores
 from service.store.states import DesiredState, JobState
+from service.store.turns import Served
 from worker import memory
 from worker.job_writer import JobWriter
 from worker.lease_keeper import LeaseKeeper
@@ -49,20 +50,31 @@ INTERNAL_ERROR = "an unexpected error in the worker; its log says more"
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """The tools of a worker process. `worker` is its name in the audit trail."""
+    """The tools of a worker process. `worker` is its name in the audit trail, `served` its memory
+    of whose jobs it took.
+    """
 
     settings: Settings
     sessions: sessionmaker[Session]
     worker: str
     draining: Callable[[], bool]
+    served: Served = field(default_factory=Served)
 
 
 def train_next(context: Context) -> None:
     """Trains the job whose turn it is, until it ends, is wanted elsewhere, or the worker drains.
 
-    Does nothing when nothing is queued: the worker of another message was faster.
+    Does nothing when nothing is queued: the worker of another message was faster. Where an owner
+    may have only some jobs running, the messages of further ones find nothing to do, so whoever has
+    ended a job also takes the next.
     """
-    _train(context, claims.claim_next)
+    next_turn = partial(
+        claims.claim_next,
+        served=context.served,
+        max_running=context.settings.max_running_jobs_per_owner,
+    )
+    while _train(context, next_turn) and context.settings.max_running_jobs_per_owner:
+        pass
 
 
 def train_job(context: Context, job_id: str) -> None:
@@ -70,19 +82,21 @@ def train_job(context: Context, job_id: str) -> None:
     _train(context, partial(claims.claim, id=job_id))
 
 
-def _train(context: Context, make_claim: Callable[..., Claim | None]) -> None:
+def _train(context: Context, make_claim: Callable[..., Claim | None]) -> bool:
+    """Whether there was a job to train."""
     if context.draining():
-        return
+        return False
     try:
         claim = _claim(context, make_claim)
     except UNREACHABLE as error:
         # Nothing is lost: recovery publishes again for the job.
         log.error("no job claimed", extra={"reason": reason(error)})
-        return
+        return False
     if claim is None:
-        return
+        return False
     with facts(job_id=claim.id, request_id=claim.request_id):
         _run(context, claim)
+    return True
 
 
 def _run(context: Context, claim: Claim) -> None:
@@ -118,6 +132,7 @@ class Run:
             context.sessions,
             lease_seconds=context.settings.lease_seconds,
             draining=context.draining,
+            max_running=context.settings.max_running_jobs_per_owner,
         )
         self._keeper = LeaseKeeper(
             self._writer.renew, every=context.settings.lease_seconds / RENEWALS_PER_LEASE

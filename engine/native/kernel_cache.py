@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-import pickle
+import pickle  # nosec B403 - for the user's own files
 import platform
 import uuid
 from collections.abc import Iterator
@@ -81,7 +81,8 @@ class KernelCache(NullCache):
                 digest, data = content[:32], content[32:]
                 # A file that was cut short does not count.
                 if hashlib.sha256(data).digest() == digest:
-                    return CompileResult._rebuild(context, *pickle.loads(data))
+                    parts = pickle.loads(data)  # nosec B301 - as numba's cache, the user's own
+                    return CompileResult._rebuild(context, *parts)
         return None
 
     def save_overload(self, signature: Any, compiled: Any) -> None:

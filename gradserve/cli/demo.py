@@ -110,7 +110,7 @@ def running_service() -> Iterator[str]:
     with tempfile.TemporaryDirectory(prefix="gradserve-", ignore_cleanup_errors=True) as folder:
         # -P: a folder named gradserve in the current one must not be imported.
         command = [sys.executable, "-P", "-m", "gradserve", "up", "--port", "0", "--workers", "1"]
-        process = subprocess.Popen(
+        process = subprocess.Popen(  # nosec B603 - our own command, no shell
             [*command, "--data-dir", folder], stdout=subprocess.PIPE, text=True, env=environment
         )
         try:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from service.common.settings import Settings
 
+# Those of `service.store.api_keys`, which `--help` does not wait for.
 SCOPES = ("read", "write", "admin")
 DAY_SECONDS = 86_400
 

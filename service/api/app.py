@@ -19,6 +19,7 @@ from service.api import (
     problems,
     proxies,
     query_parameters,
+    rate_limits,
     request_log,
     security_headers,
 )
@@ -64,7 +65,8 @@ def create_app(settings: Settings) -> OpenAPI:
     origins.register(app, settings)
     problems.register(app)
     auth.register(app, settings)
-    register_bodies(app)
+    rate_limits.register(app, settings, auth.sender)
+    register_bodies(app, settings)
     artifacts.register(app, settings)
     for blueprint in (
         submissions.blueprint,  # that of the jobs, with the route by which they are submitted
@@ -76,5 +78,5 @@ def create_app(settings: Settings) -> OpenAPI:
         health.blueprint,
     ):
         app.register_api(blueprint)
-    query_parameters.register(app, openapi.register(app))
+    query_parameters.register(app, openapi.register(app, keys=settings.auth != "off"))
     return app

@@ -1,7 +1,7 @@
 """Who sent a request, and whether it may do what it asks.
 
     off     everybody is the owner `local`: for a service that only this machine reaches
-    keys    `Authorization: Bearer gs_…` says whose request it is
+    keys    `Authorization: Bearer gs_…` says whose request it is (a browser at /docs asks for it)
     proxy   a header of a trusted proxy names the user; keys work as well
 
 Every request passes here before its view, which finds its owner in `service.api.context`.
@@ -13,18 +13,16 @@ import time
 from contextlib import suppress
 
 from flask import Flask, Response, g, request
-from limits import RateLimitItemPerMinute
-from limits.storage import MemoryStorage
-from limits.strategies import FixedWindowRateLimiter
 from sqlalchemy.exc import SQLAlchemyError
 
 from service.api.context import current
 from service.api.problems import problem
+from service.api.rate_limits import FailedTries
 from service.common.addresses import is_within
 from service.common.errors import DatabaseUnavailable
 from service.common.settings import Settings
 from service.store import api_keys, everyone
-from service.store.api_keys import SCOPES, USE_SECONDS, Caller
+from service.store.api_keys import USE_SECONDS, Caller
 from service.store.owners import LOCAL, Owner
 
 # Asked by supervisors and load balancers, which have no key; they tell nothing of anybody.
@@ -32,12 +30,13 @@ OPEN = frozenset({"/healthz", "/readyz"})
 # Counts over everybody's jobs.
 ADMIN = frozenset({"/metrics"})
 READING = frozenset({"GET", "HEAD"})
+# The page and what it loads. A browser cannot send a Bearer key by itself, so these also take HTTP
+# Basic with the key as password. Nothing else does: browsers send such a password again by
+# themselves, also for requests that another site makes.
+PAGE = frozenset({"/docs", "/openapi.json", "/swagger", "/oauth2-redirect.html"})
+PAGE_FILES = "/swagger/"
 
-ALL = frozenset(SCOPES)
 PROXY_SCOPES = frozenset({"read", "write"})
-
-# A wrong key is a mistake; this many within a minute are a program that guesses.
-FAILURES = RateLimitItemPerMinute(20)
 
 
 class Authentication:
@@ -48,7 +47,7 @@ class Authentication:
         self.mode = "keys" if settings.auth == "auto" else settings.auth
         self._user_header = settings.proxy_user_header
         self._proxies = settings.proxy_networks
-        self._failures = FixedWindowRateLimiter(MemoryStorage())
+        self._failures = FailedTries()
 
     def check(self) -> Response | None:
         """Sets the owner of the request, or returns the answer that refuses it."""
@@ -70,22 +69,24 @@ class Authentication:
         kind, _, key = request.headers.get("Authorization", "").partition(" ")
         if kind.lower() == "bearer":
             return caller_of(key.strip())
+        basic = request.authorization if kind.lower() == "basic" and is_page() else None
+        if basic is not None:
+            return caller_of(basic.password or "")
         user = request.headers.get(self._user_header, "") if self.mode == "proxy" else ""
         if user and is_within(peer(), self._proxies) and api_keys.NAME.fullmatch(user):
             return Caller(Owner(user), "", PROXY_SCOPES, None)
         return None
 
     def _refuse(self) -> Response:
-        address = request.remote_addr or "unknown"
-        if not self._failures.hit(FAILURES, address):
+        wait = self._failures.add(request.remote_addr or "unknown")
+        if wait is not None:
             answer = problem(
                 429,
                 "too-many-failures",
                 "Too many requests without a valid key",
                 "wait a minute, then send `Authorization: Bearer gs_…` with a valid key",
             )
-            reset, _ = self._failures.get_window_stats(FAILURES, address)
-            answer.headers["Retry-After"] = str(max(1, round(reset - time.time())))
+            answer.headers["Retry-After"] = str(wait)
             return answer
         given = "Authorization" in request.headers
         detail = (
@@ -94,15 +95,31 @@ class Authentication:
             else "this service needs a key: send `Authorization: Bearer gs_…`; "
             "`gradserve keys create` makes one"
         )
+        if is_page():
+            detail += "; in a browser give it as the password, with any name"
         answer = problem(401, "unauthorized", "A key is needed", detail)
         error = ', error="invalid_token"' if given else ""
         answer.headers["WWW-Authenticate"] = f'Bearer realm="gradserve"{error}'
+        if is_page():
+            answer.headers.add("WWW-Authenticate", 'Basic realm="gradserve", charset="UTF-8"')
         return answer
 
 
 def register(app: Flask, settings: Settings) -> None:
     """Lets no request of the app pass by."""
     app.before_request(Authentication(settings).check)
+
+
+def is_page() -> bool:
+    """Whether the request is for the page at /docs or what it loads."""
+    return request.path in PAGE or request.path.startswith(PAGE_FILES)
+
+
+def sender() -> str:
+    """Whose request it is: its owner, or the peer's address where nobody is authenticated."""
+    if current().settings.auth == "off":
+        return f"address {request.remote_addr or 'unknown'}"
+    return f"owner {g.get('owner', LOCAL)}"
 
 
 def needed_scope(path: str, method: str) -> str:
@@ -114,8 +131,6 @@ def needed_scope(path: str, method: str) -> str:
 
 def caller_of(key: str) -> Caller | None:
     """Whose key it is; None where nobody may come in with it."""
-    if not api_keys.KEY.fullmatch(key):
-        return None  # without asking the database
     database = current().database
     with everyone.read(database) as session:
         caller = api_keys.find(session, key)

@@ -26,6 +26,7 @@ from werkzeug.exceptions import (
 from engine.spec.base import MAX_ROWS, pointer
 from service.api.problems import MAX_ERRORS
 from service.common.errors import InvalidRequest, TooBusy
+from service.common.settings import Settings
 
 # Escapes of characters that are no text: NUL and surrogates, of which some are half of a pair.
 SUSPECT = re.compile(r"\\u(?:0000|d[89a-f])", re.IGNORECASE)
@@ -47,17 +48,18 @@ MAX_KEYS = 1_000
 MAX_KEY_LENGTH = 100
 
 
-# A body takes up to fifty times its size in memory while it is read: no more than this many large
-# ones are read at the same time, and the others wait for a moment.
-LARGE_BYTES = 2**20
-LARGE_AT_ONCE = 2
+# A body takes up to fifty times its size in memory while it is read, and one whose every row is
+# wrong nearly two hundred times: only some large ones are read at the same time (the setting
+# max_large_bodies), and the others wait for a moment. More would not be quicker: Python reads one
+# at a time.
+LARGE_BYTES = 2**14
 TURN_SECONDS = 20.0
 TURNS = "gradserve_large_bodies"
 
 
-def register(app: Flask) -> None:
+def register(app: Flask, settings: Settings) -> None:
     """Gives the app its turns for large bodies."""
-    app.extensions[TURNS] = threading.BoundedSemaphore(LARGE_AT_ONCE)
+    app.extensions[TURNS] = threading.BoundedSemaphore(settings.max_large_bodies)
 
     @app.teardown_request
     def give_back(error: BaseException | None) -> None:
@@ -97,7 +99,7 @@ class StrictRequest(Request):
         """
         turns: threading.BoundedSemaphore = current_app.extensions[TURNS]
         if not turns.acquire(timeout=TURN_SECONDS):
-            raise TooBusy(f"{LARGE_AT_ONCE} other large requests are being read; send it again")
+            raise TooBusy("other large requests are being read; send it again")
         self._turn = turns
 
     def close(self) -> None:

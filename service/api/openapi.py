@@ -17,19 +17,52 @@ from flask_openapi3.types import ResponseDict
 from flask_openapi3_swagger.plugins import RegisterPlugin  # type: ignore[import-untyped]
 from pydantic import BaseModel
 
+from service.api.auth import OPEN
 from service.api.problems import MEDIA_TYPE
+from service.api.rate_limits import EXEMPT
 
 INFO = Info(
     title="gradserve",
     version=version("gradserve"),
     description="Train small neural networks as jobs over HTTP. A request that cannot be read is "
     "refused with a Problem like any other: malformed (400), late (408), with a line (414) or "
-    "fields (431) that are too long, with an unknown expectation (417) or coding (501).",
+    "fields (431) that are too long, with an unknown expectation (417) or coding (501). The fields "
+    "`RateLimit` and `RateLimit-Policy` tell how many requests are left within this second "
+    "(draft-ietf-httpapi-ratelimit-headers-10).",
 )
+KEY = {
+    "type": "http",
+    "scheme": "bearer",
+    "description": "an API key, gs_…; `gradserve keys create` makes one",
+}
 
 
-# The host and the query parameters of every request are checked; see `origins` for 403.
-EVERYWHERE = (HTTPStatus.MISDIRECTED_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY)
+# The host and the query parameters of every request are checked; see `origins` for 403, and
+# `service.run.refusals` for what is refused before a request can be read.
+EVERYWHERE = (
+    HTTPStatus.BAD_REQUEST,
+    HTTPStatus.REQUEST_TIMEOUT,
+    HTTPStatus.REQUEST_URI_TOO_LONG,
+    HTTPStatus.EXPECTATION_FAILED,
+    HTTPStatus.MISDIRECTED_REQUEST,
+    HTTPStatus.UNPROCESSABLE_ENTITY,
+    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+    HTTPStatus.NOT_IMPLEMENTED,
+)
+# Where requests need a key, by `auth`.
+WITH_KEYS = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
+
+# By status, a header of such answers, and whether every one has it.
+HEADERS = {
+    HTTPStatus.CREATED: ("Location", "the address of what was made", True),
+    HTTPStatus.UNAUTHORIZED: (
+        "WWW-Authenticate",
+        "how to send a key, and what is wrong with it",
+        True,
+    ),
+    HTTPStatus.TOO_MANY_REQUESTS: ("Retry-After", "seconds to wait", True),
+    HTTPStatus.SERVICE_UNAVAILABLE: ("Retry-After", "seconds to wait", False),
+}
 
 INLINE = re.compile("<(script|style)>(.*?)</", re.DOTALL)
 
@@ -43,10 +76,10 @@ def answers(models: Mapping[int, type[BaseModel]], *problems: HTTPStatus) -> Res
     return made
 
 
-def register(app: OpenAPI) -> dict[str, Any]:
+def register(app: OpenAPI, *, keys: bool) -> dict[str, Any]:
     """Adds the document and the page; returns the document.
 
-    Call it when every resource is registered.
+    Call it when every resource is registered. `keys`: requests need one.
     """
     # The plugin's page is at /swagger and finds its files relative to the folder of its
     # address, so the same page works at /docs.
@@ -68,7 +101,7 @@ def register(app: OpenAPI) -> dict[str, Any]:
         "defaultModelsExpandDepth": 0,
         "layout": "BaseLayout",
     }
-    made = document(app)
+    made = document(app, keys=keys)
 
     @app.route("/openapi.json")
     def openapi() -> Response:
@@ -90,7 +123,7 @@ def content_security_policy(html: str) -> str:
     )
 
 
-def document(app: OpenAPI) -> dict[str, Any]:
+def document(app: OpenAPI, *, keys: bool) -> dict[str, Any]:
     """flask-openapi3's document, corrected.
 
     It has a null where security schemes would be, and a 422 of its own where none was declared.
@@ -99,9 +132,29 @@ def document(app: OpenAPI) -> dict[str, Any]:
     """
     made: dict[str, Any] = app.api_doc
     del made["components"]["securitySchemes"]
-    for operations in made["paths"].values():
+    if keys:
+        made["components"]["securitySchemes"] = {"key": KEY}
+    for path, operations in made["paths"].items():
         for method, operation in operations.items():
             refusals = EVERYWHERE if method == "get" else (*EVERYWHERE, HTTPStatus.FORBIDDEN)
+            if path not in EXEMPT:
+                refusals = (*refusals, HTTPStatus.TOO_MANY_REQUESTS)
+            if keys and path not in OPEN:
+                operation["security"] = [{"key": []}]
+                refusals = (*refusals, *WITH_KEYS)
             for status, answer in answers({}, *refusals).items():
                 operation["responses"][str(int(status))] = answer
+            _add_headers(operation["responses"])
     return made
+
+
+def _add_headers(responses: dict[str, Any]) -> None:
+    for status, (name, description, required) in HEADERS.items():
+        if str(int(status)) in responses:
+            responses[str(int(status))]["headers"] = {
+                name: {
+                    "description": description,
+                    "required": required,
+                    "schema": {"type": "string"},
+                }
+            }

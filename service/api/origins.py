@@ -21,7 +21,10 @@ PREFLIGHT = {
     "X-Request-Id",
     "Access-Control-Max-Age": "600",
 }
-READABLE = "Idempotency-Replayed, Location, Preference-Applied, Retry-After, X-Request-Id"
+READABLE = (
+    "Idempotency-Replayed, Location, Preference-Applied, RateLimit, RateLimit-Policy, "
+    "Retry-After, X-Request-Id"
+)
 
 
 def register(app: Flask, settings: Settings) -> None:

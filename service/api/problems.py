@@ -23,7 +23,9 @@ from service.common.errors import (
     InvalidTransition,
     JobNotFound,
     ParametersNotFound,
+    QueueFull,
     StepNotFound,
+    StorageUsedUp,
     TooBusy,
 )
 
@@ -31,6 +33,8 @@ log = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = 2
+# A place in the queue becomes free when a job has started, not as soon as a database is back.
+QUEUE_RETRY_SECONDS = 10
 MAX_ERRORS = 100
 MAX_DETAIL = 500
 
@@ -114,6 +118,16 @@ def register(app: Flask) -> None:
     @app.errorhandler(DiskFull)
     def disk_full(error: DiskFull) -> Response:
         return problem(507, "disk-full", "No room on the disk", str(error))
+
+    @app.errorhandler(StorageUsedUp)
+    def storage_used_up(error: StorageUsedUp) -> Response:
+        return problem(507, "storage-used-up", "No room for more jobs", str(error))
+
+    @app.errorhandler(QueueFull)
+    def queue_full(error: QueueFull) -> Response:
+        answer = problem(429, "queue-full", "Too many queued jobs", str(error))
+        answer.headers["Retry-After"] = str(QUEUE_RETRY_SECONDS)
+        return answer
 
     @app.errorhandler(TooBusy)
     @app.errorhandler(DatabaseUnavailable)

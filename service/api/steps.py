@@ -7,8 +7,9 @@ from collections.abc import Callable
 from typing import Annotated, Any, get_args
 
 from flask import Response
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, WithJsonSchema
 
+from engine.spec.base import at
 from service.api import context
 from service.api.artifacts import artifact_answer
 from service.api.query_parameters import Query
@@ -26,17 +27,23 @@ def _step(text: object) -> int | str:
         return str(text)
     if isinstance(text, str) and text.isascii() and text.isdigit() and int(text) <= MAX_STEP:
         return int(text)
-    raise ValueError("must be a number of updates from 0 to the job's step, or best, or latest")
+    raise at((), "must be a number of updates from 0 to the job's step, or best, or latest")
 
 
 Step = Annotated[
     int | StepName,
     BeforeValidator(_step),
-    Field(
-        description="the parameters after so many updates, from 0 to the job's step; `best`: those "
-        "of the best logged step; `latest`: the newest, also while the job runs. Left out: those "
-        "that the job delivers, or where it has ended without a result, those of its newest "
-        "checkpoint"
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "integer", "minimum": 0, "maximum": MAX_STEP},
+                {"enum": list(NAMES)},
+            ],
+            "description": "the parameters after so many updates, from 0 to the job's step; "
+            "`best`: those of the best logged step; `latest`: the newest, also while the job runs. "
+            "Left out: those that the job delivers, or where it has ended without a result, those "
+            "of its newest checkpoint",
+        }
     ),
 ]
 

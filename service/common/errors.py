@@ -33,6 +33,27 @@ class DiskFull(GradserveError):
         )
 
 
+class StorageUsedUp(GradserveError):
+    """The jobs of an owner take as much room as it may have."""
+
+    def __init__(self, used: int, wanted: int, allowed: int) -> None:
+        super().__init__(
+            f"this job takes up to {wanted / 1e6:,.1f} MB of room and your others "
+            f"{used / 1e6:,.1f} MB, but {allowed / 1e6:,.1f} MB are allowed: delete jobs that have "
+            "ended with DELETE /v1/jobs/{id}"
+        )
+
+
+class QueueFull(GradserveError):
+    """As many jobs of an owner wait as it may have waiting."""
+
+    def __init__(self, allowed: int) -> None:
+        super().__init__(
+            f"{allowed:,} of your jobs are queued, and no more are allowed: wait until some have "
+            "started, or cancel some"
+        )
+
+
 class DatabaseTooNew(GradserveError):
     """The schema was made by a newer version of gradserve."""
 

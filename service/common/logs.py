@@ -28,11 +28,6 @@ def bind(**facts: object) -> None:
     _bound.set(facts)
 
 
-def bound(name: str) -> object | None:
-    """A fact of this thread; None when it has none of this name."""
-    return _bound.get().get(name)
-
-
 @contextmanager
 def facts(**more: object) -> Iterator[None]:
     """Adds facts to every event of the block; those that are None are left out."""

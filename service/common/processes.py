@@ -1,4 +1,4 @@
-"""Calls to the operating system by which no process outlives `gradserve up`.
+"""Calls to the operating system by which no process outlives `gradserve up`, or takes too much.
 
 Every child leads a session of its own: the terminal's Ctrl-C reaches the parent only, and a
 child is ended together with whatever it forked by signalling its group. On Linux the kernel
@@ -14,11 +14,14 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
+M_ARENA_MAX = -8
+HEAPS = 2
 
 
 def spawn(
@@ -35,7 +38,7 @@ def spawn(
     The calling thread has to live as long as the child: its end counts as the parent's death.
     """
     with log.open("ab") as output:
-        return subprocess.Popen(
+        return subprocess.Popen(  # nosec B603 - command lines of service.run.programs, no shell
             argv,
             env=env,
             cwd=cwd,
@@ -46,6 +49,17 @@ def spawn(
             start_new_session=True,
             preexec_fn=partial(die_with_parent, os.getpid(), signal.SIGTERM),
         )
+
+
+def share_heaps() -> None:
+    """Lets the threads of this process share two heaps (glibc); call it before they start.
+
+    With one for nearly every thread, what one has freed does not serve the next: the API took 290
+    MiB instead of 180 for the same large bodies.
+    """
+    if sys.platform == "linux":
+        with suppress(AttributeError):  # another C library
+            ctypes.CDLL(None).mallopt(M_ARENA_MAX, HEAPS)
 
 
 def die_with_parent(parent: int, number: signal.Signals) -> None:

@@ -13,6 +13,7 @@ import re
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NamedTuple, Self
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
@@ -50,9 +51,12 @@ ABOVE_ZERO = (
     "request_seconds", "max_deadline_seconds", "max_artifact_seconds",
 )  # fmt: skip
 AT_LEAST_ONE = (
-    "max_body_bytes", "checkpoint_bytes_per_job", "max_job_work", "max_job_memory_bytes",
-    "min_free_bytes", "max_artifact_bytes", "max_waiting_requests",
+    "max_body_bytes", "max_large_bodies", "checkpoint_bytes_per_job", "max_job_work",
+    "max_job_memory_bytes", "min_free_bytes", "max_stored_bytes_per_owner",
+    "max_queued_jobs_per_owner", "max_artifact_bytes", "max_waiting_requests",
 )  # fmt: skip
+# 0 means that there is no limit.
+AT_LEAST_ZERO = ("max_requests_per_second", "max_running_jobs_per_owner")
 
 
 def _field(default: Any, help: str, *, secret: bool = False) -> Any:
@@ -118,6 +122,11 @@ class Settings:
         "Largest request body that the API reads. Storing one takes six times as much memory when "
         "its numbers have all their digits, up to fifty times when they have one.",
     )
+    max_large_bodies: int = _field(
+        1,
+        "Bodies above 16 KiB that are read and stored at the same time; others wait for up to 20 "
+        "seconds. Each takes the memory that `GRADSERVE_MAX_BODY_BYTES` tells of.",
+    )
     allowed_hosts: str = _field(
         "",
         "Names and addresses, separated by commas, by which the API may be called beside those of "
@@ -137,8 +146,9 @@ class Settings:
     )
     request_seconds: float = _field(
         30.0,
-        "Longest that a client of the API may take to send a request, its body included. Raise it "
-        "for large bodies over slow lines: 8 MiB in 30 seconds are 2.2 Mbit/s.",
+        "Longest that a client of the API may take to send a request, its body included, and to "
+        "receive the answer. Raise it for large ones over slow lines: 8 MiB in 30 seconds are 2.2 "
+        "Mbit/s.",
     )
 
     checkpoint_bytes_per_job: int = _field(
@@ -180,6 +190,24 @@ class Settings:
         "can still be cancelled and deleted.",
     )
 
+    max_stored_bytes_per_owner: int = _field(
+        20 * 2**30,
+        "Room that the jobs of one owner may take in the database: each counts with the most that "
+        "it takes until it has succeeded, and one that failed or was cancelled with what it takes. "
+        "Beyond it new jobs are refused with 507 until some are deleted.",
+    )
+    max_queued_jobs_per_owner: int = _field(
+        20_000, "Most jobs of one owner that wait. Beyond it new jobs are refused with 429."
+    )
+    max_running_jobs_per_owner: int = _field(
+        0, "Most jobs of one owner that are trained at the same time. 0: no limit."
+    )
+    max_requests_per_second: int = _field(
+        500,
+        "Most requests per second of one owner, or of one address in the mode `off`. More are "
+        "refused with 429; `/healthz`, `/readyz` and `/metrics` do not count. 0: no limit.",
+    )
+
     def __post_init__(self) -> None:
         if not self.data_dir:
             raise ConfigError(f"{PREFIX}DATA_DIR is empty: it must name a folder")
@@ -201,6 +229,12 @@ class Settings:
             if getattr(self, name) < 1:
                 raise ConfigError(
                     f"{env_name(name)} is {getattr(self, name)}: it must be at least 1"
+                )
+        for name in AT_LEAST_ZERO:
+            if getattr(self, name) < 0:
+                raise ConfigError(
+                    f"{env_name(name)} is {getattr(self, name)}: it must be at least 0, which "
+                    "means no limit"
                 )
         if self.auth not in AUTH_MODES:
             raise ConfigError(
@@ -244,6 +278,14 @@ class Settings:
     @property
     def sqlite(self) -> bool:
         return self.database_url.startswith("sqlite")
+
+    @property
+    def sqlite_file(self) -> Path | None:
+        """The file of a SQLite database; None for Postgres, and where it is named by a URI."""
+        database = make_url(self.database_url).database
+        if not self.sqlite or not database or database.startswith("file:"):
+            return None
+        return Path(database)
 
     @property
     def host_set(self) -> frozenset[str]:

@@ -169,14 +169,14 @@ def _command(role: str, processes: int, trusted_proxies: str) -> Sequence[str]:
         return programs.interactive(processes).argv
     if role == "recovery":
         return programs.recovery().argv
-    listener = listen("0.0.0.0", PORT)
+    listener = listen("0.0.0.0", PORT)  # nosec B104 - a container publishes its ports itself
     command = programs.api(listener, trusted_proxies).argv
     os.set_inheritable(listener.detach(), True)
     return command
 
 
 def _become(command: Sequence[str]) -> NoReturn:
-    os.execv(command[0], list(command))
+    os.execv(command[0], list(command))  # nosec B606 - a program of service.run.programs
 
 
 def _last_words(error: BaseException | None) -> str:

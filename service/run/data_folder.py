@@ -196,7 +196,7 @@ def _socket_path(folder: Path) -> Path:
     if len(os.fsencode(path)) < SOCKET_PATH_BYTES:
         return path
     name = f"gradserve-{os.getuid()}-{hashlib.sha256(os.fsencode(folder)).hexdigest()[:12]}"
-    for parent in (tempfile.gettempdir(), "/tmp"):
+    for parent in (tempfile.gettempdir(), "/tmp"):  # nosec B108 - made with 0700, then checked
         runtime = Path(parent, name)
         if len(os.fsencode(runtime / path.name)) < SOCKET_PATH_BYTES:
             _make_private(runtime)

@@ -19,6 +19,7 @@ from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, TConn, ThreadWorker
 from werkzeug.exceptions import HTTPException, RequestTimeout, ServiceUnavailable
 
 from service.common import stopping
+from service.common.processes import share_heaps
 from service.common.settings import Settings
 from service.run import gunicorn_response, refusals
 from service.run.request_buffer import RequestBuffer
@@ -26,9 +27,8 @@ from service.run.request_buffer import RequestBuffer
 # How long a client may take to close, so that it gets the answer to what it still sends.
 CLOSING_SECONDS = 5
 
-# How long a client may take to receive one piece of an answer, during which it holds a thread: the
-# largest have 2 MB, of which the kernel takes the first hundreds of kB at once.
-ANSWER_SECONDS = 15
+# How long a client may take to receive a refusal, which has some hundred bytes.
+REFUSAL_SECONDS = 5
 
 RECEIVE_BYTES = 2**16
 
@@ -74,7 +74,8 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no types
         self.worker_connections: int = room_for(self.cfg.worker_connections)
         self.closing_conns: deque[Connection] = deque()
         self.late_answers = 0
-        gunicorn_response.install()
+        gunicorn_response.install(self.settings.request_seconds)
+        share_heaps()
         super().init_process()
 
     def handle_exit(self, sig: int, frame: Any) -> None:
@@ -197,7 +198,6 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no types
 
     def handle_request(self, request: Any, conn: Connection) -> Any:
         request._expected_100_continue = False  # it was told when its head had arrived
-        conn.sock.settimeout(ANSWER_SECONDS)
         return super().handle_request(request, conn)
 
     def handle_error(
@@ -211,7 +211,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no types
     def refuse(self, client: socket.socket, address: Any, refusal: HTTPException) -> None:
         host = address[0] if isinstance(address, tuple) else ""
         with suppress(OSError):
-            client.settimeout(ANSWER_SECONDS)
+            client.settimeout(REFUSAL_SECONDS)
             client.sendall(refusals.answer(self.wsgi, refusal, host))
 
     def finish_request(self, conn: Connection, future: Future[Any]) -> None:

@@ -48,7 +48,7 @@ def listen(host: str, port: int) -> socket.socket:
 def reachable(listener: socket.socket) -> tuple[str, int]:
     """An address at which this machine itself reaches the listener."""
     host, port = listener.getsockname()[:2]
-    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host), port
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host), port  # nosec B104 - compared, not bound
 
 
 def public_url(listener: socket.socket) -> str:

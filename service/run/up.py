@@ -145,19 +145,17 @@ def settings_of(data_dir: Path) -> Settings:
         environ["GRADSERVE_DATABASE_URL"] = database.render_as_string(hide_password=False)
     settings = Settings.from_env(environ)
     url = make_url(settings.database_url)
-    if settings.sqlite and url.database and not url.database.startswith("file:"):
-        url = url.set(database=str(Path(url.database).resolve()))
+    if settings.sqlite_file is not None:
+        url = url.set(database=str(settings.sqlite_file.resolve()))
     return replace(settings, database_url=url.render_as_string(hide_password=False))
 
 
 def _presence(folder: DataFolder, settings: Settings) -> Presence:
     name = f"the data folder {folder.path}"
     files = {folder.lock: name}
-    database = make_url(settings.database_url).database
-    if settings.sqlite and database and not database.startswith("file:"):
-        files[Path(database)] = (
-            name if Path(database) == folder.database else f"the file {database}"
-        )
+    file = settings.sqlite_file
+    if file is not None:
+        files[file] = name if file == folder.database else f"the file {file}"
     return Presence(files)
 
 

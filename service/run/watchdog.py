@@ -31,7 +31,7 @@ class Watchdog:
     """The parent's end of the pipe. `keep_fds` stay open in the watchdog until it ends."""
 
     def __init__(self, keep_fds: Sequence[int]) -> None:
-        self._process = subprocess.Popen(
+        self._process = subprocess.Popen(  # nosec B603 - this module itself, no shell
             [sys.executable, "-P", "-m", "service.run.watchdog"],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,

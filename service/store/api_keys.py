@@ -92,7 +92,10 @@ def store(
 
 
 def find(session: Session, key: str, *, now: ColumnElement[float] = DATABASE_TIME) -> Caller | None:
-    """Whose key this is; None where it is unknown, expired or revoked."""
+    """Whose key this is; None where it is unknown, expired or revoked.
+
+    A text that is not a key is not looked up, so that it takes no connection to the database.
+    """
     match = KEY.fullmatch(key)
     row = None if match is None else session.execute(_find(now), {"of": match[1]}).one_or_none()
     # Compared also where nothing was found, so that both take the same time.

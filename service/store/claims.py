@@ -16,7 +16,7 @@ from sqlalchemy import ColumnElement
 from sqlalchemy.orm import Session
 
 from service.common.errors import LeaseLost
-from service.store import checkpoints, claim_statements, events, history, parameters, turns
+from service.store import checkpoints, claim_statements, events, history, parameters, quotas, turns
 from service.store.claim_statements import Statement
 from service.store.clock import DATABASE_TIME
 from service.store.events import NewEvent
@@ -98,10 +98,15 @@ def claim_next(
     worker: str,
     lease_seconds: float,
     environment: Mapping[str, str] | None = None,
+    served: turns.Served | None = None,
+    max_running: int = 0,
     now: ColumnElement[float] = DATABASE_TIME,
 ) -> Claim | None:
-    """Claims the job whose turn it is (`service.store.turns`); None when nothing is queued."""
-    while (id := turns.next_id(session)) is not None:
+    """Claims the job whose turn it is (`service.store.turns`); None when there is none.
+
+    No owner gets more than `max_running` running jobs; 0 is no limit.
+    """
+    while (id := turns.next_id(session, served, max_running)) is not None:
         made = claim(
             session,
             id,
@@ -111,6 +116,8 @@ def claim_next(
             now=now,
         )
         if made is not None:  # else another worker was faster
+            if served is not None:
+                served.note(made.owner)
             return made
     return None
 
@@ -235,7 +242,7 @@ def succeed(
         delivered = step if final is None else final.step
         parameters.store(session, claim.pk, step=delivered, packed=packed)
     else:
-        checkpoints.keep_newest(session, claim.pk)
+        quotas.settle(session, claim.pk)
     events.record(session, NewEvent(claim.pk, state, "running", state, claim.worker), now=now)
     return state
 
@@ -256,7 +263,7 @@ def fail(
     """
     values = {"new_code": code, "new_detail": detail, "new_step": step}
     state: JobState = _change(session, claim, claim_statements.fail(now), values)
-    checkpoints.keep_newest(session, claim.pk)
+    quotas.settle(session, claim.pk)
     new_event = NewEvent(claim.pk, state, "running", state, claim.worker, f"{code}: {detail}")
     events.record(session, new_event, now=now)
     return state
@@ -275,7 +282,7 @@ def release(
     """
     state: JobState = _change(session, claim, claim_statements.release(now), {})
     if state == "cancelled":
-        checkpoints.keep_newest(session, claim.pk)
+        quotas.settle(session, claim.pk)
     kind = "released" if state == "queued" else state
     events.record(session, NewEvent(claim.pk, kind, "running", state, claim.worker), now=now)
     return state

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from sqlalchemy.sql.dml import ReturningUpdate
 
 from service.common.errors import InvalidTransition
-from service.store import checkpoints, events, jobs
+from service.store import events, jobs, quotas
 from service.store.clock import DATABASE_TIME
 from service.store.events import NewEvent
 from service.store.publishing import publish_after_commit
@@ -140,7 +140,7 @@ def _request(
             if change.to == QUEUED:
                 publish_after_commit(session, id)
             elif change.to == CANCELLED:
-                checkpoints.keep_newest(session, job.pk)
+                quotas.settle(session, job.pk)
             new_event = NewEvent(job.pk, change.kind, standing.state, change.to.state, actor)
             events.record(session, new_event, now=now)
             return Answer(changed, changed=True)

@@ -39,6 +39,7 @@ class Database:
     def __init__(self, settings: Settings, role: Role, publish: Callable[[str], object]) -> None:
         self._publish = publish
         self.engine = make_engine(settings, role)
+        self.file = settings.sqlite_file
         self._sessions = owners.restrict(make_sessions(self.engine))
         self._read_sessions = owners.restrict(make_read_sessions(self.engine))
         self._writer = threading.Lock() if settings.sqlite else None

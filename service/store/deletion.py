@@ -6,9 +6,18 @@ from sqlalchemy import bindparam, delete, select, update
 from sqlalchemy.orm import Session
 
 from service.common.errors import InvalidTransition
-from service.store import jobs
+from service.store import jobs, quotas
 from service.store.states import TERMINAL
-from service.store.tables import Artifact, Checkpoint, Event, History, IdempotencyKey, Job, Result
+from service.store.tables import (
+    Artifact,
+    Charge,
+    Checkpoint,
+    Event,
+    History,
+    IdempotencyKey,
+    Job,
+    Result,
+)
 
 # Rows of history deleted per transaction: a million at once would keep others from writing for a
 # second, and take as much room in SQLite's log as in its file, on a disk that may be full.
@@ -39,6 +48,7 @@ def delete_job(session: Session, id: str) -> None:
         InvalidTransition: it has not ended.
     """
     job = _ended(session, id)
+    quotas.give_back(session, job.pk)
     for statement in _PARTS:
         session.execute(statement, {"of_job": job.pk})
     session.execute(_ORPHAN, {"of_id": id})
@@ -68,6 +78,7 @@ _PARTS = tuple(
     delete(table).where(table.c.job == bindparam("of_job"))
     for table in (
         History.__table__,
+        Charge.__table__,
         Checkpoint.__table__,
         Result.__table__,
         Artifact.__table__,

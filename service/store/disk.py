@@ -10,8 +10,6 @@ import shutil
 from contextlib import suppress
 from pathlib import Path
 
-from sqlalchemy.engine import make_url
-
 from service.common.errors import DiskFull
 from service.common.settings import Settings
 
@@ -25,9 +23,10 @@ RESERVE_PART = 20
 
 def check(settings: Settings) -> None:
     """Raises DiskFull where so little is free that no new job may be stored."""
-    if not settings.sqlite:
+    folder = _folder(settings)
+    if folder is None:
         return
-    usage = shutil.disk_usage(_folder(settings))
+    usage = shutil.disk_usage(folder)
     wanted = _must_remain(settings, usage.total)
     if usage.free < wanted:
         raise DiskFull(usage.free, wanted)
@@ -35,17 +34,18 @@ def check(settings: Settings) -> None:
 
 def is_short(settings: Settings) -> bool:
     """Whether running jobs have to wait, so that what ends them can still be written."""
-    if not settings.sqlite:
+    folder = _folder(settings)
+    if folder is None:
         return False
-    usage = shutil.disk_usage(_folder(settings))
+    usage = shutil.disk_usage(folder)
     return usage.free < _must_remain(settings, usage.total) // 2
 
 
 def take_reserve(settings: Settings) -> None:
     """Frees the reserve where a cancel or a delete might not find room otherwise."""
-    if not settings.sqlite:
-        return
     folder = _folder(settings)
+    if folder is None:
+        return
     if shutil.disk_usage(folder).free < RESERVE_BYTES:
         # OSError: what wants to write next finds out what is wrong.
         with suppress(OSError):
@@ -54,9 +54,9 @@ def take_reserve(settings: Settings) -> None:
 
 def make_reserve(settings: Settings) -> None:
     """Sets a reserve aside, where there is none and enough is free."""
-    if not settings.sqlite:
-        return
     folder = _folder(settings)
+    if folder is None:
+        return
     file = folder / RESERVE
     usage = shutil.disk_usage(folder)
     size = min(RESERVE_BYTES, usage.total // RESERVE_PART)
@@ -74,5 +74,5 @@ def _must_remain(settings: Settings, total: int) -> int:
     return min(settings.min_free_bytes, total // FREE_PART)
 
 
-def _folder(settings: Settings) -> Path:
-    return Path(make_url(settings.database_url).database or "").parent
+def _folder(settings: Settings) -> Path | None:
+    return settings.sqlite_file.parent if settings.sqlite_file else None

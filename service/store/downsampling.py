@@ -183,5 +183,5 @@ _LOCATE = text(
         WHERE job = :job AND step >= low AND step < low + :width AND loss = value
     )
     FROM pick
-    """
+    """  # nosec B608 - names of parameters only
 )

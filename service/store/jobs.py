@@ -176,7 +176,8 @@ def _after(cursor: str) -> ColumnElement[bool]:
         raise InvalidCursor
     created_at, id = float(match[1]), match[2].decode()
     place = select(Job.pk).where(Job.id == id).scalar_subquery()
-    same_time = (Job.created_at == created_at) & (Job.pk < place)
+    # Where that one is deleted, those made in the same instant are shown again, and none is missed.
+    same_time = (Job.created_at == created_at) & ((Job.pk < place) | place.is_(None))
     return (Job.created_at < created_at) | same_time
 
 

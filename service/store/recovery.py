@@ -10,7 +10,7 @@ from functools import lru_cache
 from sqlalchemy import ColumnElement, Update, bindparam, case, null, or_, select, update
 from sqlalchemy.orm import Session
 
-from service.store import checkpoints, events
+from service.store import events, quotas
 from service.store.claim_statements import STATE_AFTER_RELEASE, Statement, jobs, left
 from service.store.clock import DATABASE_TIME
 from service.store.events import NewEvent
@@ -40,7 +40,7 @@ def free_lost_leases(
     """
     rows = session.execute(_free(now), {"lease_seconds": lease_seconds, "at_most": limit}).all()
     ended = [row.pk for row in rows if row.state in TERMINAL]
-    checkpoints.keep_newest(session, *ended)
+    quotas.settle(session, *ended)
     events.record(
         session,
         *(

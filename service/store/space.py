@@ -12,7 +12,6 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 from sqlalchemy import select
-from sqlalchemy.engine import make_url
 
 from service.store import everyone
 from service.store.database import Database
@@ -39,13 +38,13 @@ def shrink(database: Database) -> int:
 
     Takes about a second where there is much; the next call continues.
     """
-    if database.engine.dialect.name != "sqlite":
+    if database.file is None:
         return 0
     before = size(database)
     # Busy, or so full that not even this can be written: the next call tries again.
     with suppress(sqlite3.OperationalError):
         _shrink_file(database)
-    log = _log(database)
+    log = _log(database.file)
     if log.exists() and log.stat().st_size > LOG_BYTES:
         with suppress(sqlite3.OperationalError):
             _truncate_log(database)
@@ -53,8 +52,8 @@ def shrink(database: Database) -> int:
 
 
 def size(database: Database) -> int:
-    """Bytes of SQLite's file and its log."""
-    paths = (_file(database), _log(database))
+    """Bytes of SQLite's file and its log; 0 for Postgres."""
+    paths = () if database.file is None else (database.file, _log(database.file))
     return sum(path.stat().st_size for path in paths if path.exists())
 
 
@@ -111,9 +110,5 @@ def _truncate_log(database: Database) -> None:
         cursor.execute(f"PRAGMA busy_timeout = {patience}")
 
 
-def _file(database: Database) -> Path:
-    return Path(make_url(database.engine.url).database or "")
-
-
-def _log(database: Database) -> Path:
-    return Path(f"{_file(database)}-wal")
+def _log(file: Path) -> Path:
+    return Path(f"{file}-wal")

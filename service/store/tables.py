@@ -283,6 +283,29 @@ class IdempotencyKey(Base):
     created_at: Mapped[float]
 
 
+class Charge(Base):
+    """The room with which the owner of a job is charged. Not in the job's own row, which does not
+    change any more once the job has ended.
+    """
+
+    __tablename__ = "charges"
+
+    job: Mapped[int] = mapped_column(ForeignKey("jobs.pk"), primary_key=True, autoincrement=False)
+    stored_bytes: Mapped[int] = mapped_column(BigInteger())
+
+
+class OwnerTotals(Base):
+    """Sums of an owner: `stored_bytes` of its jobs' charges, and `leases_lost` of the jobs that
+    have been deleted, so that the metric of that name never falls.
+    """
+
+    __tablename__ = "owners"
+
+    owner: Mapped[str] = mapped_column(primary_key=True)
+    stored_bytes: Mapped[int] = mapped_column(BigInteger(), server_default=text("0"))
+    leases_lost: Mapped[int] = mapped_column(BigInteger(), server_default=text("0"))
+
+
 class ApiKey(Base):
     """A key by which a client proves whose requests it sends.
 

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from gradserve.cli.keys import SCOPES
+from service.store import api_keys
 from tests.functional.conftest import GRADSERVE, Start, Up
 from tests.functional.test_refusals import Refusal, refusal  # noqa: F401
 
@@ -147,3 +149,7 @@ def test_a_file_of_keys_that_is_broken_is_named(shell: Shell) -> None:
     code, _, err = shell.run("list")
     assert code == 1
     assert str(path) in err
+
+
+def test_the_command_offers_the_scopes_that_there_are() -> None:
+    assert SCOPES == api_keys.SCOPES

@@ -3,6 +3,7 @@
 import json
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -115,6 +116,21 @@ def test_retries_end_with_the_services_own_sentence(server: Scripted, client: Gr
         client.get("job_1")
     assert caught.value.status == 503
     assert len(server.requests) > 3
+
+
+def test_too_many_requests_are_repeated_after_the_time_that_the_service_names(
+    server: Scripted, client: Gradserve
+) -> None:
+    status, headers, body = problem(429, detail="at most 5 requests per second")
+    server.says((status, headers | {"Retry-After": "1"}, body), job())
+    began = time.monotonic()
+    assert client.get("job_1")["id"] == "job_1"
+    assert time.monotonic() - began > 0.9
+    server.says((status, headers | {"Retry-After": "60"}, body))
+    began = time.monotonic()
+    with pytest.raises(ClientError, match="at most 5 requests per second"):
+        client.get("job_1")
+    assert time.monotonic() - began < 0.9
 
 
 def test_a_refused_read_is_not_repeated(server: Scripted, client: Gradserve) -> None:

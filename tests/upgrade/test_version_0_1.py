@@ -126,6 +126,16 @@ def test_every_job_is_there_with_its_state_and_history(client: FlaskClient) -> N
     assert {row["elapsed_seconds"] for row in rows} == {None}
 
 
+def test_the_jobs_are_charged_to_their_owner(upgraded: Settings) -> None:
+    with make_engine(upgraded, "api").connect() as connection:
+        charged = connection.execute(text("SELECT owner, stored_bytes FROM owners")).all()
+        spec, checkpoints = (
+            connection.execute(text(f"SELECT sum(length({column})) FROM {table}")).scalar_one()
+            for column, table in (("spec", "jobs"), ("data", "checkpoints"))
+        )
+    assert [tuple(row) for row in charged] == [("local", spec + checkpoints)]
+
+
 def test_unfinished_jobs_end_with_the_bits_of_the_old_version(
     client: FlaskClient, sessions: sessionmaker[Session], upgraded: Settings
 ) -> None:

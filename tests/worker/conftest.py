@@ -56,9 +56,9 @@ class Bench:
         """Lets a worker look at the job. The first call of the hook is before the claim."""
         train_job(self._context(at_slice, **changes), id)
 
-    def work_next(self) -> None:
+    def work_next(self, **changes: Any) -> None:
         """Lets a worker take the job whose turn it is."""
-        train_next(self._context(lambda number: False))
+        train_next(self._context(lambda number: False, **changes))
 
     def _context(self, at_slice: Hook, **changes: Any) -> Context:
         slices = iter(range(1_000_000))

@@ -640,3 +640,12 @@ def test_a_long_job_goes_through_where_nobody_else_waits(bench: Bench, spec: Job
     bench.work(id, turn_seconds=1e-9)
     assert bench.job(id).state == "succeeded"
     assert bench.job(second).state == "queued"
+
+
+def test_whoever_ends_a_job_takes_the_next_where_running_jobs_are_limited(bench: Bench) -> None:
+    """The messages of the others have found nothing to do meanwhile."""
+    ids = [bench.submit(make_spec()) for _ in range(3)]
+    bench.work_next()
+    assert [bench.job(id).state for id in ids] == ["succeeded", "queued", "queued"]
+    bench.work_next(max_running_jobs_per_owner=1)
+    assert [bench.job(id).state for id in ids] == ["succeeded"] * 3

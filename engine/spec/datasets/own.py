@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from engine.arrays import Array
 
 # One mistake per row is reported: a row of text would otherwise become an error per cell, and a
-# large data set of them a minute of work.
-Row = Annotated[list[float], FailFast()]
+# large data set of them a minute of work. One that is too long is refused before it is copied.
+Row = Annotated[list[float], FailFast(), Field(max_length=MAX_INPUTS)]
 
 
 class Inline(DatasetSpec):

@@ -15,7 +15,7 @@ from service.api import context
 from service.api.openapi import answers
 from service.api.query_parameters import Query
 from service.api.timestamps import rfc3339
-from service.store import controls, deletion, disk, jobs
+from service.store import controls, deletion, disk, jobs, quotas
 from service.store.claims import StepScores
 from service.store.jobs import ShownState, shown_state
 from service.store.states import TERMINAL, ErrorCode
@@ -198,6 +198,8 @@ def resume(path: JobPath) -> Response:
     """A paused job is queued again. A pause that was requested but not reached is withdrawn."""
     with context.write() as session:
         answer = controls.request_resume(session, path.id)
+        if answer.changed and answer.job.state == "queued":
+            quotas.check_queue(session, context.current().settings)
     return _answer(answer.job)
 
 
@@ -208,7 +210,10 @@ def resume(path: JobPath) -> Response:
     responses=answers({}, *ACTION_PROBLEMS) | {204: {"description": "The job is gone"}},
 )
 def delete(path: JobPath) -> Response:
-    """Its history, checkpoints, parameters and events go with it, and cannot be restored."""
+    """Its history, checkpoints, parameters and events go with it, and cannot be restored.
+
+    A second request is answered 404.
+    """
     disk.take_reserve(context.current().settings)
     more = True
     while more:

@@ -53,10 +53,12 @@ PICTURE: dict[str, Any] = {"schema": {"type": "string"}}
 
 
 class PlotPath(JobPath):
-    kind: Literal["loss", "boundary", "confusion", "predicted", "weights"] = Field(
+    # Not a Literal: the job is looked for first, so that another's answers as an unknown one does.
+    kind: str = Field(
+        json_schema_extra={"enum": list(BELONGS)},
         description="`loss`: loss and score over the steps; `boundary`: the answers over two "
         "columns, with the data; `confusion`: true and predicted classes; `predicted`: predictions "
-        "of a regression against the true values; `weights`: those of each layer"
+        "of a regression against the true values; `weights`: those of each layer",
     )
 
 
@@ -93,6 +95,10 @@ def plot(path: PlotPath, query: PlotQuery, header: PreferHeader) -> Response:
     """A picture of the job as SVG. All but the loss are of the network after a step, and are
     computed by a worker: the answer may be 202, and 200 later.
     """
+    with context.read() as session:
+        jobs.key(session, path.id)
+    if path.kind not in BELONGS:
+        raise InvalidRequest([("/kind", f"is not a picture; there are {', '.join(BELONGS)}")])
     given = query.model_dump(exclude={"theme"}, exclude_none=True)
     wrong = [name for name in given if name not in BELONGS[path.kind]]
     if wrong:

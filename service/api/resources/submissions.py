@@ -25,7 +25,7 @@ from service.api.query_parameters import Query
 from service.api.resources.jobs import JobView, view
 from service.api.resources.jobs import blueprint as blueprint
 from service.common.errors import InvalidRequest, JobNotFound
-from service.store import disk, idempotency, jobs
+from service.store import disk, idempotency, jobs, quotas
 from service.store.tables import Job
 
 # What the page at /docs offers to be sent.
@@ -202,12 +202,21 @@ def _request_of(job: Job) -> NewJob:
 
 def _create(session: Session, body: NewJob, spec: JobSpec, text: str) -> Job:
     # Only here: a request that is repeated gets the job that it made under earlier limits.
-    limits.check(spec, context.current().settings)
-    disk.check(context.current().settings)
+    settings = context.current().settings
+    limits.check(spec, settings)
+    disk.check(settings)
+    room = quotas.room_of(spec, text, settings.checkpoint_bytes_per_job)
     with _blaming_parent():
-        return jobs.create(
-            session, spec, text=text, parent_id=body.parent_id, request_id=g.request_id
+        job = jobs.create(
+            session,
+            spec,
+            text=text,
+            parent_id=body.parent_id,
+            request_id=g.request_id,
         )
+    quotas.charge(session, settings, job.pk, room)
+    quotas.check_queue(session, settings)
+    return job
 
 
 def _check_parent(body: NewJob) -> None:

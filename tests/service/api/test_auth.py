@@ -12,7 +12,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import text
 
 from service.api.app import create_app
-from service.api.auth import FAILURES
+from service.api.rate_limits import FAILURES
 from service.common.settings import Settings
 from service.run import keys
 from service.store.connections import make_engine
@@ -63,18 +63,14 @@ def routes(settings: Settings) -> list[tuple[str, str]]:
     ]
 
 
-def test_without_a_key_every_route_but_the_health_checks_is_closed(
-    locked: Settings, visitor: FlaskClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for number, (method, path) in enumerate([*routes(locked), ("GET", "/nothing")]):
-        address = {"REMOTE_ADDR": f"10.0.0.{number}"}
-        answer = visitor.open(path, method=method, environ_base=address)
-        if path in ("/healthz", "/readyz"):
-            assert answer.status_code == 200
-            continue
-        assert (path, answer.status_code) == (path, 401)
-        assert answer.content_type == "application/problem+json"
-        assert answer.headers["WWW-Authenticate"] == 'Bearer realm="gradserve"'
+def test_who_has_no_key_learns_how_to_get_one(visitor: FlaskClient) -> None:
+    for path, basic in (("/nothing", False), ("/docs", True), ("/openapi.json", True)):
+        answer = visitor.get(path)
+        assert answer.status_code == 401
+        challenges = ['Bearer realm="gradserve"']
+        if basic:
+            challenges.append('Basic realm="gradserve", charset="UTF-8"')
+        assert answer.headers.getlist("WWW-Authenticate") == challenges
         assert "gradserve keys create" in answer.json["detail"]
 
 
@@ -95,6 +91,45 @@ def test_a_key_opens_what_its_scopes_allow(locked: Settings, visitor: FlaskClien
         assert answer.status_code == 403
         assert answer.json["type"] == "urn:gradserve:problem:insufficient-scope"
         assert f'error="insufficient_scope", scope="{scope}"' in answer.headers["WWW-Authenticate"]
+
+
+def test_a_browser_opens_the_page_with_a_key_as_password(
+    locked: Settings, visitor: FlaskClient
+) -> None:
+    key = make_key(locked, scopes=("read",))
+    refused = visitor.get("/docs")
+    assert refused.status_code == 401
+    assert "as the password" in refused.json["detail"]
+    html = visitor.get("/docs", auth=("", key)).get_data(as_text=True)
+    loaded = re.findall(r'(?:src|href)="([^"]+)"', html)
+    assert len(loaded) >= 4
+    for path in ("/openapi.json", *(f"/{address}" for address in loaded)):
+        assert visitor.get(path, auth=("anybody", key)).status_code == 200
+    assert visitor.get("/docs", auth=(key, "")).status_code == 401
+    assert visitor.get("/docs", auth=("", key[:-1])).status_code == 401
+    assert visitor.get("/docs", auth=("", make_key(locked, scopes=("admin",)))).status_code == 403
+
+
+@pytest.mark.parametrize(
+    "header", ["Basic", "Basic !", "Basic Og==", "Basic OgA=", "Basic " + "A" * 999]
+)
+def test_a_password_that_is_not_a_key_is_refused(visitor: FlaskClient, header: str) -> None:
+    assert visitor.get("/docs", headers={"Authorization": header}).status_code == 401
+
+
+def test_a_password_opens_nothing_that_another_site_could_misuse(
+    locked: Settings, visitor: FlaskClient
+) -> None:
+    """Browsers repeat it by themselves, also in requests that another site makes."""
+    key = make_key(locked, scopes=("read", "write", "admin"))
+    pages = ("/docs", "/openapi.json", "/swagger", "/oauth2-redirect.html")
+    for number, (method, path) in enumerate(routes(locked)):
+        if path.startswith(pages) or path in ("/healthz", "/readyz"):
+            continue
+        address = {"REMOTE_ADDR": f"10.0.0.{number}"}
+        answer = visitor.open(path, method=method, auth=("", key), environ_base=address)
+        assert (path, answer.status_code) == (path, 401)
+        assert "Basic" not in str(answer.headers.getlist("WWW-Authenticate"))
 
 
 @pytest.mark.parametrize(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
-from flask.testing import FlaskClient
 
 from service.api import json_bodies
+from service.api.app import create_app
+from service.common.settings import Settings
 
 
 def large(moons: dict[str, Any]) -> dict[str, Any]:
@@ -15,13 +17,14 @@ def large(moons: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_a_large_body_waits_for_its_turn_and_gives_it_back(
-    client: FlaskClient, moons: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    settings: Settings, moons: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(json_bodies, "TURN_SECONDS", 0.1)
-    for _ in range(2 * json_bodies.LARGE_AT_ONCE):
+    client = create_app(replace(settings, max_large_bodies=3)).test_client()
+    for _ in range(6):
         assert client.post("/v1/jobs", json=large(moons)).status_code == 422
     turns = client.application.extensions[json_bodies.TURNS]
-    for _ in range(json_bodies.LARGE_AT_ONCE):
+    for _ in range(3):
         assert turns.acquire(blocking=False)
     refused = client.post("/v1/jobs", json=large(moons))
     assert (refused.status_code, refused.mimetype) == (503, "application/problem+json")

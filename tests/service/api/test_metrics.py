@@ -63,6 +63,22 @@ def test_jobs_are_counted_by_state_and_leases_as_they_are_lost(
     assert after["gradserve_database_up", ()] == 1
 
 
+def test_the_leases_of_deleted_jobs_stay_counted(
+    client: FlaskClient, sessions: sessionmaker[Session], claim: Callable[..., Claim]
+) -> None:
+    """A counter that falls is a restart to Prometheus."""
+    lost = claim(lease=-1)
+    for _ in range(2):
+        with sessions.begin() as session:
+            recovery.free_lost_leases(session, lease_seconds=20)
+        claim(lost.id, lease=-1)
+    with sessions.begin() as session:
+        recovery.free_lost_leases(session, lease_seconds=20)
+    assert figures(client)["gradserve_leases_lost_total", ()] == 3
+    assert client.delete(f"/v1/jobs/{lost.id}").status_code == 204
+    assert figures(client)["gradserve_leases_lost_total", ()] == 3
+
+
 def test_requests_are_counted_by_route_not_by_path(
     client: FlaskClient, moons: dict[str, Any]
 ) -> None:

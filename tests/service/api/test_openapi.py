@@ -9,6 +9,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from service.api.app import create_app
+from service.api.rate_limits import EXEMPT
 from service.common.settings import Settings
 
 
@@ -97,13 +98,34 @@ def test_every_answer_is_documented(
     document: dict[str, Any], method: str, path: str, statuses: str
 ) -> None:
     answers = document["paths"][path][method]["responses"]
-    before_it_begins = {"421"} if method == "get" else {"403", "421"}
-    assert set(answers) == {*statuses.split(), *before_it_begins}
+    before_it_begins = "400 408 414 417 421 431 501" + ("" if method == "get" else " 403")
+    if path not in EXEMPT:
+        before_it_begins += " 429"
+    assert set(answers) == {*statuses.split(), *before_it_begins.split()}
     for status, answer in answers.items():
         if int(status) >= 400:
             ((media_type, content),) = answer["content"].items()
             assert media_type == "application/problem+json"
             assert content["schema"] == {"$ref": "#/components/schemas/Problem"}
+
+
+def test_a_service_with_keys_documents_them_and_their_refusals() -> None:
+    answer = create_app(Settings(auth="keys")).test_client().get("/openapi.json")
+    assert answer.status_code == 401
+    app = create_app(Settings(auth="keys"))
+    with app.test_request_context():
+        document = app.view_functions["openapi"]().json
+    assert document["components"]["securitySchemes"]["key"]["scheme"] == "bearer"
+    for path, operations in document["paths"].items():
+        for operation in operations.values():
+            closed = path not in ("/healthz", "/readyz")
+            assert ("security" in operation) == closed
+            assert ({"401", "403", "429"} <= set(operation["responses"])) == closed
+
+
+def test_headers_that_clients_need_are_documented(document: dict[str, Any]) -> None:
+    made = document["paths"]["/v1/jobs"]["post"]["responses"]["201"]
+    assert made["headers"]["Location"]["required"] is True
 
 
 def test_nothing_in_the_document_is_null_where_an_object_belongs(document: dict[str, Any]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import pytest
 
@@ -155,3 +156,16 @@ def test_a_wrong_value_or_name_is_reported_as_it_was_typed() -> None:
         Settings.from_env({"GRADSERVE_SWEEP_SECONDS": "often"})
     with pytest.raises(ConfigError, match=r"SWEP_SECONDS .* did you mean GRADSERVE_RECOVERY_SEC"):
         Settings.from_env({"GRADSERVE_SWEP_SECONDS": "2"})
+
+
+@pytest.mark.parametrize(
+    ("url", "file"),
+    [
+        ("sqlite:////data/jobs.db", "/data/jobs.db"),
+        ("sqlite:///jobs.db", "jobs.db"),
+        ("sqlite:///file:/data/jobs.db?uri=true", None),
+        ("postgresql://ada@db/jobs", None),
+    ],
+)
+def test_the_file_of_the_database_is_known(url: str, file: str | None) -> None:
+    assert Settings(database_url=url).sqlite_file == (file and Path(file))
