@@ -109,7 +109,7 @@ class Computation:
         except Diverged as error:
             return self._fail("diverged", f"{error}; ask for an earlier step")
         except WrongQuestion as error:
-            return self._fail("wrong-question", str(error), status=422)
+            return self._fail("invalid", str(error), status=422, pointer=error.pointer)
         except (CannotCompute, InvalidData) as error:
             return self._fail("not-computed", str(error))
         except MemoryError:
@@ -185,8 +185,10 @@ class Computation:
         self._lease_until = now + lease_seconds
         self._renew_at = now + self._every
 
-    def _fail(self, kind: str, detail: str, *, status: int = 409) -> str:
-        problem = Problem(status, kind, TITLE, detail)
+    def _fail(
+        self, kind: str, detail: str, *, status: int = 409, pointer: str | None = None
+    ) -> str:
+        problem = Problem(status, kind, TITLE, detail, pointer)
         self._store(partial(artifact_claims.fail, claim=self._claim, problem=problem))
         return "failed"
 

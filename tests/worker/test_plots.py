@@ -85,8 +85,8 @@ def test_pictures_of_several_classes_and_columns_of_texts(ask: Answers) -> None:
     other = texts(get(ask, id, "plots/boundary.svg", x="old", y="size"))
     assert [name for name in other if name in ("size", "old")] == ["old", "size"]
     for query, sentence in (
-        ({"x": "class"}, "x=class is not a column of numbers; there are size, old"),
-        ({"x": "old", "y": "old"}, "x and y are both old; choose two different columns"),
+        ({"x": "class"}, "/x: class is not a column of numbers; there are size, old"),
+        ({"x": "old", "y": "old"}, "/y: x and y are both old; choose two different columns"),
     ):
         answer = get(ask, id, "plots/boundary.svg", **query)
         assert (answer.status_code, answer.json["detail"]) == (422, sentence)
@@ -99,10 +99,10 @@ def test_pictures_of_a_regression(ask: Answers) -> None:
     found = texts(get(ask, id, "plots/predicted.svg"))
     assert found[1].startswith("4 training rows · R²")
     answer = get(ask, id, "plots/confusion.svg")
-    sentence = "a regression has no classes to be confused; ask for predicted"
+    sentence = "/kind: a regression has no classes to be confused; ask for predicted"
     assert (answer.status_code, answer.json["detail"]) == (422, sentence)
     answer = get(ask, id, "plots/predicted.svg", of="validation")
-    sentence = "the job has no validation rows; ask for of=training"
+    sentence = "/of: the job has no validation rows; ask for of=training"
     assert (answer.status_code, answer.json["detail"]) == (422, sentence)
 
 
@@ -129,7 +129,7 @@ def test_the_graph_of_a_row_has_the_values_of_its_loss(ask: Answers) -> None:
     assert shown.count("loss") == 1
     assert sum(text.startswith("grad ") for text in shown) == len(found["nodes"])
     answer = get(ask, id, "graph", row=30)
-    sentence = "row=30, but the data have rows 0 to 29"
+    sentence = "/row: is 30, but the rows are 0 to 29"
     assert (answer.status_code, answer.json["detail"]) == (422, sentence)
 
 

@@ -22,7 +22,7 @@ def compute(work: Work) -> Content:
     step, row, format = (work.arguments[name] for name in ("step", "row", "format"))
     rows, preprocessing = rows_of(work.spec), work.preprocessing
     if row >= len(rows.cells):
-        raise WrongQuestion(f"row={row}, but the data have rows 0 to {len(rows.cells) - 1:,}")
+        raise WrongQuestion("/row", f"is {row}, but the rows are 0 to {len(rows.cells) - 1:,}")
     numbers = preprocessing.inputs(rows.cells[row : row + 1])[0].tolist()
     target = preprocessing.scaling.targets(rows.targets[row : row + 1])
     targets = work.spec.loss.encode(target, work.spec.sizes()[-1])[0].tolist()
@@ -48,8 +48,9 @@ def compute(work: Work) -> Content:
             return Content(json.dumps(found, allow_nan=False).encode(), "application/json")
     if format != "svg":
         raise WrongQuestion(
+            "/format",
             f"the graph has {at_least}{count:,} values, and more than {MOST_VALUES} are not "
-            "written out; format=svg draws neurons and links instead"
+            "written out; format=svg draws neurons and links instead",
         )
     note = f"neurons and links: the graph has {at_least}{count:,} values, more than {MOST_VALUES}"
     picture = network.draw(layers, inputs, title=title, note=note)

@@ -37,29 +37,33 @@ def columns(preprocessing: Preprocessing, x: str | None, y: str | None) -> tuple
     for axis, name in (("x", x), ("y", y)):
         if name is not None and name not in names:
             known = ", ".join(list(names)[:MOST_NAMED])
-            raise WrongQuestion(f"{axis}={name} is not a column of numbers; there are {known}")
+            raise WrongQuestion(f"/{axis}", f"{name} is not a column of numbers; there are {known}")
     if x is not None and x == y:
-        raise WrongQuestion(f"x and y are both {x}; choose two different columns")
+        raise WrongQuestion("/y", f"x and y are both {x}; choose two different columns")
     free = [i for i in drawable if preprocessing.columns[i].name not in (x, y)]
     across = names[x] if x is not None else next(iter(free), None)
     free = [i for i in free if i != across]
     up = names[y] if y is not None else next(iter(free), None)
     if across is None or (up is None and preprocessing.output.classes is not None):
-        raise WrongQuestion("a boundary needs two columns of numbers, and the data have fewer")
+        raise WrongQuestion(
+            "/kind", "a boundary needs two columns of numbers, and the data have fewer"
+        )
     return across, up
 
 
 def confusion(work: Work) -> Picture:
     evaluation, of = judged(work)
     if evaluation.confusion is None:
-        raise WrongQuestion("a regression has no classes to be confused; ask for predicted")
+        raise WrongQuestion(
+            "/kind", "a regression has no classes to be confused; ask for predicted"
+        )
     return judgement.draw_confusion(evaluation, title=f"{head(work)}: confusion", of=of)
 
 
 def predicted(work: Work) -> Picture:
     evaluation, of = judged(work)
     if evaluation.residuals is None:
-        raise WrongQuestion("the network tells classes apart; ask for confusion")
+        raise WrongQuestion("/kind", "the network tells classes apart; ask for confusion")
     title = f"{head(work)}: predicted and true"
     target = work.preprocessing.target
     return judgement.draw_predicted(evaluation, title=title, of=of, target=target)
@@ -73,7 +77,7 @@ def judged(work: Work) -> tuple[Evaluation, Literal["training", "validation"]]:
     if wanted is None and not len(rows.cells):
         rows, of = rows_of(work.spec, "training"), "training"
     if not len(rows.cells):
-        raise WrongQuestion("the job has no validation rows; ask for of=training")
+        raise WrongQuestion("/of", "the job has no validation rows; ask for of=training")
     layers = work.layers_at(work.arguments["step"])
     return evaluate(work.spec, work.preprocessing, layers, rows), of
 

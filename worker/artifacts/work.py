@@ -28,7 +28,11 @@ class CannotCompute(Exception):
 
 
 class WrongQuestion(CannotCompute):
-    """What was asked does not fit the job; it is the mistake of whoever asked."""
+    """What was asked does not fit the job; `pointer` is the place of the mistake."""
+
+    def __init__(self, pointer: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.pointer = pointer
 
 
 @dataclass(frozen=True)
