@@ -47,7 +47,8 @@ test-long: setup ## run the tests that `make test` has only a short form of
 
 test-torch: setup ## compare operations, losses and steps with those of PyTorch
 	@.venv/bin/python benchmarks/environment.py
-	@.venv-bench/bin/python -m pytest tests/engine/test_torch.py $(ARGS)
+	@.venv-bench/bin/python -m pytest tests/engine/test_torch.py \
+	  tests/engine/export/test_torch.py $(ARGS)
 
 fuzz: setup ## search API, tables and specifications for mistakes; EXAMPLES=2000 SEEDS="1 2 3"
 	@for seed in $(or $(SEEDS),1 2 3); do \

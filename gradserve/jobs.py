@@ -6,12 +6,13 @@ import json
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import quote
 
 import httpx
 
-from gradserve import types
+from gradserve import files, types
 from gradserve.errors import ClientError
 from gradserve.http import Transport, document, location, retry_after
 
@@ -232,6 +233,25 @@ class Jobs:
             )
         return MLP.of(layers)
 
+    def download(self, id: str, format: str, path: str | Path, *, step: Step = None) -> Path:
+        """Writes the trained network to a file: safetensors, onnx, json or python.
+
+        `step` is as in `parameters`. An onnx file takes raw rows and a python file defines
+        `predict(row)`; docs/exports.md says what each of them holds.
+        """
+        query = present(format=format, step=step)
+        return files.write(Path(path), self._answer("GET", path_of(id, "model"), query).content)
+
+    def plot(self, id: str, kind: str, path: str | Path, **query: Any) -> Path:
+        """Writes a picture of a job to an SVG file; docs/pictures.md names the kinds.
+
+        `query` are those of the picture, such as `step=40`, `theme="dark"` or `x="petal width"`.
+        A graph may also be had as text, with `format="dot"` or `"json"`.
+        """
+        rest = ["graph"] if kind == "graph" else ["plots", f"{quote(kind, safe='')}.svg"]
+        answer = self._answer("GET", path_of(id, *rest), query)
+        return files.write(Path(path), answer.content)
+
     def _act(self, id: str, action: str) -> types.Job:
         return cast(types.Job, document(self._http.send("POST", path_of(id, action))))
 
@@ -250,6 +270,11 @@ class Jobs:
     def _computed(
         self, method: str, path: str, query: Mapping[str, Any], **request: Any
     ) -> dict[str, Any]:
+        return document(self._answer(method, path, query, **request))
+
+    def _answer(
+        self, method: str, path: str, query: Mapping[str, Any], **request: Any
+    ) -> httpx.Response:
         """The answer to a question that may take time: asked again until it has been computed."""
         until = time.monotonic() + ANSWER_SECONDS
         headers = {"Prefer": f"wait={WAIT_SECONDS}"} | request.pop("headers", {})
@@ -260,7 +285,7 @@ class Jobs:
                 method, path, params=params, headers=headers, timeout=timeout, **request
             )
             if response.status_code != httpx.codes.ACCEPTED:
-                return document(response)
+                return response
             pause = retry_after(response, default=POLL_SECONDS)
             if time.monotonic() + pause > until:
                 raise ClientError(

@@ -17,12 +17,13 @@ from sqlalchemy.orm import Session
 from engine.train import Diverged, InvalidData
 from service.common.errors import LeaseLost
 from service.common.logs import facts
-from service.store import artifact_claims, checkpoints
+from service.store import artifact_claims, checkpoints, steps
 from service.store.artifact_claims import ArtifactClaim, Problem
+from service.store.parameters import Floats
 from service.store.specifications import read_spec
 from worker import memory
 from worker.artifacts.kinds import KINDS
-from worker.artifacts.work import CannotCompute, Content, Work
+from worker.artifacts.work import CannotCompute, Content, Work, WrongQuestion
 from worker.lease_keeper import LeaseKeeper
 from worker.retries import UNREACHABLE, persist, reason
 from worker.run_job import RENEWALS_PER_LEASE, Context
@@ -108,6 +109,8 @@ class Computation:
             return "released"
         except Diverged as error:
             return self._fail("diverged", f"{error}; ask for an earlier step")
+        except WrongQuestion as error:
+            return self._fail("invalid", str(error), status=422, pointer=error.pointer)
         except (CannotCompute, InvalidData) as error:
             return self._fail("not-computed", str(error))
         except MemoryError:
@@ -137,14 +140,23 @@ class Computation:
         with self._keeper as keeper:
             spec = keeper.during(lambda: read_spec(claim.spec, claim.content))
             work = Work(
+                job_id=claim.job_id,
                 spec=spec,
                 arguments=claim.arguments,
                 nearest_state=lambda step: self._store(
                     lambda session: checkpoints.newest_state(session, claim.job_key, step)
                 ),
+                kept_parameters=self._kept_parameters,
+                loss_at=lambda step: self._store(
+                    lambda session: steps.loss(session, claim.job_key, step)
+                ),
                 watch=self._watch,
             )
             return keeper.during(lambda: KINDS[claim.kind](work))
+
+    def _kept_parameters(self, step: int) -> Floats | None:
+        kept = self._store(lambda session: steps.kept(session, self._claim.job_key, step))
+        return None if kept is None else kept.numbers
 
     def _watch(self, slices: Iterator[T]) -> Iterator[T]:
         for slice in self._keeper.watch(slices):
@@ -174,8 +186,10 @@ class Computation:
         self._lease_until = now + lease_seconds
         self._renew_at = now + self._every
 
-    def _fail(self, kind: str, detail: str, *, status: int = 409) -> str:
-        problem = Problem(status, kind, TITLE, detail)
+    def _fail(
+        self, kind: str, detail: str, *, status: int = 409, pointer: str | None = None
+    ) -> str:
+        problem = Problem(status, kind, TITLE, detail, pointer)
         self._store(partial(artifact_claims.fail, claim=self._claim, problem=problem))
         return "failed"
 

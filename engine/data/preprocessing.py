@@ -18,7 +18,7 @@ from engine.data.loading import InvalidData
 from engine.data.scaling import Scaling
 from engine.spec import JobSpec
 from engine.spec.columns import Column
-from engine.spec.features import Names, parse
+from engine.spec.features import Cell, Names, parse
 
 VERSION = 1
 OutputKind = Literal["value", "score", "sigmoid", "softmax"]
@@ -106,6 +106,22 @@ class Preprocessing:
         other rows.
         """
         return self.scaling.inputs(unscaled_inputs(cells, self.columns, self.means, self.features))
+
+    def input_names(self) -> list[str]:
+        """The name of each input: a column, `column=text` per category, or a feature."""
+        of_columns = [
+            [f"{column.name}={text}" for text in column.categories]
+            if column.type == "text"
+            else [column.name]
+            for column in self.columns
+        ]
+        if self.features is None:
+            return [name for names in of_columns for name in names]
+        found: list[str] = []
+        for text in self.features:
+            term = parse(text, Names(self.columns))
+            found += of_columns[term.column] if isinstance(term, Cell) else [text]
+        return found
 
     def to_json(self) -> str:
         """JSON that `from_json` reads back to the bit."""

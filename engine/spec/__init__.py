@@ -4,7 +4,7 @@ from engine.moved import attributes_from
 from engine.spec.base import problems
 from engine.spec.job import JobSpec
 from engine.spec.loss import LossSpec
-from engine.spec.model import Activation, InitSpec, LayerSpec, ModelSpec
+from engine.spec.model import Activation, GivenInit, InitSpec, LayerSpec, ModelSpec
 from engine.spec.optimizer import OptimizerSpec
 from engine.spec.schedules import LearningRate
 from engine.spec.training import EarlyStoppingSpec, TrainingSpec, validation_rows
@@ -12,6 +12,7 @@ from engine.spec.training import EarlyStoppingSpec, TrainingSpec, validation_row
 __all__ = [
     "Activation",
     "EarlyStoppingSpec",
+    "GivenInit",
     "InitSpec",
     "JobSpec",
     "LayerSpec",

@@ -12,7 +12,7 @@ MAX_INPUTS = 4_096
 MAX_CELLS = 10_000_000
 MAX_STEPS = 100_000_000
 
-UNIONS = {"dataset", "loss", "learning_rate", "then"}
+UNIONS = {"dataset", "init", "loss", "learning_rate", "then"}
 """Fields whose model is chosen by `kind`: pydantic puts the kind into an error's location."""
 
 Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]

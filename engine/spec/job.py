@@ -15,7 +15,7 @@ from engine.spec import cost
 from engine.spec.base import Model, at
 from engine.spec.datasets import Dataset
 from engine.spec.loss import Loss
-from engine.spec.model import ModelSpec
+from engine.spec.model import GivenInit, ModelSpec
 from engine.spec.optimizer import OptimizerSpec
 from engine.spec.tables.statistics import label_name
 from engine.spec.target_checks import check_targets, class_labels
@@ -43,6 +43,8 @@ class JobSpec(Model):
                 ("model", "layers"),
                 f"{self.parameters():,} parameters; at most {MAX_PARAMETERS:,} are allowed",
             )
+        if isinstance(self.model.init, GivenInit):
+            self.model.init.check(self.model.layers, self.sizes()[0])
         rows = self.dataset.shape()[0]
         if self.training.validation_fraction > 0.0 and rows < 2:
             raise at(("training", "validation_fraction"), "a validation set needs at least 2 rows")

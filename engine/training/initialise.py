@@ -9,16 +9,20 @@ from collections.abc import Iterable
 from engine.autograd.value import Value
 from engine.networks.modules import MLP, Layer, zero
 from engine.networks.optimizers import SGD
-from engine.spec import InitSpec, ModelSpec, OptimizerSpec
+from engine.spec import GivenInit, InitSpec, ModelSpec, OptimizerSpec
 
 
 def build(spec: ModelSpec, inputs: int) -> MLP:
-    """The network of a specification, initialised by a generator of its own from its seed."""
-    rng = random.Random(spec.init.seed)
+    """The network of a specification: with the given parameters, or with those that a generator
+    of its own draws from its seed."""
+    if isinstance(spec.init, GivenInit):
+        return given(spec, spec.init, inputs)
+    init = spec.init
+    rng = random.Random(init.seed)
     layers = []
     nin = inputs
     for layer in spec.layers:
-        limit = weight_limit(spec.init, nin, layer.units)
+        limit = weight_limit(init, nin, layer.units)
 
         def draw(limit: float = limit) -> float:
             return rng.uniform(-limit, limit)
@@ -29,8 +33,22 @@ def build(spec: ModelSpec, inputs: int) -> MLP:
                 layer.units,
                 activation=layer.activation,
                 draw=draw,
-                draw_bias=draw if spec.init.bias == "uniform" else zero,
+                draw_bias=draw if init.bias == "uniform" else zero,
             )
+        )
+        nin = layer.units
+    return MLP.of(layers)
+
+
+def given(spec: ModelSpec, init: GivenInit, inputs: int) -> MLP:
+    """The network with exactly the given parameters."""
+    # A neuron draws its weights and then its bias, which is the order of the numbers.
+    draw = init.numbers().__next__
+    layers = []
+    nin = inputs
+    for layer in spec.layers:
+        layers.append(
+            Layer(nin, layer.units, activation=layer.activation, draw=draw, draw_bias=draw)
         )
         nin = layer.units
     return MLP.of(layers)

@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from gradserve.cli.datasets import datasets
+from gradserve.cli.files import export, plot
 from gradserve.cli.history import history
 from gradserve.cli.jobs import cancel, delete, list_jobs, pause, resume, show, submit
 from gradserve.cli.keys import keys, login
@@ -58,6 +59,8 @@ for command in (
     resume,
     delete,
     datasets,
+    export,
+    plot,
     login,
     keys,
 ):

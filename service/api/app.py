@@ -30,7 +30,9 @@ from service.api.resources import (
     events,
     health,
     history,
+    models,
     parameters,
+    plots,
     predictions,
     rows,
     submissions,
@@ -85,6 +87,8 @@ def create_app(settings: Settings) -> OpenAPI:
         predictions.blueprint,
         evaluation.blueprint,
         rows.blueprint,
+        models.blueprint,
+        plots.blueprint,
         events.blueprint,
         uploads.blueprint,  # that of the data sets, with the route by which they are uploaded
         health.blueprint,

@@ -19,7 +19,7 @@ from pydantic import BaseModel, Field
 
 from service.api import context
 from service.api.prefer import wait_seconds
-from service.api.problems import problem
+from service.api.problems import invalid, problem
 from service.common import stopping
 from service.common.settings import Settings
 from service.store import artifacts, disk, jobs
@@ -79,7 +79,7 @@ def artifact_answer(
     seconds, applied = wait_seconds(prefer)
     found = _obtain(job_id, kind, arguments, seconds)
     if found.state == "failed":
-        answer = problem(**json.loads(found.problem or "{}"))
+        answer = _failure(json.loads(found.problem or "{}"))
     elif found.state == "succeeded":
         answer = present(found.data or b"", found.media_type or "")
     else:
@@ -132,6 +132,12 @@ def _turn() -> Iterator[bool]:
     finally:
         if may_wait:
             turns.release()
+
+
+def _failure(stored: dict[str, Any]) -> Response:
+    """The problem as it was stored; with its place where the question itself is wrong."""
+    pointer = stored.pop("pointer", None)
+    return problem(**stored) if pointer is None else invalid([(pointer, stored["detail"])])
 
 
 def _computing(found: Artifact, location: str) -> Response:

@@ -80,6 +80,12 @@ def parameters_answer(
     return artifact_answer(job_id, "parameters", {"step": number}, prefer, present=present_replayed)
 
 
+def number_of(job_id: str, step: int | StepName | None) -> int:
+    """The number of the step that is meant; raises as `parameters_answer`."""
+    with context.read() as session:
+        return steps.resolve(session, jobs.get(session, job_id), step)
+
+
 def layers(job: Job, of: StepParameters) -> list[dict[str, Any]]:
     """The layers as the API shows them and `engine.networks.predict` takes them."""
     specified = json.loads(job.spec)["model"]["layers"]

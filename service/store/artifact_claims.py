@@ -25,12 +25,16 @@ ROW_BYTES = 1024
 
 
 class Problem(NamedTuple):
-    """The answer to a question whose computation has failed, as problem details (RFC 9457)."""
+    """The answer to a question whose computation has failed, as problem details (RFC 9457).
+
+    `pointer` is the place of the mistake where it is in the question.
+    """
 
     status: int
     kind: str
     title: str
     detail: str
+    pointer: str | None = None
 
 
 LOST = Problem(

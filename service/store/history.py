@@ -71,6 +71,11 @@ def best(session: Session, job_key: OwnedKey) -> Row[*tuple[Any, ...]] | None:
     return None if compared is None else row
 
 
+def at(session: Session, job_key: OwnedKey, step: int) -> Row[*tuple[Any, ...]] | None:
+    """The row of a step; None where it was not logged."""
+    return session.execute(_ONE, {"job": job_key, "step": step}).one_or_none()
+
+
 def finite(value: float | None) -> float | None:
     """The number, or None where JSON has no number for it."""
     return value if value is not None and math.isfinite(value) else None
@@ -93,4 +98,7 @@ _READ = (
     .where(History.job == bindparam("job"), History.step > bindparam("after"))
     .order_by(History.step)
     .limit(bindparam("limit"))
+)
+_ONE = select(*(History.__table__.c[name] for name in MEASURES)).where(
+    History.job == bindparam("job"), History.step == bindparam("step")
 )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
+from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
 from service.common.errors import ParametersNotFound, StepNotFound
@@ -86,3 +87,18 @@ def kept(session: Session, job_key: OwnedKey, step: int) -> StepParameters | Non
         return StepParameters(step, parameters.flat(parameters.unpack(result.data)))
     state = checkpoints.newest_state(session, job_key, step, at_least=step)
     return None if state is None else StepParameters(step, state.parameters)
+
+
+def loss(session: Session, job_key: OwnedKey, step: int) -> float | None:
+    """The loss of the parameters of a step: as the job ended, or as its history has it.
+
+    None where that step was not logged, or its loss is not a finite number.
+    """
+    final = session.execute(_FINAL, {"of_job": job_key}).one_or_none()
+    if final is not None and final.final_step == step:
+        return history.finite(final.final_loss)
+    row = history.at(session, job_key, step)
+    return None if row is None else history.finite(row.loss)
+
+
+_FINAL = select(Job.final_step, Job.final_loss).where(Job.pk == bindparam("of_job"))

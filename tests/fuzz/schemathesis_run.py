@@ -18,14 +18,22 @@ ST = Path(sysconfig.get_path("scripts")) / "st"
 ROOT = Path(__file__).parents[2]
 CALLERS = ("ada", "bob")
 
+OF_A_STEP = ["2xx", "401", "403", "404", "409", "422", "429"]
 # What the document cannot say may be refused: a job must also fit together and have a parent, a
-# text must be a table, a cursor must be one of ours, a step one that the job has taken.
+# text must be a table, a cursor must be one of ours, a step one that the job has taken, and a
+# picture one that it has.
 REFUSED = {
     "submit_job": ["2xx", "401", "403", "422", "429", "507"],
     "list_jobs": ["2xx", "401", "403", "422", "429"],
-    "get_parameters": ["2xx", "401", "403", "404", "409", "422", "429"],
     "create_dataset": ["2xx", "401", "403", "422", "429", "507"],
     "list_datasets": ["2xx", "401", "403", "422", "429"],
+    "get_parameters": OF_A_STEP,
+    "predict": OF_A_STEP,
+    "get_evaluation": OF_A_STEP,
+    "list_rows": OF_A_STEP,
+    "get_model": OF_A_STEP,
+    "get_plot": OF_A_STEP,
+    "get_graph": OF_A_STEP,
 }
 # What does not fit the document; 414 and 431 where it is very long besides.
 WRONG = ["400", "401", "403", "404", "405", "409", "413", "414", "415", "422", "429", "431"]

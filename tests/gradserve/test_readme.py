@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -82,3 +83,13 @@ def test_every_package_is_on_the_map() -> None:
 def test_make_has_what_the_page_names(target: str) -> None:
     assert f"make {target}" in README
     assert re.search(rf"^make {target} ", run(["make", "--no-print-directory"], ""), re.MULTILINE)
+
+
+def test_networks_and_pictures_are_taken_away_as_shown(service_url: str, tmp_path: Path) -> None:
+    (block,) = blocks("Take it away")
+    gradserve = f"{sys.executable} -m gradserve"
+    begin = f"cd {tmp_path}\nexport GRADSERVE_URL={service_url}\n"
+    begin += (
+        f"id=$({gradserve} submit {ROOT}/examples/moons.json --watch | grep -o 'job_[0-9a-f]*')\n"
+    )
+    check(block, run(["bash", "-e"], begin + block.code.replace(".venv/bin/gradserve", gradserve)))

@@ -58,6 +58,9 @@ USES: dict[str, Use] = {
     "/v1/jobs/<string:id>/resume": Use({"POST": 200}, foreign=404, state="paused"),
     "/v1/jobs/<string:id>/history": reading(foreign=404),
     "/v1/jobs/<string:id>/parameters": reading(409, foreign=404),
+    "/v1/jobs/<string:id>/model": reading(409, foreign=404),
+    "/v1/jobs/<string:id>/plots/<string:kind>.svg": reading(foreign=404),
+    "/v1/jobs/<string:id>/graph": reading(409, foreign=404),
     "/v1/jobs/<string:id>/events": reading(foreign=404),
     "/v1/datasets": Use({"GET": 200, "HEAD": 200, "POST": 201}, body={"kind": "xor"}),
     "/v1/datasets/<string:id>": Use(
@@ -146,6 +149,7 @@ def walk(callers: Callers, differs: Callable[[str], None]) -> int:
             for name in names:
                 right = expected(use, method, name)
                 path = rule.rule.replace("<path:filename>", "nothing")
+                path = path.replace("<string:kind>", "loss")
                 if "<string:id>" in path:
                     changes = right < 300 and method not in READS
                     same = unchanged.get(use.state, unchanged["queued"])
