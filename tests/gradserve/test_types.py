@@ -22,9 +22,9 @@ PLACES = {
     types.LayerParameters: "schemas LayerView",
     types.DatasetSummary: "schemas DatasetSummary",
     types.Dataset: "GET /v1/datasets/{id} 200",
-    types.Column: "schemas ColumnView",
-    types.Target: "schemas TargetView",
-    types.DatasetRow: "schemas RowView",
+    types.Column: "schemas ColumnStatistics",
+    types.Target: "schemas TargetStatistics",
+    types.DatasetRow: "schemas DatasetRow",
     types.Count: "schemas Count",
     types.Parameters: "GET /v1/jobs/{id}/parameters 200",
     types.Event: "schemas EventView",
@@ -33,7 +33,7 @@ PLACES = {
     types.Evaluation: "GET /v1/jobs/{id}/evaluation 200",
     types.ClassScores: "schemas ClassScoresView",
     types.Residuals: "schemas ResidualsView",
-    types.JudgedRow: "schemas RowView",
+    types.JudgedRow: "schemas JudgedRow",
 }
 # Types of a field of another type.
 INNER = [

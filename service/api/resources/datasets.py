@@ -67,7 +67,7 @@ class Count(BaseModel):
     count: int
 
 
-class ColumnView(BaseModel):
+class ColumnStatistics(BaseModel):
     """A column of inputs, in figures."""
 
     name: str
@@ -80,7 +80,7 @@ class ColumnView(BaseModel):
     categories: list[Count] | None = Field(default=None, description="of texts")
 
 
-class TargetView(BaseModel):
+class TargetStatistics(BaseModel):
     """The column to predict, in figures."""
 
     name: str
@@ -99,8 +99,8 @@ class Read(BaseModel):
     """What was read. The fields from `header` on are those of a table, and else missing."""
 
     rows: int
-    columns: list[ColumnView]
-    target: TargetView
+    columns: list[ColumnStatistics]
+    target: TargetStatistics
     header: bool | None = Field(default=None, description="whether the first row held names")
     delimiter: str | None = None
     decimal: str | None = None
@@ -134,7 +134,7 @@ class DatasetPage(BaseModel):
     next_cursor: str | None
 
 
-class RowView(BaseModel):
+class DatasetRow(BaseModel):
     """A row: its number from 0, its values by the names of the columns, and its target."""
 
     row: int
@@ -145,7 +145,7 @@ class RowView(BaseModel):
 class RowsPage(BaseModel):
     """Rows in their order."""
 
-    items: list[RowView]
+    items: list[DatasetRow]
     next_after_row: int | None = Field(description="null when there are no more rows")
 
 

@@ -51,7 +51,7 @@ class RowPageQuery(RowsQuery):
     )
 
 
-class RowView(BaseModel):
+class JudgedRow(BaseModel):
     """A row, and what the network says of it."""
 
     row: int = Field(description="its place in the data set, from 0")
@@ -68,7 +68,7 @@ class RowPage(BaseModel):
     step: int
     of: RowsOf
     total: int = Field(description="rows that the filters leave")
-    items: list[RowView]
+    items: list[JudgedRow]
     next_cursor: str | None
 
 
@@ -128,7 +128,7 @@ def class_position(model: Preprocessing, parameter: str, name: str) -> int:
 
 
 def items(judged: Judged, chosen: Integers) -> list[dict[str, Any]]:
-    """A `RowView` per row."""
+    """A `JudgedRow` per row."""
     model, outputs = judged.preprocessing, judged.outputs[chosen]
     targets: list[Any] = judged.targets[chosen].tolist()
     residuals: list[float] = []

@@ -420,4 +420,4 @@ def test_a_byte_order_mark_is_no_part_of_the_json(sender: FlaskClient, moons: Sp
 
 def test_csv_is_told_where_it_goes(sender: FlaskClient) -> None:
     answer = sender.post("/v1/jobs", data=b"a,y\n1,2\n", content_type="text/csv")
-    assert '"kind": "csv"' in assert_problem(answer, 415)["detail"]
+    assert "POST /v1/datasets" in assert_problem(answer, 415)["detail"]

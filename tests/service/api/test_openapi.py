@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
+from pydantic import BaseModel
 
 from service.api.app import create_app
+from service.api.query_parameters import Query
 from service.api.rate_limits import EXEMPT
 from service.common.settings import Settings
 
@@ -75,6 +77,21 @@ def test_operations_have_names_of_their_own(document: dict[str, Any]) -> None:
     assert len(names) == len(set(names))
 
 
+def test_no_two_models_have_one_name(document: dict[str, Any]) -> None:
+    """The document knows a model by its name alone, and would describe one as the other."""
+    assert document["components"]["schemas"]
+    models: set[type[BaseModel]] = set()
+    pending: list[type[BaseModel]] = [BaseModel]
+    while pending:
+        found = pending.pop().__subclasses__()
+        pending += found
+        models.update(found)
+    ours = [model for model in models if model.__module__.startswith("service.api.")]
+    names = [model.__name__ for model in ours if not issubclass(model, Query)]
+    assert len(names) > 20
+    assert sorted(names) == sorted(set(names))
+
+
 def test_parameters_are_documented_by_the_names_that_are_read(document: dict[str, Any]) -> None:
     submit = document["paths"]["/v1/jobs"]["post"]
     assert [(p["name"], p["in"]) for p in submit["parameters"]] == [
@@ -82,7 +99,13 @@ def test_parameters_are_documented_by_the_names_that_are_read(document: dict[str
         ("validate_only", "query"),
     ]
     page = document["paths"]["/v1/jobs"]["get"]
-    assert {p["name"] for p in page["parameters"]} == {"limit", "cursor", "state", "name"}
+    assert {p["name"] for p in page["parameters"]} == {
+        "limit",
+        "cursor",
+        "state",
+        "name",
+        "id_prefix",
+    }
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,8 @@ class Use:
     """How a route is used well: the status of each method, and the body of those that take one.
 
     `foreign` is the status for a key of all scopes whose owner has no such job or data set.
-    `state` is that of the job which the path names, or `stored` for a data set.
+    `reads` are the methods that change nothing. `state` is that of the job which the path names, or
+    `stored` for a data set.
     """
 
     statuses: Mapping[str, int]
@@ -31,6 +32,7 @@ class Use:
     foreign: int | None = None
     scope: str = "read"
     state: str = "queued"
+    reads: tuple[str, ...] = READS
 
 
 def reading(status: int = 200, **more: Any) -> Use:
@@ -58,6 +60,11 @@ USES: dict[str, Use] = {
     "/v1/jobs/<string:id>/resume": Use({"POST": 200}, foreign=404, state="paused"),
     "/v1/jobs/<string:id>/history": reading(foreign=404),
     "/v1/jobs/<string:id>/parameters": reading(409, foreign=404),
+    "/v1/jobs/<string:id>/predict": Use(
+        {"POST": 409}, body={"rows": [[0, 1]]}, foreign=404, reads=(*READS, "POST")
+    ),
+    "/v1/jobs/<string:id>/evaluation": reading(409, foreign=404),
+    "/v1/jobs/<string:id>/rows": reading(409, foreign=404),
     "/v1/jobs/<string:id>/model": reading(409, foreign=404),
     "/v1/jobs/<string:id>/plots/<string:kind>.svg": reading(foreign=404),
     "/v1/jobs/<string:id>/graph": reading(409, foreign=404),
@@ -128,7 +135,7 @@ def expected(use: Use, method: str, name: str) -> int:
         if name in NO_KEYS:
             return 401
         owner, scopes = KEYS[name]
-        needed = use.scope if use.scope == "admin" or method in READS else "write"
+        needed = use.scope if use.scope == "admin" or method in use.reads else "write"
         if needed not in scopes:
             return 403
         if owner != "ada" and method in use.statuses and use.foreign:
