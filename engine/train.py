@@ -64,16 +64,28 @@ def train(spec: JobSpec, start: TrainingState | None = None) -> Iterator[Progres
         native.Unavailable: an InvalidData; the native executor cannot run on this machine.
         Diverged: the loss became non-finite. All rows before that step were yielded.
     """
-    executor = make_executor(prepare(spec), start)
+    prepared = prepare(spec)
+    executor = make_executor(prepared, start)
     steps, every = spec.training.steps, spec.training.checkpoint_every
+
+    def progress(rows: list[HistoryRow], finished: bool = False) -> Progress:
+        return Progress(
+            executor.step,
+            rows,
+            executor.state,
+            finished,
+            executor.evaluate,
+            prepared.preprocessing,
+        )
+
     finished = False
     if start is None:
-        yield Progress(0, [], executor.state, finished, executor.evaluate)
+        yield progress([])
     while not finished:
         until = min(steps, (executor.step // every + 1) * every)
         for rows in executor.run(until):
             finished = executor.step == steps or executor.stopped
-            yield Progress(executor.step, rows, executor.state, finished, executor.evaluate)
+            yield progress(rows, finished)
 
 
 def state_at(spec: JobSpec, step: int, start: TrainingState | None = None) -> TrainingState:

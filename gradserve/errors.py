@@ -32,7 +32,7 @@ class ClientError(Exception):
         errors: tuple[FieldError, ...] = (),
         retry_after: float = 0.0,
     ) -> None:
-        lines = [message, *(f"  {e.pointer}: {e.detail}" for e in errors)]
+        lines = [message, *(f"  {': '.join(filter(None, e))}" for e in errors)]
         super().__init__("\n".join(map(printable, lines)))
         self.status = status
         self.errors = errors

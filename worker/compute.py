@@ -17,15 +17,16 @@ from sqlalchemy.orm import Session
 from engine.train import Diverged, InvalidData
 from service.common.errors import LeaseLost
 from service.common.logs import facts
-from service.store import artifact_claims, checkpoints, steps
+from service.store import artifact_claims, checkpoints, preprocessing, steps
 from service.store.artifact_claims import ArtifactClaim, Problem
 from service.store.parameters import Floats
+from service.store.specifications import read_spec
 from worker import memory
 from worker.artifacts.kinds import KINDS
 from worker.artifacts.work import CannotCompute, Content, Work, WrongQuestion
 from worker.lease_keeper import LeaseKeeper
 from worker.retries import UNREACHABLE, persist, reason
-from worker.run_job import RENEWALS_PER_LEASE, Context, read_spec
+from worker.run_job import RENEWALS_PER_LEASE, Context
 
 log = logging.getLogger(__name__)
 
@@ -137,7 +138,7 @@ class Computation:
                 f"this worker knows no answers of the kind {claim.kind!r}: upgrade it"
             )
         with self._keeper as keeper:
-            spec = keeper.during(lambda: read_spec(claim.spec))
+            spec = keeper.during(lambda: read_spec(claim.spec, claim.content))
             work = Work(
                 job_id=claim.job_id,
                 spec=spec,
@@ -146,6 +147,9 @@ class Computation:
                     lambda session: checkpoints.newest_state(session, claim.job_key, step)
                 ),
                 kept_parameters=self._kept_parameters,
+                stored_preprocessing=lambda: self._store(
+                    lambda session: preprocessing.find(session, claim.job_key)
+                ),
                 loss_at=lambda step: self._store(
                     lambda session: steps.loss(session, claim.job_key, step)
                 ),

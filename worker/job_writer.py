@@ -15,7 +15,7 @@ from typing import TypeVar
 from sqlalchemy.orm import Session, sessionmaker
 
 from engine.train import HistoryRow, TrainingState
-from service.store import checkpoints, claims, jobs, turns
+from service.store import checkpoints, claims, jobs, preprocessing, turns
 from service.store.claims import Claim, StepScores
 from service.store.parameters import Packed
 from service.store.states import DesiredState, ErrorCode, JobState
@@ -52,6 +52,11 @@ class JobWriter:
         self._trained_seconds = claim.trained_seconds
         self._lease_until = time.monotonic() + lease_seconds
         self._progress_at = time.monotonic()
+        self._preprocessing: str | None = None
+
+    def remember(self, preprocessing: str) -> None:
+        """Has what the model remembers of its data written with the next progress."""
+        self._preprocessing = preprocessing
 
     def resume_point(self) -> TrainingState | None:
         """The newest state that is intact; None when the job starts from the beginning."""
@@ -89,6 +94,7 @@ class JobWriter:
 
         desired = self._persist(work)
         self.step = step
+        self._preprocessing = None
         self._trained_seconds += now - self._progress_at
         self._progress_at = now
         self._lease_until = now + self._lease_seconds
@@ -181,6 +187,8 @@ class JobWriter:
         )
         others = {at: kept_data for at, kept_data in kept.items() if at != step}
         checkpoints.keep(session, self.claim.pk, others)
+        if self._preprocessing is not None:
+            preprocessing.store(session, self.claim.pk, self._preprocessing)
         return desired
 
     def _leave(self, work: Callable[[Session], JobState]) -> JobState:

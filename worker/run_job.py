@@ -23,6 +23,7 @@ from service.common.logs import facts
 from service.common.settings import Settings
 from service.store import checkpoint_format, checkpoints, claims, disk, parameters
 from service.store.claims import Claim, StepScores
+from service.store.specifications import read_spec
 from service.store.states import DesiredState, JobState
 from service.store.turns import Served
 from worker import memory
@@ -140,6 +141,7 @@ class Run:
         self._started = time.monotonic()
         self._interval = context.settings.progress_seconds
         self._settings = context.settings
+        self._has_begun = False
         self._look_at = self._commit_at = time.monotonic() + self._interval
 
     def result(self) -> JobState:
@@ -176,7 +178,7 @@ class Run:
 
     def _train(self) -> JobState:
         with self._keeper as keeper:
-            spec = keeper.during(lambda: read_spec(self.claim.spec))
+            spec = keeper.during(lambda: read_spec(self.claim.spec, self.claim.content))
             training = spec.training
             keep_every = checkpoints.retained_every(
                 training.steps,
@@ -226,6 +228,9 @@ class Run:
         return state() if state else None
 
     def _collect(self, progress: Progress, keep_every: int | None) -> None:
+        if not self._has_begun:
+            self._writer.remember(progress.preprocessing.to_json())
+            self._has_begun = True
         rows, written = progress.rows, self.claim.step
         if rows and rows[0].step < written:
             # Computed again after a damaged checkpoint; they were written the first time.
@@ -295,17 +300,6 @@ class Run:
         self.rows, self.kept = [], {}
         self._commit_at = time.monotonic() + stretched(self._interval, len(data))
         return desired
-
-
-def read_spec(text: str) -> JobSpec:
-    """The specification of a stored job, as the version that stored it meant it."""
-    spec = JobSpec.model_validate_json(text)
-    if "keep" in spec.training.model_fields_set:
-        return spec
-    # Version 0.1 stored no `keep` and always delivered the last parameters; today the best ones
-    # are the default with early stopping.
-    training = spec.training.model_copy(update={"keep": "last"})
-    return spec.model_copy(update={"training": training})
 
 
 def better(best: StepScores | None, row: HistoryRow) -> StepScores | None:

@@ -55,6 +55,7 @@ class Evaluation:
         classes: one entry per class; empty in a regression.
         residuals: target minus prediction per row, in the target's unit; None for classes.
         targets: the target of each row: its number, or the name of its class.
+        outputs: the network's outputs, rows × units.
         answers: the prediction of each row, as `predict` gives it.
         losses: the loss of each row alone, without penalties; None where it is not finite.
     """
@@ -67,6 +68,7 @@ class Evaluation:
     classes: list[ClassScores]
     residuals: list[float] | None
     targets: list[float] | list[str]
+    outputs: Array
     answers: list[dict[str, Any]]
     losses: list[float | None]
 
@@ -111,6 +113,7 @@ def evaluate(
             if names is None
             else [names[int(i)] for i in rows.targets.tolist()]
         ),
+        outputs=found,
         answers=answers(preprocessing, found),
         losses=list(map(finite, losses)),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from engine.spec.base import at
-from engine.spec.datasets import Csv, DatasetSpec, Inline
+from engine.spec.datasets import DatasetSpec
 from engine.spec.loss import LossSpec
 from engine.spec.model import ModelSpec
 
@@ -20,7 +20,7 @@ def check_targets(dataset: DatasetSpec, model: ModelSpec, loss: LossSpec) -> Non
     if one_output and outputs != 1:
         raise at(last, f"{loss.kind} needs 1 output unit, not {outputs}")
     classes = dataset.classes()
-    targets = dataset.table.targets if isinstance(dataset, Csv) else None
+    targets = dataset.table.targets if dataset.table else None
     if not loss.CLASSIFIES:
         if targets is not None and classes is not None:
             sentence = f"{loss.kind} needs targets that are numbers; {targets.not_a_number}"
@@ -29,14 +29,14 @@ def check_targets(dataset: DatasetSpec, model: ModelSpec, loss: LossSpec) -> Non
     if dataset.standardise_targets:
         raise at(("dataset", "standardise_targets"), f"{loss.kind} needs labels as they are")
     if targets is not None and targets.infinite:
-        raise at(("dataset", "text"), targets.infinite)
+        raise at(("dataset", dataset.rows_field), targets.infinite)
     if classes is None and dataset.known_targets() is not None:
         check_labels(dataset, loss, outputs)
     elif classes is None:
         sentence = f"{loss.kind} needs classes, but the targets of {dataset.kind} are numbers"
         raise at(("loss", "kind"), sentence)
     elif classes < 2:
-        raise at(("dataset", "text"), SAME)
+        raise at(("dataset", dataset.rows_field), SAME)
     elif one_output and classes != 2:
         sentence = f"{loss.kind} needs 2 classes, {dataset.kind} has {classes}"
         raise at(("loss", "kind"), sentence + suspects(dataset))
@@ -48,7 +48,7 @@ def check_targets(dataset: DatasetSpec, model: ModelSpec, loss: LossSpec) -> Non
 def check_labels(dataset: DatasetSpec, loss: LossSpec, outputs: int) -> None:
     """Raises where the numbers of a data set of one's own cannot be the labels of classes."""
     labels = dataset.known_targets() or []
-    place = ("dataset", "y" if isinstance(dataset, Inline) else "text")
+    place = ("dataset", dataset.rows_field)
     if len(set(labels)) < 2:
         raise at(place, SAME)
     if class_labels(labels, loss, outputs) is not None:
@@ -57,11 +57,12 @@ def check_labels(dataset: DatasetSpec, loss: LossSpec, outputs: int) -> None:
     if {-1.0, 0.0, 1.0} == set(labels):
         raise at(place, "labels mix 0 with -1; use {0, 1} or {-1, 1}")
     i, label = next((i, label) for i, label in enumerate(labels) if label not in allowed)
-    if isinstance(dataset, Csv):
+    if dataset.table:
         grid, position = dataset.table.grid, dataset.table.target[1]
         where = f"{grid.place(i, position)}: the label is {label:g}"
         raise at(place, f"{where}, but {sentence}{suspects(dataset)}")
-    raise at((*place, i), f"row {i} has label {label:g}, but {sentence}")
+    row = (*place, i) if dataset.rows_field == "y" else place
+    raise at(row, f"row {i} has label {label:g}, but {sentence}")
 
 
 def class_labels(labels: Sequence[float], loss: LossSpec, outputs: int) -> list[float] | None:
@@ -80,7 +81,5 @@ def class_labels(labels: Sequence[float], loss: LossSpec, outputs: int) -> list[
 
 def suspects(dataset: DatasetSpec) -> str:
     """The cells of a table that may be mistyped labels, after a semicolon; or nothing."""
-    if not isinstance(dataset, Csv):
-        return ""
-    rare = dataset.table.rare_labels()
+    rare = dataset.table.rare_labels() if dataset.table else ""
     return f"; {rare}" if rare else ""

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple, Protocol
 
 from engine.arrays import Array
+from engine.data.preprocessing import Preprocessing
 from engine.training.state import HistoryRow, Scores, TrainingState
 
 
@@ -21,6 +22,7 @@ class Progress(NamedTuple):
         evaluate: returns the scores of any parameters of this network, without disturbing the
             training. It takes one number per parameter in the order of the state, and raises
             ValueError where there are more or fewer.
+        preprocessing: what the model remembers of its data; the same for the whole training.
     """
 
     step: int
@@ -28,6 +30,7 @@ class Progress(NamedTuple):
     snapshot: Callable[[], TrainingState]
     finished: bool
     evaluate: Callable[[Array], Scores]
+    preprocessing: Preprocessing
 
 
 class Diverged(Exception):

@@ -30,6 +30,9 @@ def number(value: float | None, digits: int = 6) -> str:
 
 def score_name(job: Job) -> str:
     """What `accuracy` measures: the share of right predictions, or R² in a regression."""
+    name = job.get("score_name")
+    if name is not None:
+        return name
     from engine.spec.loss import score_name  # takes a while, and help needs none of it
 
     return score_name(job["spec"]["loss"]["kind"])
@@ -43,6 +46,14 @@ def score(value: float | None, name: str) -> str:
         return f"{100 * value:.1f} %"
     # R² has no lower bound: that of a job about to diverge would fill the screen with digits.
     return f"{value:.4f}" if abs(value) < 1e4 else f"{value:.4g}"
+
+
+def listed_score(job: JobSummary) -> str:
+    """The score of the newest logged step, by its name where it is not an accuracy."""
+    name, value = job.get("score_name"), job["accuracy"]
+    if name is None or value is None:  # an older service, or job, does not say what it is
+        return number(value, digits=3)
+    return score(value, name) if name == "accuracy" else f"{name} {score(value, name)}"
 
 
 def figures(scores: Scores, name: str) -> str:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from gradserve.cli import output
-from gradserve.cli.options import connect, service_options
+from gradserve.cli.datasets import target_option
+from gradserve.cli.options import connect, job_id, service_options
 from gradserve.printable import printable
 
 if TYPE_CHECKING:
@@ -31,16 +32,23 @@ INTERRUPTED = 130
 @click.command()
 @click.argument("file")
 @click.option("--watch", is_flag=True, help="Show the progress until the job has ended.")
+@target_option
 @service_options
-def submit(file: str, watch: bool, url: str, as_json: bool) -> None:
+def submit(file: str, watch: bool, target: str | None, url: str, as_json: bool) -> None:
     """Submit the job in FILE, or on standard input for `-`.
 
-    With --watch the exit code says whether the job succeeded.
+    A CSV file is uploaded as a data set and trained on with a sensible first network; --target is
+    for such files only. With --watch the exit code says whether the job succeeded.
     """
     from gradserve.cli.job_file import read_job
 
-    spec = read_job(file)
+    table = is_table(file)
+    if target is not None and not table:
+        raise click.UsageError("--target belongs to a CSV file; a job has it in its dataset")
+    spec = {} if table else read_job(file)
     with connect(url) as service:
+        if table:
+            spec = first_job_for(service, file, target)
         submitted = service.submit(spec)
         output.print_warnings(submitted)
         job: Job = watch_job(service, submitted) if watch else submitted
@@ -80,7 +88,7 @@ def list_jobs(state: str | None, name: str | None, limit: int, url: str, as_json
 def show(id: str, url: str, as_json: bool) -> None:
     """Show one job."""
     with connect(url) as service:
-        output.print_job(service.get(id), as_json)
+        output.print_job(service.get(job_id(service, id)), as_json)
 
 
 @click.command()
@@ -89,7 +97,7 @@ def show(id: str, url: str, as_json: bool) -> None:
 def cancel(id: str, url: str, as_json: bool) -> None:
     """End a job before it is finished."""
     with connect(url) as service:
-        output.print_state(service.cancel(id), as_json)
+        output.print_state(service.cancel(job_id(service, id)), as_json)
 
 
 @click.command()
@@ -98,7 +106,7 @@ def cancel(id: str, url: str, as_json: bool) -> None:
 def pause(id: str, url: str, as_json: bool) -> None:
     """Pause a job; its progress is kept."""
     with connect(url) as service:
-        output.print_state(service.pause(id), as_json)
+        output.print_state(service.pause(job_id(service, id)), as_json)
 
 
 @click.command()
@@ -107,7 +115,7 @@ def pause(id: str, url: str, as_json: bool) -> None:
 def resume(id: str, url: str, as_json: bool) -> None:
     """Resume a paused job."""
     with connect(url) as service:
-        output.print_state(service.resume(id), as_json)
+        output.print_state(service.resume(job_id(service, id)), as_json)
 
 
 @click.command()
@@ -116,11 +124,34 @@ def resume(id: str, url: str, as_json: bool) -> None:
 def delete(id: str, url: str, as_json: bool) -> None:
     """Delete a job that has ended, with all its results."""
     with connect(url) as service:
+        id = job_id(service, id)
         service.delete(id)
     if as_json:
         output.print_json({"id": id, "state": "deleted"})
     else:
         click.echo(f"{printable(id)} is deleted")
+
+
+def is_table(file: str) -> bool:
+    """Whether the name of a file says that it holds a table and not a job."""
+    return file.lower().endswith((".csv", ".tsv"))
+
+
+def first_job_for(service: Gradserve, file: str, target: str | None) -> dict[str, Any]:
+    """Uploads a table; returns a job for it, and says what was read and will be trained."""
+    from gradserve.cli.datasets import print_warnings
+    from gradserve.cli.first_network import first_job
+
+    dataset = service.datasets.create(file, target=target)
+    print_warnings(dataset)
+    spec, sentence = first_job(dataset)
+    id, rows = dataset["id"], dataset["rows"]
+    click.echo(
+        printable(f"{file} is stored as {id} ({rows:,} rows); `gradserve datasets show {id}`"),
+        err=True,
+    )
+    click.echo(printable(sentence), err=True)
+    return spec
 
 
 def watch_job(service: Gradserve, job: Job) -> Job:

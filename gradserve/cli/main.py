@@ -12,9 +12,12 @@ from typing import Any
 
 import click
 
+from gradserve.cli.datasets import datasets
 from gradserve.cli.files import export, plot
+from gradserve.cli.history import history
 from gradserve.cli.jobs import cancel, delete, list_jobs, pause, resume, show, submit
 from gradserve.cli.keys import keys, login
+from gradserve.cli.predictions import evaluate, predict
 from gradserve.cli.up import up
 from gradserve.errors import ClientError
 from gradserve.shadowing import hidden
@@ -48,10 +51,14 @@ for command in (
     submit,
     list_jobs,
     show,
+    history,
+    predict,
+    evaluate,
     cancel,
     pause,
     resume,
     delete,
+    datasets,
     export,
     plot,
     login,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from gradserve.client import Gradserve
 
 URL_VARIABLE = "GRADSERVE_URL"
+# Short of a whole id, which needs no look-up; less is sooner a slip than a choice.
+PREFIX = re.compile("job_[0-9a-f]{4,23}")
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -32,6 +35,35 @@ def service_options(function: Function) -> Function:
     ):
         function = option(function)
     return function
+
+
+def step_option(function: Function) -> Function:
+    """Adds --step."""
+    return click.option(
+        "--step",
+        metavar="N|best|latest",
+        help="The network after N updates, at its best logged step, or at its newest. By default "
+        "the one that the job delivers.",
+    )(function)
+
+
+def job_id(service: Gradserve, text: str) -> str:
+    """The id of a job that is given whole, or by a beginning that no other job has.
+
+    `job_` may be left out. Raises ClientError where there is not exactly one.
+    """
+    from gradserve.errors import ClientError
+
+    prefix = text if text.startswith("job_") else f"job_{text}"
+    if not PREFIX.fullmatch(prefix):
+        return text  # the service says that there is no such job
+    found = [job["id"] for job in service.jobs.list(id_prefix=prefix, limit=3)]
+    if len(found) > 1:
+        some = ", ".join(found[:2])
+        raise ClientError(f"the ids of several jobs begin with {text!r}: {some}, …; type more")
+    if not found:
+        raise ClientError(f"there is no job {text!r}")
+    return found[0]
 
 
 def connect(url: str) -> Gradserve:

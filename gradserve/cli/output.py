@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import csv
 import json
-from typing import TYPE_CHECKING
+import sys
+from typing import TYPE_CHECKING, Any
 
 import click
+
+from gradserve.printable import printable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -24,6 +28,24 @@ def console() -> Console:
     if not found.is_terminal:
         found.width = PIPE_WIDTH
     return found
+
+
+def is_terminal() -> bool:
+    return sys.stdout.isatty()
+
+
+def print_records(titles: list[str], rows: list[list[Any]], as_csv: bool) -> None:
+    """A table on a terminal; CSV in a pipe, or where that was asked for."""
+    if as_csv or not is_terminal():
+        writer = csv.writer(sys.stdout, lineterminator="\n")
+        # A name may hold commands to the terminal; a program gets it as it is.
+        clean = (lambda x: printable(x) if isinstance(x, str) else x) if is_terminal() else None
+        for row in (titles, *rows):
+            writer.writerow(map(clean, row) if clean else row)
+    else:
+        from gradserve.cli.tables import records_table
+
+        console().print(records_table(titles, rows))
 
 
 def print_json(value: object) -> None:
@@ -60,8 +82,6 @@ def print_success(job: Job) -> None:
 
 def print_warnings(job: SubmittedJob) -> None:
     """The likely mistakes that the service has found in a submission."""
-    from gradserve.printable import printable
-
     for warning in job.get("warnings", ()):
         text = printable(f"warning: {warning['pointer']}: {warning['detail']}")
         click.echo(text, err=True)

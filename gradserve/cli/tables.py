@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any, Literal
+
 from rich.table import Table
 from rich.text import Text
 
 from gradserve.cli import formatting
 from gradserve.printable import printable
-from gradserve.types import Environment, Job, Jobs, JobSummary
+from gradserve.types import Environment, Evaluation, Job, Jobs, JobSummary
 
 # The least width of a terminal that shows the column; squeezed in, none could be read.
 COLUMNS = {
@@ -16,10 +18,19 @@ COLUMNS = {
     "STATE": 0,
     "STEP": 55,
     "LOSS": 80,
-    "ACCURACY": 95,
+    "SCORE": 95,
     "CREATED": 115,
 }
-NUMBERS = ("STEP", "LOSS", "ACCURACY")
+NUMBERS = ("STEP", "LOSS", "SCORE")
+KEYS: tuple[Literal["name", "rows", "precision", "recall", "f1"], ...] = (
+    "name",
+    "rows",
+    "precision",
+    "recall",
+    "f1",
+)
+# A confusion matrix of more classes does not fit a terminal.
+MOST_CLASSES = 12
 # The rows themselves, where a job brings its own.
 EXAMPLES = ("x", "y", "text")
 
@@ -42,7 +53,7 @@ def jobs_table(jobs: Jobs, width: int) -> Table:
             "STATE": state(job),
             "STEP": f"{job['step']:,}/{job['steps']:,}",
             "LOSS": formatting.number(job["loss"]),
-            "ACCURACY": formatting.number(job["accuracy"], digits=3),
+            "SCORE": formatting.listed_score(job),
             "CREATED": formatting.when(job["created_at"]),
         }
         table.add_row(*(literal(cells[title]) for title in shown))
@@ -80,6 +91,51 @@ def job_table(job: Job) -> Table:
     for title, value in rows:
         table.add_row(title, literal(value))
     return table
+
+
+def records_table(titles: list[str], rows: list[list[Any]]) -> Table:
+    """Numbers and texts under their titles."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for title in titles:
+        table.add_column(literal(title.upper()), justify="right")
+    for row in rows:
+        table.add_row(*map(literal, map(cell, row)))
+    return table
+
+
+def cell(value: Any) -> str:
+    if isinstance(value, float):
+        return formatting.number(value)
+    return formatting.UNKNOWN if value is None else str(value)
+
+
+def evaluation_tables(found: Evaluation) -> list[Table]:
+    """A network judged: the figures, and per class the scores and the confusion matrix."""
+    figures = Table(box=None, pad_edge=False, show_header=False)
+    score = formatting.score(found["score"], found["score_name"])
+    rows: list[tuple[str, str]] = [
+        ("step", f"{found['step']:,}"),
+        ("rows", f"{found['rows']:,} of {found['of']}"),
+        ("loss", f"{formatting.number(found['loss'])} {found['loss_unit']}"),
+        (found["score_name"], score),
+    ]
+    for name, value in (found["residuals"] or {}).items():
+        rows.append((f"residual, {name.replace('_', ' ')}", cell(value)))
+    for title, text in rows:
+        figures.add_row(Text(title, style="bold"), literal(text))
+    classes, confusion = found["classes"], found["confusion"]
+    if classes is None or confusion is None:
+        return [figures]
+    titles = ["class", "rows", "precision", "recall", "f1"]
+    scores = records_table(titles, [[one[name] for name in KEYS] for one in classes])
+    if len(classes) > MOST_CLASSES:
+        return [figures, scores]
+    names = [one["name"] for one in classes]
+    matrix = records_table(
+        ["true \\ predicted", *names],
+        [[name, *counts] for name, counts in zip(names, confusion, strict=True)],
+    )
+    return [figures, scores, matrix]
 
 
 def literal(cell: str | Text) -> Text:

@@ -25,7 +25,19 @@ from service.api import (
 )
 from service.api.json_bodies import StrictRequest
 from service.api.json_bodies import register as register_bodies
-from service.api.resources import events, health, history, models, parameters, plots, submissions
+from service.api.resources import (
+    evaluation,
+    events,
+    health,
+    history,
+    models,
+    parameters,
+    plots,
+    predictions,
+    rows,
+    submissions,
+    uploads,
+)
 from service.common.settings import Settings
 
 
@@ -74,7 +86,11 @@ def create_app(settings: Settings) -> OpenAPI:
         parameters.blueprint,
         models.blueprint,
         plots.blueprint,
+        predictions.blueprint,
+        evaluation.blueprint,
+        rows.blueprint,
         events.blueprint,
+        uploads.blueprint,  # that of the data sets, with the route by which they are uploaded
         health.blueprint,
     ):
         app.register_api(blueprint)

@@ -81,22 +81,48 @@ class StrictRequest(Request):
             InvalidRequest: it is JSON but not an object, or holds text that cannot be stored.
         """
         if not self.is_json:
-            raise UnsupportedMediaType("send the job as JSON with Content-Type: application/json")
+            raise UnsupportedMediaType(
+                "send JSON with Content-Type: application/json; a CSV file goes to POST "
+                "/v1/datasets as text/csv"
+            )
+        return parse_object(self.read_body())
+
+    def text(self) -> str:
+        """The body as text, without a byte-order mark.
+
+        Raises:
+            BadRequest, RequestEntityTooLarge, UnsupportedMediaType: as `get_json`.
+        """
+        try:
+            return self.read_body().decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            raise BadRequest(f"the body is not UTF-8: byte {error.start} is wrong") from None
+
+    def read_body(self) -> bytes:
+        """The bytes of the body.
+
+        Raises:
+            UnsupportedMediaType: it is compressed.
+            BadRequest: it did not arrive whole.
+            RequestEntityTooLarge: it is longer than the app allows.
+            TooBusy: it is large, and others that are read just now take too long.
+        """
         if self.content_encoding not in (None, "identity"):
             raise UnsupportedMediaType(
                 f"{self.content_encoding} bodies are not read: send it uncompressed"
             )
-        if (self.content_length or LARGE_BYTES) < LARGE_BYTES:
-            return parse_object(self._body())
-        self._take_turn()
-        return parse_object(self._body())
+        if (self.content_length or LARGE_BYTES) >= LARGE_BYTES:
+            self.take_turn()
+        return self._body()
 
-    def _take_turn(self) -> None:
+    def take_turn(self) -> None:
         """Waits for a turn among the large bodies, which lasts until the request has ended.
 
         Raises:
             TooBusy: others take too long.
         """
+        if self._turn is not None:
+            return
         turns: threading.BoundedSemaphore = current_app.extensions[TURNS]
         if not turns.acquire(timeout=TURN_SECONDS):
             raise TooBusy("other large requests are being read; send it again")
@@ -132,12 +158,13 @@ def parse_object(body: bytes) -> dict[str, Any]:
             [
                 (
                     "",
-                    f"holds more than {MAX_PARTS:,} lists, objects and strings; no job has as many",
+                    f"holds more than {MAX_PARTS:,} lists, objects and strings; no job has as "
+                    "many, and rows to predict are sent a part at a time",
                 )
             ]
         )
     try:
-        text = body.decode("utf-8")
+        text = body.decode("utf-8-sig")  # editors on Windows write a byte-order mark
         parsed = json.loads(text, object_pairs_hook=_object, parse_int=_integer)
     except UnicodeDecodeError as error:
         raise BadRequest(f"the body is not UTF-8: byte {error.start} is wrong") from None
@@ -165,10 +192,10 @@ def _has_too_many_parts(body: bytes) -> bool:
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     made = dict(pairs)
     if len(made) > MAX_KEYS:
-        raise BadRequest(f"an object has {len(made):,} keys; no part of a job has that many")
+        raise BadRequest(f"an object has {len(made):,} keys; nothing that is read has that many")
     longest = max(map(len, made), default=0)
     if longest > MAX_KEY_LENGTH:
-        raise BadRequest(f"a key has {longest:,} characters; no part of a job has a name that long")
+        raise BadRequest(f"a key has {longest:,} characters; no name is that long")
     if len(made) != len(pairs):
         twice, _ = Counter(key for key, _ in pairs).most_common(1)[0]
         raise BadRequest(f"the key {twice!r} stands twice in one object")

@@ -15,6 +15,8 @@ from werkzeug.wrappers import Response as BaseResponse
 from engine.spec.base import problems
 from service.common.errors import (
     DatabaseUnavailable,
+    DatasetInUse,
+    DatasetNotFound,
     DiskFull,
     GradserveError,
     IdempotencyConflict,
@@ -103,6 +105,14 @@ def register(app: Flask) -> None:
     def job_not_found(error: JobNotFound) -> Response:
         return problem(404, "job-not-found", "No such job", str(error))
 
+    @app.errorhandler(DatasetNotFound)
+    def dataset_not_found(error: DatasetNotFound) -> Response:
+        return problem(404, "dataset-not-found", "No such data set", str(error))
+
+    @app.errorhandler(DatasetInUse)
+    def dataset_in_use(error: DatasetInUse) -> Response:
+        return problem(409, "dataset-in-use", "The data set is in use", str(error))
+
     @app.errorhandler(ParametersNotFound)
     def parameters_not_found(error: ParametersNotFound) -> Response:
         return problem(409, "no-parameters", "The job has no parameters", str(error))
@@ -121,7 +131,7 @@ def register(app: Flask) -> None:
 
     @app.errorhandler(StorageUsedUp)
     def storage_used_up(error: StorageUsedUp) -> Response:
-        return problem(507, "storage-used-up", "No room for more jobs", str(error))
+        return problem(507, "storage-used-up", "No room for more", str(error))
 
     @app.errorhandler(QueueFull)
     def queue_full(error: QueueFull) -> Response:

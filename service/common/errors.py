@@ -34,13 +34,13 @@ class DiskFull(GradserveError):
 
 
 class StorageUsedUp(GradserveError):
-    """The jobs of an owner take as much room as it may have."""
+    """What an owner stores takes as much room as it may have."""
 
-    def __init__(self, used: int, wanted: int, allowed: int) -> None:
+    def __init__(self, what: str, used: int, wanted: int, allowed: int) -> None:
         super().__init__(
-            f"this job takes up to {wanted / 1e6:,.1f} MB of room and your others "
-            f"{used / 1e6:,.1f} MB, but {allowed / 1e6:,.1f} MB are allowed: delete jobs that have "
-            "ended with DELETE /v1/jobs/{id}"
+            f"this {what} takes up to {wanted / 1e6:,.1f} MB of room and your other jobs and data "
+            f"sets {used / 1e6:,.1f} MB, but {allowed / 1e6:,.1f} MB are allowed: delete jobs that "
+            "have ended with DELETE /v1/jobs/{id}, or data sets with DELETE /v1/datasets/{id}"
         )
 
 
@@ -67,6 +67,23 @@ class JobNotFound(GradserveError):
 
     def __init__(self, id: str) -> None:
         super().__init__(f"there is no job {id!r}")
+
+
+class DatasetNotFound(GradserveError):
+    """No data set has this id."""
+
+    def __init__(self, id: str) -> None:
+        super().__init__(f"there is no data set {id!r}")
+
+
+class DatasetInUse(GradserveError):
+    """A job that has not ended needs the data set."""
+
+    def __init__(self, id: str, job_id: str) -> None:
+        super().__init__(
+            f"job {job_id} is trained with data set {id} and has not ended; wait for it or cancel "
+            "it first"
+        )
 
 
 class ParametersNotFound(GradserveError):

@@ -192,9 +192,9 @@ class Settings:
 
     max_stored_bytes_per_owner: int = _field(
         20 * 2**30,
-        "Room that the jobs of one owner may take in the database: each counts with the most that "
-        "it takes until it has succeeded, and one that failed or was cancelled with what it takes. "
-        "Beyond it new jobs are refused with 507 until some are deleted.",
+        "Room that the jobs and data sets of one owner may take in the database: a job counts with "
+        "the most that it takes until it has succeeded, and one that failed or was cancelled with "
+        "what it takes. Beyond it new ones are refused with 507 until some are deleted.",
     )
     max_queued_jobs_per_owner: int = _field(
         20_000, "Most jobs of one owner that wait. Beyond it new jobs are refused with 429."

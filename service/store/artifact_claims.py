@@ -15,6 +15,7 @@ from sqlalchemy import ColumnElement, Update, bindparam, func, null, select, upd
 from sqlalchemy.orm import Session
 
 from service.common.errors import LeaseLost
+from service.store import datasets
 from service.store.clock import DATABASE_TIME
 from service.store.states import FRUITLESS_CLAIMS
 from service.store.tables import Artifact, Job, OwnedKey
@@ -46,7 +47,10 @@ LOST = Problem(
 
 @dataclass(frozen=True, slots=True)
 class ArtifactClaim:
-    """Everything that a worker needs to compute an artifact and to prove that it is its own."""
+    """Everything that a worker needs to compute an artifact and to prove that it is its own.
+
+    `content` is the specification of the stored data set that the job's `spec` names, if any.
+    """
 
     pk: int
     id: str
@@ -58,6 +62,7 @@ class ArtifactClaim:
     job_key: OwnedKey
     job_id: str
     spec: str
+    content: bytes | None
 
 
 def claim_next(
@@ -83,6 +88,7 @@ def claim_next(
         job_key=row.job,
         job_id=job.id,
         spec=job.spec,
+        content=datasets.content_of_job(session, job.dataset),
     )
 
 
@@ -158,7 +164,7 @@ def _ended(now: ColumnElement[float]) -> dict[str, Any]:
 
 
 _a = Artifact.__table__.c
-_JOB = select(Job.__table__.c.id, Job.__table__.c.spec).where(
+_JOB = select(Job.__table__.c.id, Job.__table__.c.spec, Job.__table__.c.dataset).where(
     Job.__table__.c.pk == bindparam("of_pk")
 )
 

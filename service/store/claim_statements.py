@@ -91,6 +91,7 @@ def claim(now: ColumnElement[float]) -> Statement:
             jobs.request_id,
             jobs.fence,
             jobs.attempt,
+            jobs.dataset,
             jobs.worker,
             jobs.spec,
             jobs.step,

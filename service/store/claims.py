@@ -16,7 +16,16 @@ from sqlalchemy import ColumnElement
 from sqlalchemy.orm import Session
 
 from service.common.errors import LeaseLost
-from service.store import checkpoints, claim_statements, events, history, parameters, quotas, turns
+from service.store import (
+    checkpoints,
+    claim_statements,
+    datasets,
+    events,
+    history,
+    parameters,
+    quotas,
+    turns,
+)
 from service.store.claim_statements import Statement
 from service.store.clock import DATABASE_TIME
 from service.store.events import NewEvent
@@ -40,7 +49,10 @@ class StepScores(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """Everything that a worker needs to train a job and to prove that the job is its own."""
+    """Everything that a worker needs to train a job and to prove that the job is its own.
+
+    `content` is the specification of the stored data set that `spec` names, if it names one.
+    """
 
     pk: OwnedKey
     id: str
@@ -50,6 +62,7 @@ class Claim:
     attempt: int
     worker: str
     spec: str
+    content: bytes | None
     step: int
     trained_seconds: float
     best: StepScores | None = None
@@ -83,7 +96,8 @@ def claim(
     values = dict(row._mapping)
     recorded = values.pop("environment")
     recorded_best = [values.pop(name) for name in claim_statements.BEST]
-    claim = Claim(**values, best=_best_so_far(session, values, recorded_best))
+    content = datasets.content_of_job(session, values.pop("dataset"))
+    claim = Claim(**values, content=content, best=_best_so_far(session, values, recorded_best))
     _record_environment(session, claim, recorded, environment)
     new_event = NewEvent(
         claim.pk, "claimed", "queued", "running", worker, f"attempt {claim.attempt}"

@@ -6,7 +6,7 @@ from sqlalchemy import bindparam, delete, select, update
 from sqlalchemy.orm import Session
 
 from service.common.errors import InvalidTransition
-from service.store import jobs, quotas
+from service.store import datasets, jobs, quotas
 from service.store.states import TERMINAL
 from service.store.tables import (
     Artifact,
@@ -16,6 +16,7 @@ from service.store.tables import (
     History,
     IdempotencyKey,
     Job,
+    ModelPreprocessing,
     Result,
 )
 
@@ -39,7 +40,8 @@ def shorten_history(session: Session, id: str) -> bool:
 
 def delete_job(session: Session, id: str) -> None:
     """Deletes a job that has ended, after `shorten_history`: the rest of its history, its
-    checkpoints, parameters, artifacts, events and keys.
+    checkpoints, parameters, artifacts, events and keys; and its data set, if that was deleted
+    before and no other job was trained with it.
 
     Jobs that vary it lose their `parent_id`.
 
@@ -48,11 +50,14 @@ def delete_job(session: Session, id: str) -> None:
         InvalidTransition: it has not ended.
     """
     job = _ended(session, id)
+    # Before the total of the owner, as in all transactions, so that no two wait for each other.
+    datasets.lock(session, job.dataset)
     quotas.give_back(session, job.pk)
     for statement in _PARTS:
         session.execute(statement, {"of_job": job.pk})
     session.execute(_ORPHAN, {"of_id": id})
     session.execute(_JOB, {"of_job": job.pk})
+    datasets.release(session, job.dataset)
 
 
 def _ended(session: Session, id: str) -> Job:
@@ -81,6 +86,7 @@ _PARTS = tuple(
         Charge.__table__,
         Checkpoint.__table__,
         Result.__table__,
+        ModelPreprocessing.__table__,
         Artifact.__table__,
         Event.__table__,
         IdempotencyKey.__table__,

@@ -15,8 +15,9 @@ from sqlalchemy.orm import Session, defer
 from sqlalchemy.sql.dml import ReturningInsert
 
 from engine.spec import JobSpec
+from engine.spec.datasets import Stored
 from service.common.errors import InvalidCursor, JobNotFound
-from service.store import events
+from service.store import datasets, events
 from service.store.clock import DATABASE_TIME
 from service.store.events import NewEvent
 from service.store.owners import owner_of
@@ -50,7 +51,9 @@ def create(
 
     Raises:
         JobNotFound: there is no job `parent_id`.
+        DatasetNotFound: there is no such stored data set any more.
     """
+    dataset = spec.dataset
     if parent_id is not None:
         # Its deletion waits until the child is stored, and then finds it.
         hold(session, parent_id)
@@ -61,9 +64,11 @@ def create(
             "owner": owner_of(session),
             "request_id": request_id,
             "parent_id": parent_id,
+            "dataset": datasets.hold(session, dataset.id) if isinstance(dataset, Stored) else None,
             "name": spec.name,
             "spec": spec.model_dump_json() if text is None else text,
             "steps": spec.training.steps,
+            "score_name": spec.loss.score_name,
         },
     ).one()
     events.record(session, NewEvent(job.pk, "created", None, "queued", actor), now=now)
@@ -112,8 +117,9 @@ def page(
     cursor: str | None = None,
     state: ShownState | None = None,
     name: str | None = None,
+    id_prefix: str | None = None,
 ) -> Page:
-    """A page of the jobs with this shown state and this name, newest first.
+    """A page of the jobs with this shown state, name and beginning of the id, newest first.
 
     Raises:
         InvalidCursor: `cursor` is not one that a page gave.
@@ -130,6 +136,8 @@ def page(
         query = query.where(*_shown_in(state))
     if name is not None:
         query = query.where(Job.name == name)
+    if id_prefix is not None:
+        query = query.where(Job.id.startswith(id_prefix, autoescape=True))
     # One more than asked for tells whether there is a next page.
     items = session.scalars(query.limit(limit + 1)).all()
     next_cursor = _cursor(items[limit - 1]) if len(items) > limit else None

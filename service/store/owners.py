@@ -13,7 +13,7 @@ from typing import Any, NewType
 from sqlalchemy import event
 from sqlalchemy.orm import ORMExecuteState, Session, sessionmaker, with_loader_criteria
 
-from service.store.tables import LOCAL, Artifact, Job, OwnedKey, OwnerTotals
+from service.store.tables import LOCAL, Artifact, Dataset, Job, OwnedKey, OwnerTotals
 
 __all__ = ["LOCAL", "OwnedKey", "Owner", "bind", "owner_of", "restrict"]
 
@@ -23,7 +23,7 @@ Owner = NewType("Owner", str)
 OWNER = "owner"
 
 # The mapped tables whose rows belong to somebody.
-OWNED: tuple[Any, ...] = (Job, Artifact, OwnerTotals)
+OWNED: tuple[Any, ...] = (Job, Artifact, Dataset, OwnerTotals)
 
 
 def bind(session: Session, owner: Owner) -> None:

@@ -1,9 +1,10 @@
-"""What the jobs of one owner may take: room in the database, and places in the queue.
+"""What one owner may take: room in the database, and places in the queue.
 
 A job is charged when it is submitted with the room that it may take until it has succeeded, so that
 jobs that wait cannot outgrow the limit later. One that fails or is cancelled keeps less, and is
-charged anew with what it takes then. The totals stand in `owners`: adding up the jobs of an owner
-who has a hundred thousand takes 10 ms, during which SQLite lets nobody else write.
+charged anew with what it takes then. A data set is charged with its bytes until it is gone. The
+totals stand in `owners`: adding up the jobs of an owner who has a hundred thousand takes 10 ms,
+during which SQLite lets nobody else write.
 """
 
 from __future__ import annotations
@@ -53,10 +54,24 @@ def charge(session: Session, settings: Settings, job_key: OwnedKey, room: int) -
     Raises:
         StorageUsedUp: its jobs would take more room than the settings allow.
     """
-    total = _add(session, owner_of(session), room)
-    if total > settings.max_stored_bytes_per_owner:
-        raise StorageUsedUp(total - room, room, settings.max_stored_bytes_per_owner)
+    _take(session, settings, room, "job")
     session.execute(_SET, {"of_job": job_key, "room": room})
+
+
+def charge_dataset(session: Session, settings: Settings, size: int) -> None:
+    """Charges the session's owner with a data set that is stored in this transaction.
+
+    To be called before it is stored: the owner's row is locked before the row of the bytes.
+
+    Raises:
+        StorageUsedUp: as `charge`.
+    """
+    _take(session, settings, size, "data set")
+
+
+def give_back_dataset(session: Session, owner: str, size: int) -> None:
+    """Takes a data set that is gone from what its owner is charged with."""
+    _add(session, owner, -size)
 
 
 def check_queue(session: Session, settings: Settings) -> None:
@@ -94,6 +109,12 @@ def give_back(session: Session, job_key: int) -> None:
     owner = session.execute(_OWNER, {"of_job": job_key}).scalar_one()
     _add(session, owner, -(session.execute(_ROOM, {"of_job": job_key}).scalar() or 0))
     session.execute(_KEEP_LOST, {"of": owner, "of_job": job_key})
+
+
+def _take(session: Session, settings: Settings, room: int, what: str) -> None:
+    total = _add(session, owner_of(session), room)
+    if total > settings.max_stored_bytes_per_owner:
+        raise StorageUsedUp(what, total - room, room, settings.max_stored_bytes_per_owner)
 
 
 def _add(session: Session, owner: str, room: int) -> int:

@@ -76,8 +76,9 @@ class Job(Base):
     that did not end in a release, by a drain or on request. `trained_seconds` adds up over attempts
     and leaves out pauses. `best_…` belongs to the best logged step so far, `final_…` to the
     parameters that are delivered. `environment` lists, as JSON, the software and the kind of
-    processor that computed the steps, each with the step from which it did. `request_id` is that
-    of the request which made the job.
+    processor that computed the steps, each with the step from which it did. `score_name` says what
+    `accuracy` is; older jobs have none. `request_id` is that of the request which made the job.
+    `dataset` is the stored data set that `spec` names.
     """
 
     __tablename__ = "jobs"
@@ -106,6 +107,7 @@ class Job(Base):
         Index("ix_jobs_owner_state", "owner", "state", "created_at", "pk"),
         Index("ix_jobs_owner_name", "owner", "name", "created_at", "pk"),
         Index("ix_jobs_parent_id", "parent_id", **_where("parent_id IS NOT NULL")),
+        Index("ix_jobs_dataset", "dataset", **_where("dataset IS NOT NULL")),
         {"postgresql_with": {"fillfactor": 80}},  # room for those updates on the same page
     )
 
@@ -114,8 +116,10 @@ class Job(Base):
     owner: Mapped[str] = mapped_column(server_default=LOCAL)
     request_id: Mapped[str | None]
     parent_id: Mapped[str | None] = mapped_column(ForeignKey("jobs.id"))
+    dataset: Mapped[int | None] = mapped_column(ForeignKey("datasets.pk"))
     name: Mapped[str | None]
     spec: Mapped[str]
+    score_name: Mapped[str | None]
     state: Mapped[JobState] = mapped_column(Text(), server_default="queued")
     desired_state: Mapped[DesiredState | None] = mapped_column(Text())
     fence: Mapped[int] = mapped_column(server_default=text("0"))
@@ -150,6 +154,47 @@ class Job(Base):
     updated_at: Mapped[float]
     started_at: Mapped[float | None]
     finished_at: Mapped[float | None]
+
+
+class Blob(Base):
+    """The specification of a data set by the SHA-256 of its JSON, stored once however many have it.
+
+    `cells` are the rows that were read from it: float64, row by row, the target last; null where
+    a generator makes them.
+    """
+
+    __tablename__ = "blobs"
+
+    sha256: Mapped[str] = mapped_column(primary_key=True)
+    data: Mapped[bytes]
+    cells: Mapped[bytes | None]
+
+
+class Dataset(Base):
+    """A data set of somebody.
+
+    `blob` holds its specification as JSON, and `report` what was read, as JSON. `size` are the
+    bytes that count for the owner. One that is deleted while jobs were trained with it only gets
+    a `deleted_at`, and goes with the last of these jobs.
+    """
+
+    __tablename__ = "datasets"
+    __table_args__ = (
+        Index("ix_datasets_owner_created_at", "owner", "created_at", "pk"),
+        Index("ix_datasets_blob", "blob"),
+    )
+
+    pk: Mapped[int] = mapped_column(Key, primary_key=True)
+    id: Mapped[str] = mapped_column(unique=True)
+    owner: Mapped[str] = mapped_column(server_default=LOCAL)
+    name: Mapped[str | None]
+    kind: Mapped[str]
+    rows: Mapped[int]
+    blob: Mapped[str] = mapped_column(ForeignKey("blobs.sha256"))
+    size: Mapped[int] = mapped_column(BigInteger())
+    report: Mapped[str]
+    created_at: Mapped[float]
+    deleted_at: Mapped[float | None]
 
 
 class History(Base):
@@ -197,6 +242,18 @@ class Result(Base):
     step: Mapped[int]
     sha256: Mapped[str]
     data: Mapped[bytes]
+
+
+class ModelPreprocessing(Base):
+    """What a model remembers of its data, as `engine.data.preprocessing` writes it.
+
+    A table of its own, because it may be megabytes and a job's row is written twice a second.
+    """
+
+    __tablename__ = "preprocessing"
+
+    job: Mapped[int] = mapped_column(ForeignKey("jobs.pk"), primary_key=True, autoincrement=False)
+    document: Mapped[str]
 
 
 class Artifact(Base):

@@ -1,4 +1,5 @@
-"""A running service with keys, and people whose jobs are in every state that waits or has ended."""
+"""A running service with keys, and people with data sets and with jobs in every state that waits or
+has ended."""
 
 from __future__ import annotations
 
@@ -35,7 +36,7 @@ ENVIRON = {
 
 @dataclass(frozen=True)
 class Live:
-    """`people` send with their keys; `ids` are the jobs of each."""
+    """`people` send with their keys; `ids` are the jobs and data sets of each."""
 
     up: Up
     keys: Mapping[str, str]
@@ -69,7 +70,10 @@ def service(folder: Path, database_url: str | None = None) -> Iterator[Live]:
             )
             for name, key in made.items()
         }
-        ids = {name: list(_jobs(person, name)) for name, person in people.items()}
+        ids = {
+            name: [*_jobs(person, name), *_datasets(person, name)]
+            for name, person in people.items()
+        }
         yield Live(up, made, people, ids)
     finally:
         up.clear()
@@ -86,6 +90,20 @@ def _jobs(person: httpx.Client, name: str) -> Iterator[str]:
             yield id
     for id in ended:
         until(lambda id=id: person.get(f"/v1/jobs/{id}").json()["terminal"], 60)  # type: ignore[misc]
+
+
+def _datasets(person: httpx.Client, name: str) -> Iterator[str]:
+    called = SECRET if name == "eve" else name
+    for i in range(TIMES):
+        text = f"size,colour,{called}\n1,red,{i}\n2,blue,5\n3,red,6\n"
+        answer = person.post(
+            "/v1/datasets",
+            params={"name": called},
+            content=text,
+            headers={"Content-Type": "text/csv"},
+        )
+        assert answer.status_code == 201, answer.text
+        yield answer.json()["id"]
 
 
 def _submit(person: httpx.Client, spec: Mapping[str, Any]) -> str:

@@ -20,7 +20,8 @@ CALLERS = ("ada", "bob")
 
 OF_A_STEP = ["2xx", "401", "403", "404", "409", "422", "429"]
 # What the document cannot say may be refused: a job must also fit together and have a parent, a
-# cursor must be one of ours, a step one that the job has taken, and a picture one that it has.
+# text must be a table, a cursor must be one of ours, a step one that the job has taken, and a
+# picture one that it has.
 REFUSED = {
     "submit_job": ["2xx", "401", "403", "422", "429", "507"],
     "list_jobs": ["2xx", "401", "403", "422", "429"],
@@ -28,6 +29,8 @@ REFUSED = {
     "get_model": OF_A_STEP,
     "get_plot": OF_A_STEP,
     "get_graph": OF_A_STEP,
+    "create_dataset": ["2xx", "401", "403", "422", "429", "507"],
+    "list_datasets": ["2xx", "401", "403", "422", "429"],
 }
 # What does not fit the document; 414 and 431 where it is very long besides.
 WRONG = ["400", "401", "403", "404", "405", "409", "413", "414", "415", "422", "429", "431"]

@@ -13,7 +13,7 @@ from tests.fuzz.schemathesis_run import Result, run
 
 # The first two have no parameters, and few requests to them differ. Schemathesis deletes seldom, so
 # that other requests still find what they are about.
-SELDOM = {"healthz", "readyz", "delete_job"}
+SELDOM = {"healthz", "readyz", "delete_job", "delete_dataset"}
 # Some addresses are too long to be read, and count for no operation.
 READ = 0.9
 

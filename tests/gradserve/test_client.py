@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-import gradserve.client
+import gradserve.jobs
 from engine.spec import JobSpec
 from engine.train import train
 from gradserve.client import Gradserve
@@ -58,7 +58,7 @@ def test_a_history_of_many_pages_is_one_list(
 ) -> None:
     job = ended(service, service.submit(xor()))
     whole = service.history(job["id"])
-    monkeypatch.setattr(gradserve.client, "HISTORY_PAGE", 7)
+    monkeypatch.setattr(gradserve.jobs, "HISTORY_PAGE", 7)
     assert service.history(job["id"]) == whole
     assert service.history(job["id"], after_step=9) == whole[10:]
 
@@ -127,7 +127,7 @@ def test_one_key_is_one_job(service: Gradserve) -> None:
 def test_lists_are_newest_first_and_cut_at_the_limit(
     service: Gradserve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gradserve.client, "PAGE", 2)
+    monkeypatch.setattr(gradserve.jobs, "PAGE", 2)
     ids = [service.submit(xor(name="listed"))["id"] for _ in range(5)]
     assert [job["id"] for job in service.list(name="listed")] == ids[::-1]
     assert [job["id"] for job in service.list(name="listed", limit=3)] == ids[:1:-1]

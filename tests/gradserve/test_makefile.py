@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import time
 from pathlib import Path
+
+from tests.processes import processor_seconds_of_children
 
 ROOT = Path(__file__).parents[2]
 MAKE = shutil.which("make") or "make"
@@ -34,9 +35,9 @@ def test_another_setup_takes_no_time() -> None:
     assert make("setup").returncode == 0
     times = []
     for _ in range(3):
-        start = time.perf_counter()
+        start = processor_seconds_of_children()
         again = make("setup")
-        times.append(time.perf_counter() - start)
+        times.append(processor_seconds_of_children() - start)
         assert (again.returncode, again.stdout, again.stderr) == (0, "", "")
     assert min(times) < 1.0
 

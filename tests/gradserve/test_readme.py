@@ -35,7 +35,7 @@ def test_the_curl_session_works_when_pasted(service_url: str) -> None:
     script = f"\necho; echo '{SEPARATOR}'\n".join(block.code for block in shell)
     printed = run(["bash"], script.replace("http://127.0.0.1:8000", service_url))
     outputs = printed.split(f"\n{SEPARATOR}\n")
-    assert len(outputs) == len(shell) == 4
+    assert len(outputs) == len(shell) == 5
     for block, output in zip(shell, outputs, strict=True):
         check(block, output)
 

@@ -20,7 +20,20 @@ PLACES = {
     types.SubmittedJob: "POST /v1/jobs 201",
     types.HistoryRow: "schemas HistoryItem",
     types.LayerParameters: "schemas LayerView",
+    types.DatasetSummary: "schemas DatasetSummary",
+    types.Dataset: "GET /v1/datasets/{id} 200",
+    types.Column: "schemas ColumnView",
+    types.Target: "schemas TargetView",
+    types.DatasetRow: "schemas RowView",
+    types.Count: "schemas Count",
     types.Parameters: "GET /v1/jobs/{id}/parameters 200",
+    types.Event: "schemas EventView",
+    types.Predictions: "POST /v1/jobs/{id}/predict 200",
+    types.Prediction: "schemas PredictionView",
+    types.Evaluation: "GET /v1/jobs/{id}/evaluation 200",
+    types.ClassScores: "schemas ClassScoresView",
+    types.Residuals: "schemas ResidualsView",
+    types.JudgedRow: "schemas RowView",
 }
 # Types of a field of another type.
 INNER = [

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import numpy as np
 from sqlalchemy import ColumnElement, Double, literal
 from sqlalchemy.orm import Session, sessionmaker
 
+from engine.inference import preprocessing_of
 from engine.spec import JobSpec
 from engine.training.state import HistoryRow
-from service.store import claims, events, history, jobs, parameters
+from service.store import claims, events, history, jobs, parameters, preprocessing
 from service.store.claims import Claim
 from service.store.tables import Job
 
@@ -33,7 +35,15 @@ def advance(
         "checkpoint": f"state {stop}".encode(),
     } | options
     with sessions.begin() as session:
-        return claims.record_progress(session, claim, step=stop, previous_step=start, **given)
+        desired = claims.record_progress(session, claim, step=stop, previous_step=start, **given)
+        preprocessing.store(session, claim.pk, document(claim.spec))
+        return desired
+
+
+@cache
+def document(spec: str) -> str:
+    """What the model of a specification remembers of its data."""
+    return preprocessing_of(JobSpec.model_validate_json(spec)).to_json()
 
 
 def finish(sessions: sessionmaker[Session], claim: Claim, spec: JobSpec) -> str:
@@ -51,6 +61,7 @@ def finish(sessions: sessionmaker[Session], claim: Claim, spec: JobSpec) -> str:
             lease_seconds=LEASE,
             checkpoint=None,
         )
+        preprocessing.store(session, claim.pk, document(claim.spec))
         return claims.succeed(
             session, claim, step=steps, packed=parameters.pack(spec.sizes(), numbers)
         )

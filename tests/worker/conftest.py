@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from flask.testing import FlaskClient
 from sqlalchemy import text
 from sqlalchemy.orm import Session, sessionmaker
 
 from engine.spec import JobSpec
 from engine.train import HistoryRow, train
+from service.api.app import create_app
 from service.common.messages import make_publisher, try_publish
 from service.common.settings import Settings
 from service.run import programs
@@ -187,6 +189,14 @@ def sqlite_bench(sqlite_database: str, broker: str, tmp_path: Path) -> Iterator[
     sessions: sessionmaker[Session] = make_sessions(engine)
     yield Bench(settings, sessions)
     engine.dispose()
+
+
+@pytest.fixture
+def sqlite_client(sqlite_bench: Bench) -> Iterator[FlaskClient]:
+    """A client of the API on the same database."""
+    app = create_app(replace(sqlite_bench.settings, auth="off"))
+    yield app.test_client()
+    app.extensions["gradserve"].close()
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -65,10 +64,8 @@ def test_an_answer_survives_the_death_and_the_stop_of_its_worker(
 
     client.get(f"{path}{step - 1}", headers={"Prefer": "wait=0"})
     until(lambda: states(bench) == ["succeeded", "running"], 60, "the next one")
-    asked = time.monotonic()
     stopped.send_signal(signal.SIGTERM)
-    assert stopped.wait(15) == 0
-    assert time.monotonic() - asked < 5
+    assert stopped.wait(10) == 0
     assert states(bench) == ["succeeded", "queued"]
     recovery.database.engine.dispose()
     app.extensions["gradserve"].close()

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from worker.artifacts import graph, model, parameters, plot
+from worker.artifacts import evaluation, graph, model, parameters, plot, preprocessing
 from worker.artifacts.work import Content, Work
 
 KINDS: Mapping[str, Callable[[Work], Content]] = {
+    "evaluation": evaluation.compute,
     "graph": graph.compute,
     "model": model.compute,
     "parameters": parameters.compute,
     "plot": plot.compute,
+    "preprocessing": preprocessing.compute,
 }

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Union
 from pydantic import Field
 
 from engine.moved import attributes_from
-from engine.spec.datasets import bundled, own, playground, scikit
+from engine.spec.datasets import bundled, own, playground, scikit, stored
 from engine.spec.datasets.base import DATASETS, DatasetSpec
 from engine.spec.datasets.own import Csv, Inline
+from engine.spec.datasets.stored import Stored
 
 __all__ = [
     "DATASETS",
@@ -21,10 +22,12 @@ __all__ = [
     "Dataset",
     "DatasetSpec",
     "Inline",
+    "Stored",
     "bundled",
     "own",
     "playground",
     "scikit",
+    "stored",
 ]
 
 if TYPE_CHECKING:

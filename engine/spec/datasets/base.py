@@ -10,6 +10,7 @@ from engine.spec import features
 from engine.spec.base import MAX_CELLS, MAX_INPUTS, MAX_ROWS, Model, at
 from engine.spec.columns import Column, named, numbered
 from engine.spec.features import FeatureError, Term
+from engine.spec.tables import Table
 
 if TYPE_CHECKING:
     from engine.arrays import Array
@@ -57,6 +58,16 @@ class DatasetSpec(Model):
     def __pydantic_init_subclass__(cls, **_: Any) -> None:
         for kind in get_args(cls.model_fields["kind"].annotation):
             DATASETS[kind] = cls
+
+    @property
+    def table(self) -> Table | None:
+        """The table that was read, if the data set is one."""
+        return None
+
+    @property
+    def rows_field(self) -> str:
+        """The field of the specification that the targets come from, to be named by errors."""
+        return "kind"
 
     def make(self) -> tuple[Array, Array]:
         """Cells (rows × columns) and one target per row; classes count from 0.

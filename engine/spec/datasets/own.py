@@ -40,6 +40,10 @@ class Inline(DatasetSpec):
             raise at(("y",), f"{len(self.y)} targets for {len(self.x)} rows of x")
         return self
 
+    @property
+    def rows_field(self) -> str:
+        return "y"
+
     def raw_shape(self) -> tuple[int, int]:
         return len(self.x), len(self.x[0])
 
@@ -146,6 +150,10 @@ class Csv(DatasetSpec):
     @property
     def table(self) -> Table:
         return self._table
+
+    @property
+    def rows_field(self) -> str:
+        return "text"
 
     def raw_shape(self) -> tuple[int, int]:
         return len(self._table.x), len(self._table.columns)

@@ -11,6 +11,7 @@ from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.models.tag import Tag
 from pydantic import BaseModel, Field, StringConstraints
 
+from engine.spec.loss import score_name
 from service.api import context
 from service.api.openapi import answers
 from service.api.query_parameters import Query
@@ -45,6 +46,9 @@ class PageQuery(Query):
     name: Annotated[str, StringConstraints(pattern=NO_NUL)] | None = Field(
         default=None, description="jobs of exactly this name"
     )
+    id_prefix: Annotated[str, StringConstraints(pattern=r"^job_[0-9a-f]{0,24}$")] | None = Field(
+        default=None, description="jobs whose ids begin with this"
+    )
 
 
 class JobError(BaseModel):
@@ -60,7 +64,9 @@ class Scores(BaseModel):
 
     step: int
     loss: float | None
-    accuracy: float | None = Field(description="share of right predictions; R² in a regression")
+    accuracy: float | None = Field(
+        description="what the job's `score_name` says: the share of right predictions, or R²"
+    )
     validation_loss: float | None
     validation_accuracy: float | None
 
@@ -93,7 +99,12 @@ class JobSummary(BaseModel):
         description="of the newest logged step: that of the parameters before this step's update. "
         "`final` has the loss of the delivered parameters"
     )
-    accuracy: float | None
+    score_name: Literal["accuracy", "R²"] | None = Field(
+        description="what the fields `accuracy` and `validation_accuracy` are: the share of right "
+        "predictions, or the coefficient of determination R² in a regression, which is at most 1 "
+        "and has no lower bound. null in lists for jobs of older versions"
+    )
+    accuracy: float | None = Field(description="of the newest logged step; see `score_name`")
     validation_loss: float | None
     validation_accuracy: float | None
     best: Scores | None = Field(
@@ -145,6 +156,7 @@ def page(query: PageQuery) -> Response:
             cursor=query.cursor,
             state=query.state,
             name=query.name,
+            id_prefix=query.id_prefix,
         )
     items = [summary(job) for job in found.items]
     return jsonify({"items": items, "next_cursor": found.next_cursor})
@@ -228,6 +240,8 @@ def view(job: Job, **more: Any) -> Response:
     """A `JobView`. The specification goes in as it is stored: it may be megabytes."""
     known = json.loads(job.environment) if job.environment else []
     view = summary(job) | more | {"environment": known}
+    if job.score_name is None:  # of an older version, which did not store it
+        view["score_name"] = score_name(json.loads(job.spec)["loss"]["kind"])
     head = current_app.json.dumps(view, separators=(",", ":")).removesuffix("}")
     return Response(f'{head},"spec":{job.spec}}}\n', mimetype="application/json")
 
@@ -252,6 +266,7 @@ def summary(job: Job) -> dict[str, Any]:
         "steps": job.steps,
         "progress": 1.0 if job.state == "succeeded" else job.step / job.steps,
         "loss": job.loss,
+        "score_name": job.score_name,
         "accuracy": job.accuracy,
         "validation_loss": job.validation_loss,
         "validation_accuracy": job.validation_accuracy,

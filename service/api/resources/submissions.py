@@ -11,21 +11,25 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http import HTTPStatus as Status
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 from flask import Response, g, jsonify, url_for
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from sqlalchemy.orm import Session
 
+from engine.data.description import describe_dataset
 from engine.spec import JobSpec
+from engine.spec.datasets.stored import finding
 from engine.spec.warnings import warnings
 from service.api import context, limits
 from service.api.openapi import answers
 from service.api.query_parameters import Query
+from service.api.resources.datasets import Read
 from service.api.resources.jobs import JobView, view
 from service.api.resources.jobs import blueprint as blueprint
-from service.common.errors import InvalidRequest, JobNotFound
-from service.store import disk, idempotency, jobs, quotas
+from service.api.stored_datasets import find_content
+from service.common.errors import DatasetNotFound, InvalidRequest, JobNotFound
+from service.store import datasets, disk, idempotency, jobs, quotas
 from service.store.tables import Job
 
 # What the page at /docs offers to be sent.
@@ -74,6 +78,11 @@ class NewJob(JobSpec):
 
     parent_id: str | None = None
 
+    @classmethod
+    def model_validate(cls, obj: Any, **options: Any) -> Self:
+        """A stored data set is looked for among those of the sender of this request."""
+        return super().model_validate(obj, **{"context": finding(find_content), **options})
+
     def spec(self) -> JobSpec:
         """The specification alone; it has been validated with the request."""
         return JobSpec.model_construct(
@@ -120,6 +129,9 @@ class Validated(BaseModel):
         "counts 10,000 times"
     )
     memory: int = Field(description="about how many bytes of memory training takes")
+    dataset: Read | None = Field(
+        description="what was read of rows of your own; null for a generator and the like"
+    )
     warnings: list[Warning] = Field(description="likely mistakes that are trained all the same")
 
 
@@ -163,6 +175,8 @@ def validated(spec: JobSpec) -> dict[str, Any]:
         "parameters": spec.parameters(),
         "work": spec.work(),
         "memory": spec.memory().total,
+        # A generator would have to draw its rows first.
+        "dataset": describe_dataset(spec.dataset) if spec.dataset.known_targets() else None,
         "warnings": warning_list(spec),
     }
 
@@ -182,7 +196,10 @@ def _store(body: NewJob, spec: JobSpec, key: str | None) -> tuple[Job, bool]:
         if key is None:
             return _create(session, body, spec, text), False
         found = idempotency.find(
-            session, key, sha256, is_repeat=lambda job: _sha256(_request_of(job)) == sha256
+            session,
+            key,
+            sha256,
+            is_repeat=lambda job: _sha256(_request_of(session, job)) == sha256,
         )
         if found is not None:
             return found, True
@@ -195,9 +212,12 @@ def _sha256(body: NewJob) -> str:
     return hashlib.sha256(body.model_dump_json().encode()).hexdigest()
 
 
-def _request_of(job: Job) -> NewJob:
+def _request_of(session: Session, job: Job) -> NewJob:
     """The request that would make this job, with the defaults of this version filled in."""
-    return NewJob.model_validate(json.loads(job.spec) | {"parent_id": job.parent_id})
+    content = datasets.content_of_job(session, job.dataset)
+    return NewJob.model_validate(
+        json.loads(job.spec) | {"parent_id": job.parent_id}, context=finding(lambda id: content)
+    )
 
 
 def _create(session: Session, body: NewJob, spec: JobSpec, text: str) -> Job:
@@ -206,7 +226,7 @@ def _create(session: Session, body: NewJob, spec: JobSpec, text: str) -> Job:
     limits.check(spec, settings)
     disk.check(settings)
     room = quotas.room_of(spec, text, settings.checkpoint_bytes_per_job)
-    with _blaming_parent():
+    with _blaming_place():
         job = jobs.create(
             session,
             spec,
@@ -221,14 +241,16 @@ def _create(session: Session, body: NewJob, spec: JobSpec, text: str) -> Job:
 
 def _check_parent(body: NewJob) -> None:
     if body.parent_id is not None:
-        with _blaming_parent(), context.read() as session:
+        with _blaming_place(), context.read() as session:
             jobs.key(session, body.parent_id)
 
 
 @contextmanager
-def _blaming_parent() -> Iterator[None]:
-    """The only job that a submission looks for is its parent."""
+def _blaming_place() -> Iterator[None]:
+    """A submission looks for no job but its parent, and for no data set but its own."""
     try:
         yield
+    except DatasetNotFound as error:  # it was deleted a moment ago
+        raise InvalidRequest([("/dataset/id", str(error))]) from None
     except JobNotFound as error:
         raise InvalidRequest([("/parent_id", str(error))]) from None

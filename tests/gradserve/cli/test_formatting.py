@@ -1,5 +1,7 @@
 """Numbers and times in a form for people."""
 
+from typing import Any
+
 import pytest
 
 from gradserve.cli import formatting
@@ -87,3 +89,18 @@ def test_controls_in_the_reason_of_a_failure_are_shown() -> None:
     error = {"code": "invalid", "detail": "no column '\x1b[2J'", "step": None}
     job = {"id": "job_1", "state": "failed", "step": 0, "error": error}
     assert formatting.failure(job) == "job_1 failed (invalid): no column '\\x1b[2J'"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "shown"),
+    [
+        ("accuracy", 0.98, "98.0 %"),
+        ("R²", 0.98, "R² 0.9800"),
+        ("R²", -5e299, "R² -5e+299"),
+        ("R²", None, "-"),
+        (None, 0.98, "0.98"),
+    ],
+)
+def test_a_list_names_what_the_score_is(name: str | None, value: float | None, shown: str) -> None:
+    job: Any = {"score_name": name, "accuracy": value}
+    assert formatting.listed_score(job) == shown

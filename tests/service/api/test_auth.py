@@ -80,10 +80,15 @@ def test_a_key_opens_what_its_scopes_allow(locked: Settings, visitor: FlaskClien
     admin = bearer(make_key(locked, scopes=("admin",)))
     assert visitor.get("/v1/jobs", headers=reader).status_code == 200
     assert visitor.get("/docs", headers=reader).status_code == 200
+    # A question, although it is sent with POST.
+    asked = visitor.post("/v1/jobs/job_x/predict", json={"rows": []}, headers=reader)
+    assert asked.json["type"] == "urn:gradserve:problem:job-not-found"
     assert visitor.post("/v1/jobs", json=SPEC, headers=writer).status_code == 201
     assert visitor.get("/metrics", headers=admin).status_code == 200
     for method, path, headers, scope in (
         ("POST", "/v1/jobs", reader, "write"),
+        ("POST", "/v1/jobs/job_x/cancel", reader, "write"),
+        ("POST", "/v1/jobs/job_x/predict", admin, "read"),
         ("GET", "/metrics", writer, "admin"),
         ("GET", "/v1/jobs", admin, "read"),
     ):

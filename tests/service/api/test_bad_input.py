@@ -410,3 +410,14 @@ def test_nothing_that_is_put_anywhere_is_a_500(
 @given(body=st.binary(max_size=50) | st.text(max_size=50).map(str.encode))
 def test_no_bytes_are_a_500(sender: FlaskClient, body: bytes) -> None:
     assert post(sender, body).status_code in (400, 422)
+
+
+def test_a_byte_order_mark_is_no_part_of_the_json(sender: FlaskClient, moons: Spec) -> None:
+    body = b"\xef\xbb\xbf" + json.dumps(moons).encode()
+    assert post(sender, body).status_code == 201
+    assert_problem(post(sender, b"\xef\xbb\xbf" + body), 400)
+
+
+def test_csv_is_told_where_it_goes(sender: FlaskClient) -> None:
+    answer = sender.post("/v1/jobs", data=b"a,y\n1,2\n", content_type="text/csv")
+    assert '"kind": "csv"' in assert_problem(answer, 415)["detail"]

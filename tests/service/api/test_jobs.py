@@ -118,6 +118,17 @@ def test_the_list_is_filtered_by_state_and_name(client: FlaskClient, moons: Spec
     assert len(ids()) == 2
 
 
+def test_a_job_is_found_by_the_beginning_of_its_id(client: FlaskClient, moons: Spec) -> None:
+    ids = [client.post("/v1/jobs", json=moons).json["id"] for _ in range(3)]
+    for id in ids:
+        (found,) = client.get(f"/v1/jobs?id_prefix={id[:20]}").json["items"]
+        assert found["id"] == id
+    assert len(client.get("/v1/jobs?id_prefix=job_").json["items"]) == 3
+    for wrong in ("", "job", "job_%", "job_G", "jobs_1"):
+        answer = client.get("/v1/jobs", query_string={"id_prefix": wrong})
+        assert answer.json["errors"][0]["pointer"] == "/id_prefix"
+
+
 def test_a_queued_job_obeys_at_once(client: FlaskClient, broker: str, moons: Spec) -> None:
     here = client.post("/v1/jobs", json=moons).headers["Location"]
     assert client.post(f"{here}/pause").json["state"] == "paused"
@@ -308,6 +319,7 @@ def test_a_job_can_be_checked_without_being_stored(
         "parameters": spec.parameters(),
         "work": spec.work(),
         "memory": spec.memory().total,
+        "dataset": None,
         "warnings": [],
     }
     wrong = moons | {"training": {"steps": -1}}

@@ -36,6 +36,11 @@ def test_it_is_openapi_31_and_has_every_path(document: dict[str, Any], reader: F
         ("/v1/jobs/{id}/history", "get"),
         ("/v1/jobs/{id}/parameters", "get"),
         ("/v1/jobs/{id}/events", "get"),
+        ("/v1/datasets", "post"),
+        ("/v1/datasets", "get"),
+        ("/v1/datasets/{id}", "get"),
+        ("/v1/datasets/{id}", "delete"),
+        ("/v1/datasets/{id}/rows", "get"),
         ("/healthz", "get"),
         ("/readyz", "get"),
     ):

@@ -39,7 +39,7 @@ def opened() -> FlaskClient:
         {"Sec-Fetch-Site": "something-new"},
     ],
 )
-@pytest.mark.parametrize("path", ["/v1/jobs", "/v1/jobs/job_x/cancel", "/healthz", "/nowhere"])
+@pytest.mark.parametrize("path", ["/v1/jobs", "/v1/jobs/job_x/predict", "/healthz", "/nowhere"])
 def test_what_a_foreign_page_wants_changed_is_forbidden(
     closed: FlaskClient, headers: dict[str, str], path: str
 ) -> None:

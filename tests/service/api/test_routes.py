@@ -22,7 +22,8 @@ READS = ("GET", "HEAD")
 class Use:
     """How a route is used well: the status of each method, and the body of those that take one.
 
-    `foreign` is the status for a key of all scopes whose owner has no such job.
+    `foreign` is the status for a key of all scopes whose owner has no such job or data set.
+    `state` is that of the job which the path names, or `stored` for a data set.
     """
 
     statuses: Mapping[str, int]
@@ -61,6 +62,11 @@ USES: dict[str, Use] = {
     "/v1/jobs/<string:id>/plots/<string:kind>.svg": reading(foreign=404),
     "/v1/jobs/<string:id>/graph": reading(409, foreign=404),
     "/v1/jobs/<string:id>/events": reading(foreign=404),
+    "/v1/datasets": Use({"GET": 200, "HEAD": 200, "POST": 201}, body={"kind": "xor"}),
+    "/v1/datasets/<string:id>": Use(
+        {"GET": 200, "HEAD": 200, "DELETE": 204}, foreign=404, state="stored"
+    ),
+    "/v1/datasets/<string:id>/rows": reading(foreign=404, state="stored"),
 }
 BODIES = {(path, "POST") for path, use in USES.items() if use.body is not None}
 
@@ -93,8 +99,12 @@ class Callers:
         self.headers |= {"none": {}, "unknown": bearer(f"gs_{'0' * 8}_{'0' * 64}")}
 
     def job(self, state: str) -> str:
-        """The id of a new job of ada's in this state."""
+        """The id of a new job of ada's in this state, or of a new data set."""
         ada = self.headers["ada reads and writes"]
+        if state == "stored":
+            return str(
+                self.client.post("/v1/datasets", json={"kind": "xor"}, headers=ada).json["id"]
+            )
         id = self.client.post("/v1/jobs", json=SPEC, headers=ada).json["id"]
         action = {"queued": "", "paused": "pause", "cancelled": "cancel"}[state]
         if action:
@@ -132,7 +142,7 @@ def walk(callers: Callers, differs: Callable[[str], None]) -> int:
     """Sends every method to every route with every key; returns how many requests that are."""
     names = [*KEYS, *(name for name in NO_KEYS if name not in KEYS)]
     sent = 0
-    unchanged = callers.job("queued")
+    unchanged = {state: callers.job(state) for state in ("queued", "stored")}
     for rule in callers.client.application.url_map.iter_rules():
         use = USES[rule.rule]
         for method in METHODS:
@@ -142,7 +152,8 @@ def walk(callers: Callers, differs: Callable[[str], None]) -> int:
                 path = path.replace("<string:kind>", "loss")
                 if "<string:id>" in path:
                     changes = right < 300 and method not in READS
-                    id = callers.job(use.state) if changes else unchanged
+                    same = unchanged.get(use.state, unchanged["queued"])
+                    id = callers.job(use.state) if changes else same
                     path = path.replace("<string:id>", id)
                 sent += 1
                 answer = callers.client.open(
