@@ -233,24 +233,29 @@ class Jobs:
             )
         return MLP.of(layers)
 
-    def download(self, id: str, format: str, path: str | Path, *, step: Step = None) -> Path:
+    def download(
+        self, id: str, path: str | Path, *, format: str | None = None, step: Step = None
+    ) -> Path:
         """Writes the trained network to a file: safetensors, onnx, json or python.
 
-        `step` is as in `parameters`. An onnx file takes raw rows and a python file defines
-        `predict(row)`; docs/exports.md says what each of them holds.
+        The ending of the file's name chooses the format, unless it is given: .safetensors, .onnx,
+        .json or .py. `step` is as in `parameters`. An onnx file takes raw rows and a python file
+        defines `predict(row)`; docs/exports.md says what each of them holds.
         """
-        query = present(format=format, step=step)
-        return files.write(Path(path), self._answer("GET", path_of(id, "model"), query).content)
+        to = Path(path)
+        query = present(format=format or files.format_of(to), step=step)
+        return files.write(to, self._answer("GET", path_of(id, "model"), query).content)
 
     def plot(self, id: str, kind: str, path: str | Path, **query: Any) -> Path:
         """Writes a picture of a job to an SVG file; docs/pictures.md names the kinds.
 
         `query` are those of the picture, such as `step=40`, `theme="dark"` or `x="petal width"`.
-        A graph may also be had as text, with `format="dot"` or `"json"`.
+        A graph may also be had as text, in a file that ends with .dot or .json.
         """
+        to = Path(path)
+        asked = query | present(format=files.picture_format(kind, to))
         rest = ["graph"] if kind == "graph" else ["plots", f"{quote(kind, safe='')}.svg"]
-        answer = self._answer("GET", path_of(id, *rest), query)
-        return files.write(Path(path), answer.content)
+        return files.write(to, self._answer("GET", path_of(id, *rest), asked).content)
 
     def _act(self, id: str, action: str) -> types.Job:
         return cast(types.Job, document(self._http.send("POST", path_of(id, action))))

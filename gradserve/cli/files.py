@@ -29,9 +29,9 @@ def export(id: str, file: Path, step: str | None, url: str, as_json: bool) -> No
     """
     from gradserve.files import format_of
 
-    format = format_of(file)
+    format_of(file)  # before the service is asked
     with connect(url) as service:
-        service.jobs.download(id, format, file, step=step)
+        service.jobs.download(id, file, step=step)
     print_written(file, as_json)
 
 
@@ -63,7 +63,7 @@ def plot(
     from gradserve.files import picture_format
 
     path = file or Path(f"{kind}.svg")
-    query["format"] = picture_format(kind, path)
+    picture_format(kind, path)  # before the service is asked
     asked = {name: value for name, value in query.items() if value is not None}
     with connect(url) as service:
         service.jobs.plot(id, kind, path, **asked)

@@ -59,7 +59,7 @@ def test_networks_and_pictures_are_written_to_files(
     assert service.parameters(again, step=0)["sha256"] == service.parameters(id)["sha256"]
 
     with pytest.raises(ClientError, match="loss has only theme"):
-        service.jobs.plot(id, "loss", "x.svg", step=3)
+        service.jobs.plot(id, "loss", tmp_path / "x.svg", step=3)
 
 
 @pytest.mark.parametrize(
