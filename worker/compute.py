@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from engine.train import Diverged, InvalidData
 from service.common.errors import LeaseLost
 from service.common.logs import facts
-from service.store import artifact_claims, checkpoints, steps
+from service.store import artifact_claims, checkpoints, preprocessing, steps
 from service.store.artifact_claims import ArtifactClaim, Problem
 from service.store.parameters import Floats
 from service.store.specifications import read_spec
@@ -147,6 +147,9 @@ class Computation:
                     lambda session: checkpoints.newest_state(session, claim.job_key, step)
                 ),
                 kept_parameters=self._kept_parameters,
+                stored_preprocessing=lambda: self._store(
+                    lambda session: preprocessing.find(session, claim.job_key)
+                ),
                 loss_at=lambda step: self._store(
                     lambda session: steps.loss(session, claim.job_key, step)
                 ),

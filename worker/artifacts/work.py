@@ -46,6 +46,7 @@ class Work:
             is none.
         kept_parameters: those of exactly this step, one after the other; None where it was not
             kept.
+        stored_preprocessing: what the job stored of its data; None where it did not.
         loss_at: the loss of the parameters of a step; None where it is not known.
         watch: passes the slices of a long computation on. Between them it renews the lease, and
             raises where the process has to stop or the time is up.
@@ -56,6 +57,7 @@ class Work:
     arguments: Mapping[str, Any]
     nearest_state: Callable[[int], TrainingState | None]
     kept_parameters: Callable[[int], npt.NDArray[np.float64] | None]
+    stored_preprocessing: Callable[[], Preprocessing | None]
     loss_at: Callable[[int], float | None]
     watch: Callable[[Iterator[Any]], Iterator[Any]]
 
@@ -75,8 +77,11 @@ class Work:
 
     @cached_property
     def preprocessing(self) -> Preprocessing:
-        """What the model remembers of its data. InvalidData where the data cannot be made."""
-        return preprocessing_of(self.spec)
+        """What the model remembers of its data: as it was stored, or for older jobs made again.
+
+        Raises InvalidData where the data cannot be made.
+        """
+        return self.stored_preprocessing() or preprocessing_of(self.spec)
 
     def layers_at(self, step: int) -> list[LayerParameters]:
         """The layers after `step` updates, read or replayed as by `state_at`."""
