@@ -99,3 +99,16 @@ def test_while_a_file_is_made_the_answer_says_where_it_will_be(ask: Answers) -> 
     again = ask.client.get(first.headers["Location"])
     assert again.status_code == 200
     assert json.loads(ask.rows()[0][3]) == {"step": STEPS, "format": "onnx"}
+
+
+def test_a_file_holds_what_the_job_stored_of_its_data(ask: Answers) -> None:
+    id = trained(ask)
+    known = preprocessing_of(SPEC).to_json()
+    ask.bench.change(
+        "UPDATE preprocessing SET document = :document", document=known.replace('"x"', '"across"')
+    )
+    columns = [column["name"] for column in get(ask, id).json["preprocessing"]["columns"]]
+    assert columns == ["across", "y"]
+    ask.bench.change("DELETE FROM preprocessing")  # as older jobs have none
+    columns = [column["name"] for column in get(ask, id, step=2).json["preprocessing"]["columns"]]
+    assert columns == ["x", "y"]
