@@ -22,6 +22,7 @@ from service.store.claims import Claim
 from service.store.database import Database
 from service.store.deletion import delete_job
 from service.store.owners import Owner
+from tests.processes import until
 from tests.service.lifecycle import advance, finish, job
 
 OWNER = Owner("local")
@@ -162,11 +163,12 @@ def test_the_file_and_its_log_shrink_again(tmp_path: Path, spec: JobSpec, in_use
     fill(database, stays.pk, in_use)
     with database.write(OWNER) as session:
         delete_job(session, gone.id)
-    for _ in range(60):
+
+    def shrunk() -> bool:
         space.shrink(database)
-        if space.size(database) < before + (in_use + 2) * 2**20:
-            break
-    assert space.size(database) < before + (in_use + 2) * 2**20
+        return space.size(database) < before + (in_use + 2) * 2**20
+
+    until(shrunk, 60, "the file is short")
     with database.read(OWNER) as session:
         assert session.execute(text("PRAGMA integrity_check")).scalar_one() == "ok"
         assert session.execute(text("PRAGMA auto_vacuum")).scalar_one() == 2
