@@ -9,6 +9,9 @@ from engine.autograd.value import Value
 from engine.compiler.graph import CONSTANT, EXAMPLES, PARAMETERS, Graph, NotRecordable
 from engine.compiler.operations import BY_SYMBOL, LINEAR, MATRIX, Op
 
+# Operations that hand a large number on as it is.
+STRAIGHT = frozenset(op.symbol for op in (Op.RELU, Op.LEAKY_RELU, Op.ABS, Op.MAXIMUM))
+
 
 class Plan(NamedTuple):
     """How one value is computed; the fields are those of a Node, with values for nodes."""
@@ -186,13 +189,17 @@ class Fuser:
         return any(self.kinds[x] == CONSTANT and x.data != 0.0 for x in term._prev)
 
     def has_offset(self, term: Value) -> bool:
-        """Whether a constant is added somewhere under the `+` signs and coefficients of a term."""
+        """Whether a constant is added somewhere in a term, and keeps its size on the way to it."""
         found = self.offset
         stack = [term]
         while stack:
             value = stack[-1]
             linear = value._op == "+" or (value._op == "*" and self.is_scaled(value))
-            if value in found or not linear or self.kinds[value] == CONSTANT:
+            if (
+                value in found
+                or not (linear or value._op in STRAIGHT)
+                or self.kinds[value] == CONSTANT
+            ):
                 found.setdefault(value, False)
                 stack.pop()
                 continue

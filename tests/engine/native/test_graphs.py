@@ -157,6 +157,16 @@ def test_large_constants_keep_their_place(
     assert both.losses.tolist() == [expected]
 
 
+@pytest.mark.parametrize(
+    "straight", [Value.relu, Value.abs, Value.leaky_relu, lambda a: a.maximum(0.0)]
+)
+def test_a_large_constant_is_found_where_it_is_handed_on(
+    straight: Callable[[Value], Value],
+) -> None:
+    both = run_both(lambda p, x: (x[0] + p[0]) + straight(x[0] + 1e16), [1.0], [[1.0]])
+    assert both.native_losses.tolist() == both.losses.tolist() == [1e16 + 2]
+
+
 def network_of(p: Sequence[Value], sizes: Sequence[int], activations: Sequence[str]) -> list[Layer]:
     """Layers over given parameters, in the order of `MLP.parameters`."""
     taken = iter(p)
