@@ -36,6 +36,29 @@ _numbers = itertools.count()
 _END_CONNECTIONS = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s"
 
 
+# What takes longest is done on Postgres by `make test`, and on SQLite too by `make test-long`.
+ON_ONE_KIND = (
+    "test_f1_a_killed_pool_process_loses_nothing",
+    "test_f3_recovery_may_die_anywhere",
+    "test_f5_a_process_that_is_stuck_does_not_hold_up_the_stop",
+    "test_f5_a_worker_that_is_told_to_stop_puts_its_jobs_back",
+    "test_f10_a_job_that_kills_its_worker_fails_and_its_neighbours_finish",
+    "test_f11_a_locked_database_costs_a_pause",
+    "test_a_slice_that_takes_longer_than_the_lease_keeps_its_job",
+    "test_without_the_fence_a_process_that_wakes_up_does_harm",
+    "test_without_the_fence_the_model_is_contradicted",
+    "test_a_stopped_worker_gives_its_jobs_back_and_the_next_resumes_them",
+    "test_a_job_that_grows_beyond_its_memory_fails_and_the_next_one_does_not",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        name, _, kind = item.name.partition("[")
+        if name in ON_ONE_KIND and "sqlite" in kind:
+            item.add_marker(pytest.mark.long)
+
+
 def pytest_configure() -> None:
     # A shell makes its background commands ignore Ctrl-C, and the programs that the tests start
     # inherit that.

@@ -220,7 +220,14 @@ def test_the_table_names_a_file_for_each_thing() -> None:
     assert [thing for thing, files in found.items() if not files] == []
 
 
-@pytest.mark.parametrize("thing", ADDITIONS)
+@pytest.mark.parametrize(
+    "thing",
+    [
+        # It compiles all kernels again; the data set and the loss do not.
+        pytest.param(thing, marks=pytest.mark.long) if thing == "an operation" else thing
+        for thing in ADDITIONS
+    ],
+)
 def test_a_thing_is_added_in_exactly_the_files_of_the_table(thing: str, tmp_path: Path) -> None:
     addition = ADDITIONS[thing]
     assert {edit.file for edit in addition.edits} == set(table()[thing])

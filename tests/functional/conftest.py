@@ -147,7 +147,7 @@ LONG: dict[str, Any] = {
     "model": {"layers": [{"units": 4, "activation": "tanh"}, {"units": 1}]},
     "loss": {"kind": "mse"},
     "optimizer": {"learning_rate": 0.05},
-    "training": {"steps": 5000},
+    "training": {"steps": 2500},
     "executor": "scalar",
 }
 """Seconds of training."""

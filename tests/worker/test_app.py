@@ -181,7 +181,7 @@ def test_a_broker_that_is_available_again_is_used_again(
             server.stop()
 
 
-@pytest.mark.parametrize("busy", [False, True])
+@pytest.mark.parametrize("busy", [pytest.param(False, marks=pytest.mark.long), True])
 def test_a_frozen_broker_does_not_hold_up_the_stop(
     sqlite_bench: Bench, long_spec: JobSpec, start_worker: Start, log: Callable[[], str], busy: bool
 ) -> None:

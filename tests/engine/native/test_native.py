@@ -327,6 +327,7 @@ def test_another_process_gives_the_same_bits() -> None:
     assert in_another_process() == fingerprints([EVERYTHING, WIDE])
 
 
+@pytest.mark.long  # it compiles all kernels for another processor
 @pytest.mark.skipif(not has_wide_registers(), reason="this processor has no AVX-512")
 def test_narrow_registers_give_the_same_bits() -> None:
     narrow = in_another_process(NUMBA_CPU_NAME="haswell", NUMBA_CPU_FEATURES="+avx2,+fma")

@@ -58,7 +58,9 @@ def test_the_demo_trains_and_draws_and_leaves_nothing(
     assert list(Path(environment["TMPDIR"]).iterdir()) == []
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "how", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.long)]
+)
 def test_the_demo_can_be_stopped_at_any_time(
     environment: dict[str, str], tmp_path: Path, how: signal.Signals
 ) -> None:
