@@ -46,8 +46,6 @@ ON_ONE_KIND = (
     "test_f11_a_locked_database_costs_a_pause",
     "test_a_slice_that_takes_longer_than_the_lease_keeps_its_job",
     "test_without_the_fence_a_process_that_wakes_up_does_harm",
-    "test_without_the_fence_the_model_is_contradicted",
-    "test_a_stopped_worker_gives_its_jobs_back_and_the_next_resumes_them",
     "test_a_job_that_grows_beyond_its_memory_fails_and_the_next_one_does_not",
 )
 

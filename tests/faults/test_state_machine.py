@@ -465,6 +465,7 @@ def test_whatever_happens_the_tables_are_what_the_model_says(
     run(sessions, EXAMPLES)
 
 
+@pytest.mark.long  # test_negative_control.py does so in short
 @pytest.mark.parametrize("without", unfenced.WAYS)
 def test_without_the_fence_the_model_is_contradicted(
     sessions: sessionmaker[Session], without: str

@@ -42,6 +42,7 @@ def test_nobody_else_can_read_the_data(start: Start, tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("open_umask")
+@pytest.mark.long
 def test_a_folder_that_an_older_version_left_open_is_closed(start: Start, tmp_path: Path) -> None:
     data = tmp_path / "var"
     up = start(data).wait_until_up()

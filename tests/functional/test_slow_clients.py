@@ -163,6 +163,7 @@ def test_the_longest_silence_makes_room_for_new_connections(shared: Up) -> None:
         assert clients[-1].recv(100).startswith(b"HTTP/1.1 200 ")
 
 
+@pytest.mark.long
 def test_large_bodies_take_bounded_memory(start: Start) -> None:
     limit = 2**20
     sent = limit - 1000

@@ -58,7 +58,11 @@ def test_a_job_trains_and_can_be_watched(start: Start, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "number",
-    [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.long), signal.SIGKILL],
+    [
+        pytest.param(signal.SIGTERM, marks=pytest.mark.long),
+        pytest.param(signal.SIGINT, marks=pytest.mark.long),
+        signal.SIGKILL,
+    ],
 )
 def test_it_ends_without_leftovers_and_resumes_where_it_was(
     start: Start, number: signal.Signals
@@ -102,6 +106,7 @@ def test_a_kill_of_parent_and_watchdog_leaves_no_process(up: Up) -> None:
     until(lambda: not up.leftovers(), GONE_SECONDS, "nothing is left")
 
 
+@pytest.mark.long
 def test_a_kill_with_a_frozen_worker_leaves_nothing(up: Up) -> None:
     os.kill(up.part("worker"), signal.SIGSTOP)
 
@@ -133,9 +138,8 @@ def test_a_second_signal_stops_it_at_once(up: Up) -> None:
     assert up.leftovers() == []
 
 
-@pytest.mark.parametrize(
-    "number", [pytest.param(signal.SIGTERM, marks=pytest.mark.long), signal.SIGKILL]
-)
+@pytest.mark.long
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_a_folder_too_long_for_a_socket(
     start: Start, tmp_path: Path, number: signal.Signals
 ) -> None:

@@ -89,6 +89,7 @@ def test_the_heart_of_a_worker_beats_once_it_takes_messages(
     until(lambda: file.stat().st_mtime > first, 15, "the next beat")
 
 
+@pytest.mark.long
 def test_a_stopped_worker_gives_its_jobs_back_and_the_next_resumes_them(
     bench: Bench, start_worker: Start
 ) -> None:

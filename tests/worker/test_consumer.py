@@ -265,6 +265,7 @@ def test_a_message_says_that_a_job_waits_and_nothing_else(
     assert [key for key in client.scan_iter() if b"_kombu" not in key] == []
 
 
+@pytest.mark.long
 def test_a_time_limit_in_a_message_does_not_end_the_job(
     sqlite_bench: Bench, own_broker: tuple[Settings, redis.Redis], start_worker: Start
 ) -> None:
