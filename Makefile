@@ -40,7 +40,7 @@ env: ## write .env with random passwords and a first API key for docker compose;
 	  .env.example >.env && echo "wrote .env with random passwords and a first API key"
 
 test: setup ## run all tests, against real SQLite, Postgres and a real broker
-	@.venv/bin/python -m pytest -n 4 --dist worksteal $(ARGS)
+	@.venv/bin/python -m pytest -n 3 $(ARGS)
 
 test-long: setup ## run the tests that `make test` has only a short form of
 	@.venv/bin/python -m pytest -n 2 -m long $(ARGS)

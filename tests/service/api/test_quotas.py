@@ -171,7 +171,8 @@ def test_parallel_requests_do_not_exceed_a_limit_together(
     for thread in threads:
         thread.join()
     assert statuses.count(201) == 5
-    assert set(statuses) - {201} <= {429, 507}
+    # 503: on a busy machine one has waited too long for the lock, and stored nothing.
+    assert set(statuses) - {201} <= {429, 503, 507}
 
 
 SPECS = {
