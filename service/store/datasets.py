@@ -7,8 +7,6 @@ trained with it is hidden, and goes with the last of them, so that they can stil
 
 from __future__ import annotations
 
-import base64
-import binascii
 import hashlib
 import re
 import secrets
@@ -30,8 +28,8 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session, defer
 
-from service.common.errors import DatasetInUse, DatasetNotFound, InvalidCursor
-from service.store import quotas
+from service.common.errors import DatasetInUse, DatasetNotFound
+from service.store import cursors, quotas
 from service.store.clock import DATABASE_TIME
 from service.store.owners import owner_of
 from service.store.states import TERMINAL
@@ -41,7 +39,7 @@ DatasetKey = NewType("DatasetKey", int)
 """The key of a data set that was found among those of the session's owner."""
 
 ID = re.compile(r"ds_[0-9a-f]{24}")
-CURSOR = re.compile(rb"datasets before ([0-9]{1,12}(?:\.[0-9]{1,9})?) (ds_[0-9a-f]{24})")
+PAGES = cursors.NewestFirst(Dataset, "datasets", "ds")
 
 # Both have the same words for it, but SQLAlchemy has no general ones.
 _INSERTS: dict[str, Any] = {"postgresql": postgresql.insert, "sqlite": sqlite.insert}
@@ -153,15 +151,15 @@ def page(
         select(Dataset)
         .options(defer(Dataset.report, raiseload=True))
         .where(Dataset.deleted_at.is_(None))
-        .order_by(Dataset.created_at.desc(), Dataset.pk.desc())
+        .order_by(*PAGES.order)
     )
     if cursor is not None:
-        query = query.where(_after(cursor))
+        query = query.where(PAGES.after(cursor))
     if name is not None:
         query = query.where(Dataset.name == name)
     # One more than asked for tells whether there is a next page.
     items = session.scalars(query.limit(limit + 1)).all()
-    next_cursor = _cursor(items[limit - 1]) if len(items) > limit else None
+    next_cursor = PAGES.cursor(items[limit - 1]) if len(items) > limit else None
     return Page(items[:limit], next_cursor)
 
 
@@ -207,27 +205,6 @@ def _found(session: Session, id: str, lock: dict[str, Any] | None = None) -> Dat
     if found is None:
         raise DatasetNotFound(id)
     return found
-
-
-def _cursor(dataset: Dataset) -> str:
-    """The place of a data set in the list, in terms that tell nothing of others."""
-    text = f"datasets before {dataset.created_at!r} {dataset.id}"
-    return base64.urlsafe_b64encode(text.encode()).rstrip(b"=").decode()
-
-
-def _after(cursor: str) -> ColumnElement[bool]:
-    """The data sets that come after the one at the cursor, which may be deleted by now."""
-    try:
-        padded = cursor.encode("ascii") + b"=" * (-len(cursor) % 4)
-        match = CURSOR.fullmatch(base64.b64decode(padded, altchars=b"-_", validate=True))
-    except (UnicodeEncodeError, binascii.Error):
-        match = None
-    if match is None:
-        raise InvalidCursor
-    created_at, id = float(match[1]), match[2].decode()
-    place = select(Dataset.pk).where(Dataset.id == id).scalar_subquery()
-    same_time = (Dataset.created_at == created_at) & (Dataset.pk < place)
-    return (Dataset.created_at < created_at) | same_time
 
 
 _GET = select(Dataset).where(Dataset.id == bindparam("of_id"), Dataset.deleted_at.is_(None))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import re
 import secrets
 from collections.abc import Sequence
@@ -16,8 +14,8 @@ from sqlalchemy.sql.dml import ReturningInsert
 
 from engine.spec import JobSpec
 from engine.spec.datasets import Stored
-from service.common.errors import InvalidCursor, JobNotFound
-from service.store import datasets, events
+from service.common.errors import JobNotFound
+from service.store import cursors, datasets, events
 from service.store.clock import DATABASE_TIME
 from service.store.events import NewEvent
 from service.store.owners import owner_of
@@ -31,7 +29,7 @@ T = TypeVar("T")
 ShownState = Literal[JobState, "pausing", "cancelling"]
 
 ID = re.compile(r"job_[0-9a-f]{24}")
-CURSOR = re.compile(rb"jobs before ([0-9]{1,12}(?:\.[0-9]{1,9})?) (job_[0-9a-f]{24})")
+PAGES = cursors.NewestFirst(Job, "jobs", "job")
 
 
 def create(
@@ -125,13 +123,9 @@ def page(
         InvalidCursor: `cursor` is not one that a page gave.
     """
     # Specifications may hold megabytes of rows each.
-    query = (
-        select(Job)
-        .options(defer(Job.spec, raiseload=True))
-        .order_by(Job.created_at.desc(), Job.pk.desc())
-    )
+    query = select(Job).options(defer(Job.spec, raiseload=True)).order_by(*PAGES.order)
     if cursor is not None:
-        query = query.where(_after(cursor))
+        query = query.where(PAGES.after(cursor))
     if state is not None:
         query = query.where(*_shown_in(state))
     if name is not None:
@@ -140,7 +134,7 @@ def page(
         query = query.where(Job.id.startswith(id_prefix, autoescape=True))
     # One more than asked for tells whether there is a next page.
     items = session.scalars(query.limit(limit + 1)).all()
-    next_cursor = _cursor(items[limit - 1]) if len(items) > limit else None
+    next_cursor = PAGES.cursor(items[limit - 1]) if len(items) > limit else None
     return Page(items[:limit], next_cursor)
 
 
@@ -165,28 +159,6 @@ def _shown_in(state: ShownState) -> tuple[ColumnElement[bool], ...]:
     if state == "cancelling":
         return Job.state == "running", Job.desired_state == "cancelled"
     return Job.state == state, Job.desired_state.is_(None)
-
-
-def _cursor(job: Job) -> str:
-    """The place of a job in the list, in terms that tell nothing of other jobs."""
-    text = f"jobs before {job.created_at!r} {job.id}"
-    return base64.urlsafe_b64encode(text.encode()).rstrip(b"=").decode()
-
-
-def _after(cursor: str) -> ColumnElement[bool]:
-    """The jobs that come after the one at the cursor, which may be deleted by now."""
-    try:
-        padded = cursor.encode("ascii") + b"=" * (-len(cursor) % 4)
-        match = CURSOR.fullmatch(base64.b64decode(padded, altchars=b"-_", validate=True))
-    except (UnicodeEncodeError, binascii.Error):
-        match = None
-    if match is None:
-        raise InvalidCursor
-    created_at, id = float(match[1]), match[2].decode()
-    place = select(Job.pk).where(Job.id == id).scalar_subquery()
-    # Where that one is deleted, those made in the same instant are shown again, and none is missed.
-    same_time = (Job.created_at == created_at) & ((Job.pk < place) | place.is_(None))
-    return (Job.created_at < created_at) | same_time
 
 
 # A job that the session has read before is read again: it may have changed meanwhile.

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from engine.spec import JobSpec
 from service.api.app import create_app
+from service.common.errors import InvalidCursor
 from service.common.settings import Settings
 from service.store import controls, deletion, jobs
 from service.store.database import Database
@@ -113,6 +114,6 @@ def test_a_cursor_that_was_changed_shows_nobody_elses_jobs(
     with database.read(owner) as session:
         try:
             found = jobs.page(session, limit=100, cursor=changed).items
-        except jobs.InvalidCursor:
+        except InvalidCursor:
             return
     assert {job.id for job in found} <= own

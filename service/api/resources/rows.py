@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import math
 import re
 from typing import Annotated, Any, Literal
@@ -26,7 +24,8 @@ from service.api.prefer import PreferHeader
 from service.api.resources.evaluation import PROBLEMS
 from service.api.resources.jobs import NO_NUL, TAG, JobPath
 from service.api.resources.predictions import PredictionView
-from service.common.errors import InvalidCursor, InvalidRequest
+from service.common.errors import InvalidRequest
+from service.store import cursors
 from service.store.evaluations import Judged
 
 MAX_PAGE = 1_000
@@ -175,17 +174,10 @@ def finite(x: float) -> float | None:
 
 def cursor(skipped: int, step: int) -> str:
     """The place of the next page; it names the step, which `latest` may have left by then."""
-    text = f"{skipped} rows of step {step}"
-    return base64.urlsafe_b64encode(text.encode()).rstrip(b"=").decode()
+    return cursors.pack(f"{skipped} rows of step {step}")
 
 
 def position(cursor: str) -> tuple[int, int]:
     """The rows before a page, and its step. Raises InvalidCursor."""
-    try:
-        padded = cursor.encode("ascii") + b"=" * (-len(cursor) % 4)
-        match = CURSOR.fullmatch(base64.b64decode(padded, altchars=b"-_", validate=True))
-    except (UnicodeEncodeError, binascii.Error):
-        match = None
-    if match is None:
-        raise InvalidCursor
+    match = cursors.unpack(cursor, CURSOR)
     return int(match[1]), int(match[2])

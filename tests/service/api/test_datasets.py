@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session, sessionmaker
 from typing_extensions import Buffer
 from werkzeug.test import TestResponse
@@ -155,6 +155,18 @@ def test_lists_are_cut_into_pages(client: FlaskClient) -> None:
     assert rest["next_cursor"] is None
     assert [d["id"] for d in client.get("/v1/datasets?name=f0").json["items"]] == ids[::2]
     assert errors(client.get("/v1/datasets?cursor=x"))[0]["pointer"] == "/cursor"
+
+
+def test_no_data_set_is_missed_where_that_of_the_cursor_is_deleted(
+    client: FlaskClient, sessions: sessionmaker[Session]
+) -> None:
+    ids = [made(upload(client, FLOWERS, f"?name=f{i}"))["id"] for i in range(4)][::-1]
+    with sessions.begin() as session:  # all in the same instant
+        session.execute(text("UPDATE datasets SET created_at = 1000000000.0"))
+    first = client.get("/v1/datasets?limit=2").json
+    assert client.delete(f"/v1/datasets/{ids[1]}").status_code == 204
+    rest = client.get(f"/v1/datasets?limit=3&cursor={first['next_cursor']}").json
+    assert {*ids[2:]} <= {found["id"] for found in rest["items"]}
 
 
 @pytest.mark.parametrize(
