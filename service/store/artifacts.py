@@ -22,20 +22,17 @@ from sqlalchemy import (
     delete,
     func,
     null,
-    or_,
     select,
-    update,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from service.common.errors import TooBusy
-from service.store import jobs
+from service.store import jobs, leases
 from service.store.artifact_claims import LOST, problem_json
 from service.store.clock import DATABASE_TIME
 from service.store.owners import owner_of
 from service.store.publishing import publish_after_commit
-from service.store.recovery import CLOCK_SLACK_SECONDS
 from service.store.states import FRUITLESS_CLAIMS
 from service.store.tables import Artifact, OwnedKey
 
@@ -147,10 +144,7 @@ def publish_again(
     They are marked as published now; their messages are sent after the commit.
     """
     values = {"republish_seconds": republish_seconds, "at_most": limit}
-    rows = session.execute(_mark_published(now), values).all()
-    ids = [row.id for row in sorted(rows, key=lambda row: row.pk)]
-    publish_after_commit(session, *ids)
-    return ids
+    return leases.publish_marked(session, _mark_published(now), values)
 
 
 def drop(
@@ -198,13 +192,9 @@ _BYTES = select(func.sum(Artifact.size))
 
 @lru_cache(maxsize=16)
 def _free(now: ColumnElement[float]) -> Any:
-    lost = or_(
-        _a.lease_until < now,
-        _a.lease_until > now + bindparam("lease_seconds") + CLOCK_SLACK_SECONDS,
-    )
     given_up = _a.attempt >= FRUITLESS_CLAIMS
     return (
-        _some("running", lost)
+        _oldest("running", leases.lost(_a, now))
         .values(
             state=case((given_up, "failed"), else_="queued"),
             problem=case((given_up, problem_json(LOST))),
@@ -218,26 +208,13 @@ def _free(now: ColumnElement[float]) -> Any:
 
 @lru_cache(maxsize=16)
 def _mark_published(now: ColumnElement[float]) -> Any:
-    quiet = or_(
-        _a.published_at.is_(None),
-        _a.published_at < now - bindparam("republish_seconds"),
-        _a.published_at > now + CLOCK_SLACK_SECONDS,
-    )
-    return _some("queued", quiet).values(published_at=now).returning(_a.pk, _a.id)
+    return _oldest("queued", leases.quiet(_a, now)).values(published_at=now).returning(_a.pk, _a.id)
 
 
-def _some(state: str, condition: ColumnElement[bool]) -> Update:
+def _oldest(state: str, condition: ColumnElement[bool]) -> Update:
     """An update of the oldest `at_most` artifacts in `state` that meet the condition."""
-    chosen = (
-        select(_a.pk)
-        # The first condition leads to the small index of what is not finished.
-        .where(_a.finished_at.is_(None), _a.state == state, condition)
-        .order_by(_a.pk)
-        .limit(bindparam("at_most"))
-        .with_for_update(skip_locked=True)
-        .cte("chosen")
-    )
-    return update(_TABLE).where(_a.pk.in_(select(chosen.c.pk)), _a.state == state, condition)
+    # The first condition leads to the small index of what is not finished.
+    return leases.oldest(_TABLE, _a.finished_at.is_(None), _a.state == state, condition)
 
 
 @lru_cache(maxsize=16)

@@ -7,19 +7,15 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from sqlalchemy import ColumnElement, Update, bindparam, case, null, or_, select, update
+from sqlalchemy import ColumnElement, Update, case, null
 from sqlalchemy.orm import Session
 
-from service.store import events, quotas
+from service.store import events, leases, quotas
 from service.store.claim_statements import STATE_AFTER_RELEASE, Statement, jobs, left
 from service.store.clock import DATABASE_TIME
 from service.store.events import NewEvent
-from service.store.publishing import publish_after_commit
 from service.store.states import FRUITLESS_CLAIMS, TERMINAL, JobState
 from service.store.tables import Job
-
-# A clock may be set back by this much, as time servers do, before leases count as lost.
-CLOCK_SLACK_SECONDS = 5
 
 WORKER_LOST = f"its worker was lost {FRUITLESS_CLAIMS} times without a checkpoint in between"
 
@@ -34,9 +30,7 @@ def free_lost_leases(
     """Takes jobs from workers whose lease ran out and returns their ids.
 
     A job becomes what was requested for it, or is queued again, due for a message at once. One
-    that was claimed three times without a checkpoint in between fails as `worker_lost`. A lease
-    that ends later than one given now was given by a clock that has been set back since, and
-    counts as expired too.
+    that was claimed three times without a checkpoint in between fails as `worker_lost`.
     """
     rows = session.execute(_free(now), {"lease_seconds": lease_seconds, "at_most": limit}).all()
     ended = [row.pk for row in rows if row.state in TERMINAL]
@@ -70,44 +64,21 @@ def publish_again(
 
     They are marked as published now; their messages are sent after the commit.
     """
-    rows = session.execute(
-        _mark_published(now), {"republish_seconds": republish_seconds, "at_most": limit}
-    ).all()
-    ids = [row.id for row in sorted(rows, key=lambda row: row.pk)]
-    publish_after_commit(session, *ids)
-    return ids
+    values = {"republish_seconds": republish_seconds, "at_most": limit}
+    return leases.publish_marked(session, _mark_published(now), values)
 
 
 def _oldest(state: JobState, condition: ColumnElement[bool]) -> Update:
-    """An update of the oldest `at_most` jobs in `state` that meet the condition.
-
-    On Postgres it skips rows that another transaction is changing, and checks the condition
-    again for rows that it waited for; the next pass finds what is left.
-    """
-    chosen = (
-        select(jobs.pk)
-        .where(jobs.state == state, condition)
-        .order_by(jobs.pk)
-        .limit(bindparam("at_most"))
-        .with_for_update(skip_locked=True)
-        # As a plain subquery Postgres may run it once per row, and its limit then limits nothing.
-        .cte("chosen")
-    )
-    return update(Job.__table__).where(
-        jobs.pk.in_(select(chosen.c.pk)), jobs.state == state, condition
-    )
+    """An update of the oldest `at_most` jobs in `state` that meet the condition."""
+    return leases.oldest(Job.__table__, jobs.state == state, condition)
 
 
 @lru_cache(maxsize=16)
 def _free(now: ColumnElement[float]) -> Statement:
-    lost = or_(
-        jobs.lease_until < now,
-        jobs.lease_until > now + bindparam("lease_seconds") + CLOCK_SLACK_SECONDS,
-    )
     given_up = jobs.desired_state.is_(None) & (jobs.fruitless_claims >= FRUITLESS_CLAIMS)
     ended = given_up | (jobs.desired_state == "cancelled")
     return (
-        _oldest("running", lost)
+        _oldest("running", leases.lost(jobs, now))
         .values(
             state=case((given_up, "failed"), else_=STATE_AFTER_RELEASE),
             error_code=case((given_up, "worker_lost")),
@@ -123,9 +94,8 @@ def _free(now: ColumnElement[float]) -> Statement:
 
 @lru_cache(maxsize=16)
 def _mark_published(now: ColumnElement[float]) -> Statement:
-    quiet = or_(
-        jobs.published_at.is_(None),
-        jobs.published_at < now - bindparam("republish_seconds"),
-        jobs.published_at > now + CLOCK_SLACK_SECONDS,
+    return (
+        _oldest("queued", leases.quiet(jobs, now))
+        .values(published_at=now)
+        .returning(jobs.pk, jobs.id)
     )
-    return _oldest("queued", quiet).values(published_at=now).returning(jobs.pk, jobs.id)

@@ -41,6 +41,7 @@ from service.store import (
     controls,
     history,
     jobs,
+    leases,
     parameters,
     recovery,
 )
@@ -58,7 +59,7 @@ STEPS = 12
 KEEP_EVERY = 5
 LEASE_SECONDS = 20.0
 REPUBLISH_SECONDS = 15.0
-SLACK_SECONDS = recovery.CLOCK_SLACK_SECONDS
+SLACK_SECONDS = leases.CLOCK_SLACK_SECONDS
 
 # The clock that all functions read: a number in a table, which the test sets.
 NOW = literal_column("(SELECT ahead FROM audit_clock)", Double())
