@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gradserve.cli import formatting
-from gradserve.printable import printable
+from gradserve.cli.tables import facts_table, list_table, literal
 from gradserve.types import Column, Count, Dataset, Datasets, Target
 
 # The least width of a terminal that shows the column.
@@ -21,33 +21,22 @@ DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar", " ": "bla
 
 def datasets_table(datasets: Datasets, width: int) -> Table:
     """One line per data set, with as many columns as a terminal of this width has room for."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    shown = [title for title, from_width in COLUMNS.items() if width >= from_width]
-    for title in shown:
-        table.add_column(
-            title,
-            justify="right" if title == "ROWS" else "left",
-            no_wrap=title != "NAME",
-            overflow="fold",
-        )
-    for dataset in datasets:
-        cells = {
+    cells = (
+        {
             "ID": dataset["id"],
             "NAME": dataset["name"] or formatting.UNKNOWN,
             "KIND": dataset["kind"],
             "ROWS": f"{dataset['rows']:,}",
             "CREATED": formatting.when(dataset["created_at"]),
         }
-        table.add_row(*(text(cells[title]) for title in shown))
-    return table
+        for dataset in datasets
+    )
+    return list_table(COLUMNS, ("ROWS",), width, cells)
 
 
 def dataset_table(dataset: Dataset) -> Table:
     """A data set as a whole, one line per fact."""
-    table = Table(box=None, pad_edge=False, show_header=False)
-    table.add_column(style="bold", no_wrap=True)
-    table.add_column(overflow="fold")
-    rows = [
+    rows: list[tuple[str, str | Text]] = [
         ("id", dataset["id"]),
         ("name", dataset["name"] or formatting.UNKNOWN),
         ("kind", dataset["kind"]),
@@ -61,9 +50,7 @@ def dataset_table(dataset: Dataset) -> Table:
         ("target", f"{dataset['target']['name']}: {values(dataset['target'])}"),
         ("created", formatting.when(dataset["created_at"])),
     ]
-    for title, value in rows:
-        table.add_row(title, text(value))
-    return table
+    return facts_table(rows)
 
 
 def columns_table(dataset: Dataset) -> Table:
@@ -71,7 +58,7 @@ def columns_table(dataset: Dataset) -> Table:
     table = Table("COLUMN", "TYPE", "VALUES", box=None, pad_edge=False, header_style="bold")
     columns = dataset["columns"]
     for column in columns[:MOST_SHOWN]:
-        table.add_row(*map(text, (column["name"], column["type"], values(column))))
+        table.add_row(*map(literal, (column["name"], column["type"], values(column))))
     if len(columns) > MOST_SHOWN:
         table.add_row(f"and {len(columns) - MOST_SHOWN:,} more")
     return table
@@ -97,8 +84,3 @@ def values(column: Column | Target) -> str:
         least, most = formatting.number(column.get("min")), formatting.number(column.get("max"))
         found = f"{least} to {most}, mean {formatting.number(column.get('mean'))}"
     return found + (f", {column['missing']:,} missing" if column["missing"] else "")
-
-
-def text(cell: str) -> Text:
-    """The cell as it is: rich would read square brackets in a plain string as markup."""
-    return Text(printable(cell))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container, Iterable, Iterator, Mapping
 from typing import Any, Literal
 
 from rich.table import Table
@@ -37,17 +38,8 @@ EXAMPLES = ("x", "y", "text")
 
 def jobs_table(jobs: Jobs, width: int) -> Table:
     """One line per job, with as many columns as a terminal of this width has room for."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    shown = [title for title, from_width in COLUMNS.items() if width >= from_width]
-    for title in shown:
-        table.add_column(
-            title,
-            justify="right" if title in NUMBERS else "left",
-            no_wrap=title != "NAME",
-            overflow="fold",
-        )
-    for job in jobs:
-        cells: dict[str, str | Text] = {
+    cells: Iterator[dict[str, str | Text]] = (
+        {
             "ID": job["id"],
             "NAME": job["name"] or formatting.UNKNOWN,
             "STATE": state(job),
@@ -56,15 +48,13 @@ def jobs_table(jobs: Jobs, width: int) -> Table:
             "SCORE": formatting.listed_score(job),
             "CREATED": formatting.when(job["created_at"]),
         }
-        table.add_row(*(literal(cells[title]) for title in shown))
-    return table
+        for job in jobs
+    )
+    return list_table(COLUMNS, NUMBERS, width, cells)
 
 
 def job_table(job: Job) -> Table:
     """Everything about one job, one line per fact."""
-    table = Table(box=None, pad_edge=False, show_header=False)
-    table.add_column(style="bold", no_wrap=True)
-    table.add_column(overflow="fold")
     name = formatting.score_name(job)
     rows: list[tuple[str, str | Text]] = [
         ("id", job["id"]),
@@ -88,7 +78,43 @@ def job_table(job: Job) -> Table:
     why = formatting.failure(job)
     if why is not None:
         rows.insert(3, ("reason", why))
-    for title, value in rows:
+    return facts_table(rows)
+
+
+def list_table(
+    columns: Mapping[str, int],
+    numbers: Container[str],
+    width: int,
+    lines: Iterable[Mapping[str, str | Text]],
+) -> Table:
+    """A line per thing under the titles for which a terminal of this width has room.
+
+    Args:
+        columns: for each title the least width of a terminal that shows it.
+        numbers: the titles of numbers, which stand at the right.
+        width: of the terminal, in characters.
+        lines: the cells of each thing by their titles.
+    """
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    shown = [title for title, from_width in columns.items() if width >= from_width]
+    for title in shown:
+        table.add_column(
+            title,
+            justify="right" if title in numbers else "left",
+            no_wrap=title != "NAME",
+            overflow="fold",
+        )
+    for cells in lines:
+        table.add_row(*(literal(cells[title]) for title in shown))
+    return table
+
+
+def facts_table(facts: Iterable[tuple[str, str | Text]]) -> Table:
+    """One line per fact about a thing."""
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    for title, value in facts:
         table.add_row(title, literal(value))
     return table
 
